@@ -1,0 +1,1 @@
+//! Skeleton: the proxy's engineer fills this.
