@@ -1,0 +1,33 @@
+# The commands of this repository. `make help` lists them.
+
+CARGO ?= cargo
+DEMO_FLAGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test tools lint fmt doc
+
+help: ## list these commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | \
+		awk -F'|' '{ printf "  make %-6s %s\n", $$1, $$2 }'
+
+demo: ## see a stolen token die: no AWS account, no root, nothing to set up (DEMO_FLAGS=--json for machines)
+	@$(CARGO) run --quiet --locked -p credpin-e2e --bin demo --no-default-features -- $(DEMO_FLAGS)
+
+# The tests start the real binaries, which `cargo test` alone need not build. --all-targets builds them
+# with the features that the tests need, so that no dependency is built twice.
+test: tools ## run every test, with the real parts of `make tools`
+	$(CARGO) build --workspace --all-targets --locked
+	$(CARGO) test --workspace --locked --no-fail-fast
+
+tools: ## install moto, boto3, the AWS CLI and the policy judge under target/tools
+	@tests/e2e/tools/setup
+
+lint: ## check formatting, and clippy with warnings denied
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+fmt: ## format the sources
+	$(CARGO) fmt --all
+
+doc: ## build the API documentation with warnings denied, in target/doc
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
