@@ -1,1 +1,30 @@
-//! Skeleton.
+//! Everything in credpin that decides. Pure: no I/O, no clock, no async; what goes in decides what
+//! comes out, byte for byte (invariant 8).
+//!
+//! ```text
+//!  estate ──▶ footprint ──▶ pin ──▶ verify ──▶ plan ──▶ steps
+//!  (seen)     (per role:    (Deny   (proof:     (diff against
+//!     │        egress,      only)   home in,     the live policies)
+//!     ▼        groups)       │      out out)
+//!   egress                   ▼
+//!  (route tables)         policy ◀── evaluate (IAM's semantics)
+//! ```
+//!
+//! Start at [`plan::plan`], which calls the rest in this order. [`exposure`] measures what a pin
+//! leaves open; [`explain`] answers "what if a token were used from there?".
+
+pub mod credential;
+pub mod egress;
+pub mod estate;
+pub mod evaluate;
+pub mod explain;
+pub mod exposure;
+pub mod footprint;
+pub mod id;
+pub mod pin;
+pub mod plan;
+pub mod policy;
+pub mod position;
+pub mod request;
+pub mod settings;
+pub mod verify;

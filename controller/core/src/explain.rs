@@ -1,0 +1,107 @@
+//! What if a token of this host were used from there?
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::{
+    credential::Credential,
+    estate::Estate,
+    evaluate,
+    id::{InstanceId, RoleName},
+    plan::{Pin, Plan},
+    position::Position,
+    request::Request,
+};
+
+/// How a call is decided, as far as our pin goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum Verdict {
+    /// No pin denies it; what else the role may do decides.
+    Allowed,
+    /// A statement denies it.
+    Denied {
+        /// The policy's name.
+        policy: String,
+        /// The statement's name.
+        statement: String,
+    },
+}
+
+/// The answer to [`explain`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// The call as IAM sees it.
+    pub request: Request,
+    /// By what is attached now.
+    pub in_force: Verdict,
+    /// By the pin that the fleet calls for, whether or not it is enforced.
+    pub pinned: Option<Verdict>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ExplainError {
+    /// No such role.
+    #[error("the account has no role {0}")]
+    NoRole(RoleName),
+    /// The role has no such instance.
+    #[error("{instance} is no live instance of role {role}; it has {}", list(known))]
+    NoInstance {
+        /// The role.
+        role: RoleName,
+        /// The instance asked for.
+        instance: InstanceId,
+        /// Some that it has.
+        known: Vec<InstanceId>,
+    },
+}
+
+fn list(instances: &[InstanceId]) -> String {
+    match instances {
+        [] => "none".to_owned(),
+        some => some.iter().map(InstanceId::as_str).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// How a call of `action` from `position` with the credential of `role` on `instance` is decided.
+pub fn explain(
+    estate: &Estate,
+    plan: &Plan,
+    role: &RoleName,
+    instance: &InstanceId,
+    position: &Position,
+    action: &str,
+) -> Result<Explanation, ExplainError> {
+    let no_role = || ExplainError::NoRole(role.clone());
+    let seen = estate.roles.get(role).ok_or_else(no_role)?;
+    let hosts = plan.role(role).map(|plan| plan.footprint.hosts.as_slice()).unwrap_or_default();
+    let host = hosts.iter().find(|host| host.instance == *instance).ok_or_else(|| {
+        ExplainError::NoInstance {
+            role: role.clone(),
+            instance: instance.clone(),
+            known: hosts.iter().take(5).map(|host| host.instance.clone()).collect(),
+        }
+    })?;
+    let request = Credential::of(seen, host).used_from(position, action);
+    let planned = plan.role(role);
+    Ok(Explanation {
+        in_force: decide(planned.and_then(|plan| plan.in_force.as_ref()), &request),
+        pinned: planned
+            .and_then(|plan| plan.pin.as_ref())
+            .map(|pin| decide(Some(pin), &request)),
+        request,
+    })
+}
+
+/// How `pin` decides `request`.
+pub fn decide(pin: Option<&Pin>, request: &Request) -> Verdict {
+    let denied = pin.and_then(|pin| {
+        let statement = evaluate::denied_by([&pin.document], request)?;
+        Some((pin.policy.to_string(), statement.sid.clone()))
+    });
+    match denied {
+        Some((policy, statement)) => Verdict::Denied { policy, statement },
+        None => Verdict::Allowed,
+    }
+}

@@ -1,0 +1,245 @@
+//! Where the tokens of a role may be used from: its hosts, each with the positions that AWS can see
+//! it at, grouped by VPC.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::Ipv4Addr,
+};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use serde::Serialize;
+
+use crate::{
+    egress::{self, Egress, Unknown},
+    estate::{Estate, Instance, Region, Role},
+    id::{Arn, InstanceId, NatId, RegionName, RoleName, SubnetId, VpcId},
+    settings::Settings,
+};
+
+/// A live instance, with every position that its calls can come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Host {
+    /// The instance.
+    pub instance: InstanceId,
+    /// Its region.
+    pub region: RegionName,
+    /// `aws:Ec2InstanceSourceVpc` of its credentials.
+    pub vpc: VpcId,
+    /// `aws:Ec2InstanceSourcePrivateIPv4` of its credentials.
+    pub primary_ipv4: Option<Ipv4Addr>,
+    /// Public prefixes it leaves from (`aws:SourceIp`), of both families.
+    pub public: BTreeSet<IpNet>,
+    /// Its private IPv4 positions at endpoints but for the primary address (`aws:VpcSourceIp`).
+    pub more_private_ipv4: BTreeSet<Ipv4Net>,
+    /// Its IPv6 positions at endpoints (`aws:VpcSourceIp`).
+    pub private_ipv6: BTreeSet<Ipv6Net>,
+}
+
+/// Where tokens of a role may be used from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Footprint {
+    /// Its live instances.
+    pub hosts: Vec<Host>,
+    /// By VPC: the public prefixes that its hosts leave from, or would from another subnet of it.
+    pub egress: BTreeMap<VpcId, BTreeSet<IpNet>>,
+    /// Private IPv4 positions that are no host's primary address.
+    pub more_private_ipv4: BTreeSet<Ipv4Net>,
+    /// IPv6 positions at endpoints.
+    pub private_ipv6: BTreeSet<Ipv6Net>,
+    /// What could not be told about subnets that its hosts are in.
+    pub unknown: BTreeSet<Unknown>,
+    /// Why a host launched now would be denied until the next run.
+    pub launch_gaps: BTreeSet<LaunchGap>,
+}
+
+/// A way for a host to start at a position that its role's pin does not know yet.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaunchGap {
+    /// A new host there leaves by a public IPv4 address of its own.
+    OwnPublicIpv4(SubnetId),
+    /// A new host there has an IPv6 address of its own.
+    OwnIpv6(SubnetId),
+    /// Hosts there have several private addresses, which are listed one by one.
+    SeveralAddresses(SubnetId),
+    /// The gateway takes further addresses as it grows.
+    GrowingNat(NatId),
+    /// No host is there yet, and where it would leave cannot be told.
+    UnknownEgress(Unknown),
+}
+
+/// The footprint of every role that has a live instance.
+pub fn of_roles(estate: &Estate, settings: &Settings) -> BTreeMap<RoleName, Footprint> {
+    let by_profile: BTreeMap<&Arn, &Role> = estate
+        .roles
+        .values()
+        .flat_map(|role| role.profiles.iter().map(move |profile| (profile, role)))
+        .collect();
+    let mut footprints: BTreeMap<RoleName, Footprint> = BTreeMap::new();
+    for (name, region) in &estate.regions {
+        let egress = EgressOf::new(region, settings);
+        let mut occupied: BTreeMap<&RoleName, BTreeSet<(&VpcId, &SubnetId)>> = BTreeMap::new();
+        for instance in region.instances.values() {
+            let Some(role) = instance.profile.as_ref().and_then(|profile| by_profile.get(profile)) else {
+                continue;
+            };
+            let footprint = footprints.entry(role.name.clone()).or_default();
+            footprint.add_host(name, instance, &egress);
+            let places = occupied.entry(&role.name).or_default();
+            places.insert((&instance.vpc, &instance.subnet));
+            places.extend(instance.interfaces.iter().map(|i| (&instance.vpc, &i.subnet)));
+        }
+        for (role, places) in occupied {
+            if let Some(footprint) = footprints.get_mut(role) {
+                footprint.add_places(region, &places, &egress);
+            }
+        }
+    }
+    footprints
+}
+
+/// Every live instance of the account as a host, whether or not it has a role.
+pub fn hosts(estate: &Estate, settings: &Settings) -> Vec<Host> {
+    estate
+        .regions
+        .iter()
+        .flat_map(|(name, region)| {
+            let egress = EgressOf::new(region, settings);
+            region.instances.values().map(move |instance| Host::new(name, instance, &egress))
+        })
+        .collect()
+}
+
+/// The egress of every subnet of a region, each worked out once.
+struct EgressOf {
+    subnets: BTreeMap<SubnetId, Egress>,
+    nowhere: Egress,
+}
+
+impl EgressOf {
+    fn new(region: &Region, settings: &Settings) -> Self {
+        // Subnets that an instance names and the region did not show are asked for too, so that
+        // they are found unknown and not found empty.
+        let named = region.instances.values().flat_map(|instance| {
+            instance.interfaces.iter().map(|i| &i.subnet).chain([&instance.subnet])
+        });
+        let ids: BTreeSet<&SubnetId> = region.subnets.keys().chain(named).collect();
+        Self {
+            subnets: ids
+                .into_iter()
+                .map(|id| (id.clone(), egress::of_subnet(region, id, settings)))
+                .collect(),
+            nowhere: Egress::default(),
+        }
+    }
+
+    fn of(&self, subnet: &SubnetId) -> &Egress {
+        self.subnets.get(subnet).unwrap_or(&self.nowhere)
+    }
+}
+
+impl Host {
+    fn new(region: &RegionName, instance: &Instance, egress: &EgressOf) -> Self {
+        let mut host = Self {
+            instance: instance.id.clone(),
+            region: region.clone(),
+            vpc: instance.vpc.clone(),
+            primary_ipv4: instance.primary_ipv4,
+            public: BTreeSet::new(),
+            more_private_ipv4: BTreeSet::new(),
+            private_ipv6: BTreeSet::new(),
+        };
+        for interface in &instance.interfaces {
+            let egress = egress.of(&interface.subnet);
+            let ipv6 = || {
+                let addresses = interface.ipv6.iter().copied().map(Ipv6Net::from);
+                addresses.chain(interface.ipv6_prefixes.iter().copied())
+            };
+            host.public.extend(&egress.shared);
+            if egress.own_v4 {
+                let own = egress::public_ipv4(interface);
+                host.public.extend(own.map(|address| IpNet::V4(address.into())));
+            }
+            if egress.own_v6 {
+                host.public.extend(ipv6().map(IpNet::V6));
+            }
+            let private = interface.ipv4.iter().map(|pair| pair.private).chain(egress.nat_private.iter().copied());
+            host.more_private_ipv4.extend(
+                private
+                    .filter(|address| Some(*address) != instance.primary_ipv4)
+                    .map(Ipv4Net::from)
+                    .chain(interface.ipv4_prefixes.iter().copied()),
+            );
+            host.private_ipv6.extend(ipv6());
+        }
+        host
+    }
+}
+
+impl Footprint {
+    fn add_host(&mut self, region: &RegionName, instance: &Instance, egress: &EgressOf) {
+        let host = Host::new(region, instance, egress);
+        self.egress.entry(host.vpc.clone()).or_default().extend(&host.public);
+        self.more_private_ipv4.extend(&host.more_private_ipv4);
+        self.private_ipv6.extend(&host.private_ipv6);
+        for interface in &instance.interfaces {
+            let own = egress.of(&interface.subnet);
+            let subnet = || interface.subnet.clone();
+            if own.own_v4 && !own.stated && interface.ipv4.iter().any(|pair| pair.public.is_some()) {
+                self.launch_gaps.insert(LaunchGap::OwnPublicIpv4(subnet()));
+            }
+            if !interface.ipv6.is_empty() || !interface.ipv6_prefixes.is_empty() {
+                self.launch_gaps.insert(LaunchGap::OwnIpv6(subnet()));
+            }
+        }
+        let own_addresses = instance.interfaces.iter().map(|i| i.ipv4.len() + i.ipv4_prefixes.len());
+        if own_addresses.sum::<usize>() > 1 {
+            self.launch_gaps.insert(LaunchGap::SeveralAddresses(instance.subnet.clone()));
+        }
+        self.hosts.push(host);
+    }
+
+    /// Takes in every subnet of the VPCs that the role's hosts are in: those `occupied` decide what
+    /// is unknown, the others what a launch there would meet.
+    fn add_places(&mut self, region: &Region, occupied: &BTreeSet<(&VpcId, &SubnetId)>, of: &EgressOf) {
+        for (_, subnet) in occupied {
+            self.unknown.extend(of.of(subnet).unknown.iter().cloned());
+        }
+        let vpcs: BTreeSet<&VpcId> = occupied.iter().map(|(vpc, _)| *vpc).collect();
+        for subnet in region.subnets.values().filter(|subnet| vpcs.contains(&subnet.vpc)) {
+            let egress = of.of(&subnet.id);
+            self.egress.entry(subnet.vpc.clone()).or_default().extend(&egress.shared);
+            self.launch_gaps.extend(egress.growing.iter().cloned().map(LaunchGap::GrowingNat));
+            if egress.own_v4 && subnet.maps_public_ipv4 && !egress.stated {
+                self.launch_gaps.insert(LaunchGap::OwnPublicIpv4(subnet.id.clone()));
+            }
+            if subnet.assigns_ipv6 {
+                self.launch_gaps.insert(LaunchGap::OwnIpv6(subnet.id.clone()));
+            }
+            if !occupied.contains(&(&subnet.vpc, &subnet.id)) {
+                self.launch_gaps.extend(egress.unknown.iter().cloned().map(LaunchGap::UnknownEgress));
+            }
+        }
+    }
+}
+
+impl fmt::Display for LaunchGap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LaunchGap::OwnPublicIpv4(subnet) => {
+                write!(f, "a host launched in {subnet} leaves by a public address of its own")
+            }
+            LaunchGap::OwnIpv6(subnet) => {
+                write!(f, "a host launched in {subnet} has an IPv6 address of its own")
+            }
+            LaunchGap::SeveralAddresses(subnet) => {
+                write!(f, "hosts in {subnet} have several private addresses, listed one by one")
+            }
+            LaunchGap::GrowingNat(nat) => {
+                write!(f, "{nat} is regional and takes further addresses as it grows")
+            }
+            LaunchGap::UnknownEgress(unknown) => unknown.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The pin: a footprint written as statements that deny everything outside of it.
+//!
+//! | statement | denies |
+//! | --- | --- |
+//! | `PublicVpc…`, one per VPC | from the internet, tokens of that VPC, but from its egress |
+//! | `PublicOther` | from the internet, tokens of every other VPC |
+//! | `EndpointVpc` | through an endpoint, but in the token's own VPC or a hub |
+//! | `EndpointIpv4`, `EndpointIpv6` | through an endpoint, but from an address of the host |
+//!
+//! Each statement compares a property of the *credential* (where it was delivered) with one of the
+//! *network* (where it is used). Comparing the credential's side with a literal would only say where
+//! it was issued, and a stolen token passes that everywhere.
+//!
+//! All of them look only at credentials that EC2 delivered, and not at calls that a service makes on
+//! the caller's behalf, for which AWS shows no usable network key.
+
+use std::{
+    collections::BTreeSet,
+    net::{Ipv4Addr, Ipv6Addr},
+};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use crate::{
+    footprint::Footprint,
+    id::VpcId,
+    policy::{Actions, Document, Statement, Test, Text},
+    request::Key,
+    settings::Settings,
+};
+
+/// Data planes that a caller reaches inside its VPC or by a protocol of their own, where AWS shows
+/// no network key that a pin could use (AWS's example data-perimeter policies list them). They are
+/// open to a thief; the threat model says so. `dax:*Item` stands for all item operations.
+pub const EXEMPT_ACTIONS: [&str; 12] = [
+    "dax:*Item",
+    "dax:Query",
+    "dax:Scan",
+    "elasticache:Connect",
+    "elasticfilesystem:client*",
+    "es:ES*",
+    "kafka-cluster:*",
+    "memorydb:Connect",
+    "neptune-db:*",
+    "rds-db:connect",
+    "s3-outposts:*",
+    "vpc-lattice-svcs:*",
+];
+
+/// Every IPv4 address, in halves: some evaluators get a prefix of length 0 wrong.
+const ANY_IPV4: [IpNet; 2] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(0, 0, 0, 0), 1)),
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(128, 0, 0, 0), 1)),
+];
+
+/// Every IPv6 address.
+const ANY_IPV6: [IpNet; 2] = [
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 1)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0x8000, 0, 0, 0, 0, 0, 0, 0), 1)),
+];
+
+/// The pin of a footprint. Equal footprints give equal documents.
+pub fn of(footprint: &Footprint, settings: &Settings) -> Document {
+    let hubs = settings.hub_vpcs.iter().flatten();
+    let groups = &footprint.egress;
+    let mut statements: Vec<Statement> = groups
+        .iter()
+        .map(|(vpc, egress)| public_group(vpc, egress))
+        .collect();
+    statements.push(public_other(groups.keys()));
+    statements.push(endpoint_vpc(hubs));
+    statements.push(endpoint_ipv4(&footprint.more_private_ipv4));
+    statements.push(endpoint_ipv6(&footprint.private_ipv6));
+    Document { statements }
+}
+
+/// From the internet, tokens of `vpc` only from its egress. Without any egress there is no list at
+/// all, and every call from the internet is denied.
+fn public_group(vpc: &VpcId, egress: &BTreeSet<IpNet>) -> Statement {
+    let name: String = vpc.as_str().split('-').map(capitalised).collect();
+    let statement = from_the_internet(format!("Public{name}"))
+        .when(Key::Ec2InstanceSourceVpc, Test::StringEquals(vec![Text::literal(vpc)]));
+    if egress.is_empty() {
+        statement
+    } else {
+        statement.when(Key::SourceIp, Test::NotIpAddress(joined(egress)))
+    }
+}
+
+/// From the internet, tokens of no VPC that has a group.
+fn public_other<'a>(vpcs: impl Iterator<Item = &'a VpcId>) -> Statement {
+    let vpcs = vpcs.map(Text::literal).collect();
+    from_the_internet("PublicOther").when(Key::Ec2InstanceSourceVpc, Test::StringNotEquals(vpcs))
+}
+
+/// Through an endpoint, only in the token's own VPC, or in a hub.
+fn endpoint_vpc<'a>(hubs: impl Iterator<Item = &'a VpcId>) -> Statement {
+    let own = Text::variable(Key::Ec2InstanceSourceVpc);
+    let homes = [own].into_iter().chain(hubs.map(Text::literal)).collect();
+    through_an_endpoint("EndpointVpc").when(Key::SourceVpc, Test::StringNotEquals(homes))
+}
+
+/// Through an endpoint over IPv4, only from the host's primary address or one of `more`.
+fn endpoint_ipv4(more: &BTreeSet<Ipv4Net>) -> Statement {
+    let statement = through_an_endpoint("EndpointIpv4")
+        .when(Key::VpcSourceIp, Test::IpAddress(ANY_IPV4.to_vec()))
+        .when(
+            Key::Ec2InstanceSourcePrivateIpv4,
+            Test::StringNotEquals(vec![Text::variable(Key::VpcSourceIp)]),
+        );
+    unless_from(statement, more.iter().copied().map(IpNet::V4).collect())
+}
+
+/// Through an endpoint over IPv6, only from `addresses`: no key tells the IPv6 address of the host
+/// that a credential was delivered to.
+fn endpoint_ipv6(addresses: &BTreeSet<Ipv6Net>) -> Statement {
+    let statement = through_an_endpoint("EndpointIpv6")
+        .when(Key::VpcSourceIp, Test::IpAddress(ANY_IPV6.to_vec()));
+    unless_from(statement, addresses.iter().copied().map(IpNet::V6).collect())
+}
+
+fn unless_from(statement: Statement, addresses: BTreeSet<IpNet>) -> Statement {
+    if addresses.is_empty() {
+        statement
+    } else {
+        statement.when(Key::VpcSourceIp, Test::NotIpAddress(joined(&addresses)))
+    }
+}
+
+fn from_the_internet(sid: impl Into<String>) -> Statement {
+    pinned(sid).when(Key::SourceVpc, Test::Null(true))
+}
+
+fn through_an_endpoint(sid: impl Into<String>) -> Statement {
+    pinned(sid).when(Key::SourceVpc, Test::Null(false))
+}
+
+/// What every statement of a pin has: it denies only calls signed with a credential that EC2
+/// delivered, and not those that a service makes for the caller.
+fn pinned(sid: impl Into<String>) -> Statement {
+    let exempt = EXEMPT_ACTIONS.iter().map(ToString::to_string).collect();
+    Statement::deny(sid, Actions::AllBut(exempt))
+        .when(Key::SourceInstanceArn, Test::Null(false))
+        .when(Key::ViaAwsService, Test::BoolIfExists(false))
+}
+
+/// Prefixes joined where that loses nothing: two halves become their whole.
+fn joined(prefixes: &BTreeSet<IpNet>) -> Vec<IpNet> {
+    let mut joined = IpNet::aggregate(&prefixes.iter().copied().collect());
+    joined.sort();
+    joined
+}
+
+fn capitalised(part: &str) -> String {
+    let mut letters = part.chars();
+    letters
+        .next()
+        .map(|first| first.to_ascii_uppercase().to_string() + letters.as_str())
+        .unwrap_or_default()
+}

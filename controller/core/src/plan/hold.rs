@@ -1,0 +1,64 @@
+//! Why a role is held: its pin is not written, and what is in force stays as it is.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::ATTACHED_POLICIES_QUOTA;
+use crate::{
+    egress::Unknown, estate::Gap, footprint::LaunchGap, policy::MANAGED_POLICY_QUOTA,
+    verify::Counterexample,
+};
+
+/// A reason to hold a role. Its `Display` says what is wrong and the way out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// Part of the account was not seen (invariant 4).
+    Gap(Gap),
+    /// The controller runs as this role.
+    OwnRole,
+    /// A path that AWS keeps for its own roles.
+    ReservedPath(String),
+    /// The policy in force is not one that credpin writes.
+    Edited(String),
+    /// Where hosts leave cannot be told.
+    UnknownEgress(Unknown),
+    /// A host launched now would be denied until the next run.
+    LaunchGap(LaunchGap),
+    /// No room for one more policy on the role; how many it has.
+    AttachmentQuota(usize),
+    /// The pin does not fit a managed policy; how many characters it has.
+    TooLarge(usize),
+    /// A call would not be decided as promised (invariant 5).
+    Unproven(Counterexample),
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Hold::Gap(gap) => write!(f, "the view is incomplete: {gap}"),
+            Hold::OwnRole => f.write_str("credpin itself runs as this role and never pins it"),
+            Hold::ReservedPath(path) => write!(f, "roles under {path} are AWS's own and take no policies"),
+            Hold::Edited(what) => write!(
+                f,
+                "somebody else changed our policy ({what}); delete that version, or release the role"
+            ),
+            Hold::UnknownEgress(unknown) => unknown.fmt(f),
+            Hold::LaunchGap(gap) => write!(
+                f,
+                "{gap}, and would be denied until the next run; allow-launch-gap = true accepts that"
+            ),
+            Hold::AttachmentQuota(attached) => write!(
+                f,
+                "the role has {attached} policies attached and {ATTACHED_POLICIES_QUOTA} is the quota; detach one"
+            ),
+            Hold::TooLarge(size) => write!(
+                f,
+                "the pin has {size} characters and a policy holds {MANAGED_POLICY_QUOTA}; \
+                 fewer public addresses (a NAT gateway) make it fit"
+            ),
+            Hold::Unproven(found) => write!(f, "not proven safe: {found}"),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The steps of a plan.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::{
+    id::{Arn, PolicyName, RoleName, VersionId},
+    policy::Document,
+};
+
+/// One call that changes IAM. Its `Display` is a line of the dry run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Step {
+    /// Make the role's policy, tagged as ours. It has no effect until it is attached.
+    CreatePolicy {
+        /// The role.
+        role: RoleName,
+        /// The policy's name.
+        policy: PolicyName,
+        /// The ARN it will have.
+        arn: Arn,
+        /// What it says.
+        document: Document,
+    },
+    /// Delete a version to make room: the oldest that is neither in force nor the one before it.
+    DeleteVersion {
+        /// The role.
+        role: RoleName,
+        /// The policy.
+        arn: Arn,
+        /// The version.
+        version: VersionId,
+    },
+    /// Add a version and put it in force, in one call.
+    CreateVersion {
+        /// The role.
+        role: RoleName,
+        /// The policy.
+        arn: Arn,
+        /// What it says.
+        document: Document,
+    },
+    /// Attach the policy to the role.
+    Attach {
+        /// The role.
+        role: RoleName,
+        /// The policy.
+        arn: Arn,
+    },
+    /// Detach the policy from the role.
+    Detach {
+        /// The role.
+        role: RoleName,
+        /// The policy.
+        arn: Arn,
+    },
+}
+
+impl Step {
+    /// The role that it is about.
+    pub fn role(&self) -> &RoleName {
+        match self {
+            Step::CreatePolicy { role, .. }
+            | Step::DeleteVersion { role, .. }
+            | Step::CreateVersion { role, .. }
+            | Step::Attach { role, .. }
+            | Step::Detach { role, .. } => role,
+        }
+    }
+
+    /// The policy that it changes.
+    pub fn arn(&self) -> &Arn {
+        match self {
+            Step::CreatePolicy { arn, .. }
+            | Step::DeleteVersion { arn, .. }
+            | Step::CreateVersion { arn, .. }
+            | Step::Attach { arn, .. }
+            | Step::Detach { arn, .. } => arn,
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::CreatePolicy { arn, document, .. } => {
+                write!(f, "create policy {arn} ({} characters)", document.size())
+            }
+            Step::DeleteVersion { arn, version, .. } => {
+                write!(f, "delete version {version} of {arn} to make room")
+            }
+            Step::CreateVersion { arn, document, .. } => {
+                write!(f, "put a new version of {arn} in force ({} characters)", document.size())
+            }
+            Step::Attach { role, arn } => write!(f, "attach {arn} to role {role}"),
+            Step::Detach { role, arn } => write!(f, "detach {arn} from role {role}"),
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! A policy document that can only deny.
+//!
+//! There is no field for an effect: what this module writes says `"Effect": "Deny"`, and a text that
+//! says anything else does not parse (invariant 6). The JSON is canonical, so equal documents are
+//! equal texts and a digest tells whether anything is to be written.
+
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+};
+
+use ipnet::IpNet;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::request::Key;
+
+mod parse;
+
+pub use parse::{ParseError, Place, Problem};
+
+/// Characters of a managed policy, blanks not counted (IAM User Guide, "IAM and STS quotas").
+pub const MANAGED_POLICY_QUOTA: usize = 6144;
+
+/// A policy document: statements that each deny.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Document {
+    /// The statements. A call passes only if every one of them admits it.
+    pub statements: Vec<Statement>,
+}
+
+/// A statement that denies what its actions and all of its conditions match, on every resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// Its name, unique in the document: letters and digits.
+    pub sid: String,
+    /// What it applies to.
+    pub actions: Actions,
+    conditions: BTreeMap<(Operator, Key), Test>,
+}
+
+/// The actions that a statement applies to; patterns with `*` and `?`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actions {
+    /// `Action`: these.
+    Only(Vec<String>),
+    /// `NotAction`: all but these.
+    AllBut(Vec<String>),
+}
+
+/// What a condition asks of a key. IAM's rule for absent keys is part of each (IAM User Guide, "IAM
+/// JSON policy elements: Condition operators").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Test {
+    /// `Null`: with `true`, that the key is absent; with `false`, that it is present.
+    Null(bool),
+    /// `BoolIfExists`: that the key has this value, or is absent.
+    BoolIfExists(bool),
+    /// `StringEquals`: that some value is one of these.
+    StringEquals(Vec<Text>),
+    /// `StringNotEquals`: that no value is one of these; true where the key is absent.
+    StringNotEquals(Vec<Text>),
+    /// `StringLike`: that some value matches one of these, `*` and `?` being wild.
+    StringLike(Vec<Text>),
+    /// `IpAddress`: that some value lies in one of these prefixes.
+    IpAddress(Vec<IpNet>),
+    /// `NotIpAddress`: that no value lies in any of these; true where the key is absent.
+    NotIpAddress(Vec<IpNet>),
+    /// `ArnEquals`: that some value is one of these ARNs, `*` and `?` being wild in each part.
+    ArnEquals(Vec<Text>),
+}
+
+/// The name of a [`Test`] in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Operator {
+    Null,
+    BoolIfExists,
+    StringEquals,
+    StringNotEquals,
+    StringLike,
+    IpAddress,
+    NotIpAddress,
+    ArnEquals,
+}
+
+/// A value in a string or ARN condition: literal text and policy variables.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Text(pub Vec<Piece>);
+
+/// A part of a [`Text`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Piece {
+    /// As it stands, but for the wildcards of `StringLike` and `ArnEquals`.
+    Literal(String),
+    /// `${key}`: the request's value of that key. Where that is absent, the whole value matches
+    /// nothing, and a negated operator is true of it.
+    Variable(Key),
+}
+
+/// The SHA-256 of a document's canonical text, in hexadecimal.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct Digest(String);
+
+impl Document {
+    /// The canonical JSON, without blanks.
+    pub fn to_json(&self) -> String {
+        self.to_value().to_string()
+    }
+
+    /// The same, laid out for a person.
+    pub fn to_json_pretty(&self) -> String {
+        serde_json::to_string_pretty(&self.to_value())
+            .expect("a value with text keys always has a JSON form")
+    }
+
+    /// Its length as IAM counts it against [`MANAGED_POLICY_QUOTA`].
+    pub fn size(&self) -> usize {
+        self.to_json()
+            .chars()
+            .filter(|c| !c.is_whitespace())
+            .count()
+    }
+
+    /// What tells it from every other document.
+    pub fn digest(&self) -> Digest {
+        let mut hex = String::with_capacity(64);
+        for byte in Sha256::digest(self.to_json().as_bytes()) {
+            // Writing to a String cannot fail.
+            let _ = write!(hex, "{byte:02x}");
+        }
+        Digest(hex)
+    }
+
+    /// Reads a document of this module's shape; anything else, an `Allow` first of all, is an error.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        parse::document(text)
+    }
+
+    fn to_value(&self) -> Value {
+        let statements: Vec<Value> = self.statements.iter().map(Statement::to_value).collect();
+        json!({ "Version": "2012-10-17", "Statement": statements })
+    }
+}
+
+impl serde::Serialize for Document {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_value().serialize(serializer)
+    }
+}
+
+impl Statement {
+    /// A statement without a condition.
+    pub fn deny(sid: impl Into<String>, actions: Actions) -> Self {
+        Self {
+            sid: sid.into(),
+            actions,
+            conditions: BTreeMap::new(),
+        }
+    }
+
+    /// The same with one more condition. JSON has one place for each operator and key, so a second
+    /// condition with both the same takes the place of the first.
+    #[must_use]
+    pub fn when(mut self, key: Key, test: Test) -> Self {
+        self.conditions.insert((test.operator(), key), test);
+        self
+    }
+
+    /// Its conditions; all must hold for it to deny.
+    pub fn conditions(&self) -> impl Iterator<Item = (Key, &Test)> {
+        self.conditions.iter().map(|((_, key), test)| (*key, test))
+    }
+
+    fn to_value(&self) -> Value {
+        let (word, patterns) = match &self.actions {
+            Actions::Only(patterns) => ("Action", patterns),
+            Actions::AllBut(patterns) => ("NotAction", patterns),
+        };
+        let mut condition = Map::new();
+        for ((operator, key), test) in &self.conditions {
+            condition
+                .entry(operator.name())
+                .or_insert_with(|| Value::Object(Map::new()))
+                .as_object_mut()
+                .expect("made as an object above")
+                .insert(key.name().to_owned(), test.to_value());
+        }
+        let mut statement = Map::new();
+        statement.insert("Sid".into(), json!(self.sid));
+        statement.insert("Effect".into(), json!("Deny"));
+        statement.insert(word.into(), one_or_many(patterns.iter().map(String::clone)));
+        statement.insert("Resource".into(), json!("*"));
+        if !condition.is_empty() {
+            statement.insert("Condition".into(), Value::Object(condition));
+        }
+        Value::Object(statement)
+    }
+}
+
+impl Test {
+    fn operator(&self) -> Operator {
+        match self {
+            Test::Null(_) => Operator::Null,
+            Test::BoolIfExists(_) => Operator::BoolIfExists,
+            Test::StringEquals(_) => Operator::StringEquals,
+            Test::StringNotEquals(_) => Operator::StringNotEquals,
+            Test::StringLike(_) => Operator::StringLike,
+            Test::IpAddress(_) => Operator::IpAddress,
+            Test::NotIpAddress(_) => Operator::NotIpAddress,
+            Test::ArnEquals(_) => Operator::ArnEquals,
+        }
+    }
+
+    /// Its values as they stand in the document.
+    pub fn values(&self) -> Vec<String> {
+        match self.to_value() {
+            Value::Array(values) => values
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
+            value => value.as_str().map(str::to_owned).into_iter().collect(),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        match self {
+            Test::Null(value) | Test::BoolIfExists(value) => json!(value.to_string()),
+            Test::StringEquals(texts)
+            | Test::StringNotEquals(texts)
+            | Test::StringLike(texts)
+            | Test::ArnEquals(texts) => one_or_many(texts.iter().map(Text::to_string)),
+            // IpNet always writes a prefix length, `/32` too, as IAM wants it.
+            Test::IpAddress(nets) | Test::NotIpAddress(nets) => {
+                one_or_many(nets.iter().map(IpNet::to_string))
+            }
+        }
+    }
+}
+
+impl Operator {
+    fn name(self) -> &'static str {
+        match self {
+            Operator::Null => "Null",
+            Operator::BoolIfExists => "BoolIfExists",
+            Operator::StringEquals => "StringEquals",
+            Operator::StringNotEquals => "StringNotEquals",
+            Operator::StringLike => "StringLike",
+            Operator::IpAddress => "IpAddress",
+            Operator::NotIpAddress => "NotIpAddress",
+            Operator::ArnEquals => "ArnEquals",
+        }
+    }
+}
+
+/// IAM writes a single value bare; brackets are counted against the quota.
+fn one_or_many(values: impl Iterator<Item = String>) -> Value {
+    let mut values: Vec<String> = values.collect();
+    match values.len() {
+        1 => Value::String(values.remove(0)),
+        _ => json!(values),
+    }
+}
+
+impl Text {
+    /// Text that stands for itself.
+    pub fn literal(text: impl fmt::Display) -> Self {
+        Self(vec![Piece::Literal(text.to_string())])
+    }
+
+    /// The value of a key of the request.
+    pub fn variable(key: Key) -> Self {
+        Self(vec![Piece::Variable(key)])
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for piece in &self.0 {
+            match piece {
+                // A dollar sign must not turn the text behind it into a variable.
+                Piece::Literal(text) => f.write_str(&text.replace('$', "${$}"))?,
+                Piece::Variable(key) => write!(f, "${{{key}}}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}

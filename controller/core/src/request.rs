@@ -1,0 +1,177 @@
+//! What IAM knows of one API call: the action and the condition keys that are present with it.
+
+use std::{collections::BTreeMap, fmt, net::IpAddr, str::FromStr};
+
+use serde::Serialize;
+use thiserror::Error;
+
+/// The condition keys that pins use or that bear on them.
+///
+/// A closed set on purpose: IAM takes a misspelt key without complaint and never finds it present,
+/// so a typo in a policy would be a silent hole. Source of names, types and presence: IAM User
+/// Guide, "AWS global condition context keys", and "Actions, resources, and condition keys for
+/// Amazon EC2".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// `aws:SourceIp`: the caller's public address; absent through a VPC endpoint.
+    SourceIp,
+    /// `aws:VpcSourceIp`: the caller's address inside the VPC; only through a VPC endpoint.
+    VpcSourceIp,
+    /// `aws:SourceVpc`: the endpoint's VPC; only through a VPC endpoint.
+    SourceVpc,
+    /// `aws:SourceVpce`: the endpoint; only through a VPC endpoint.
+    SourceVpce,
+    /// `aws:Ec2InstanceSourceVpc`: where the credential was delivered; a property of the credential.
+    Ec2InstanceSourceVpc,
+    /// `aws:Ec2InstanceSourcePrivateIPv4`: primary private address of the instance that the
+    /// credential was delivered to; a property of the credential.
+    Ec2InstanceSourcePrivateIpv4,
+    /// `ec2:SourceInstanceARN`: the instance that the credential was delivered to.
+    SourceInstanceArn,
+    /// `ec2:RoleDelivery`: IMDS version that delivered it, 1.0 or 2.0.
+    RoleDelivery,
+    /// `aws:ViaAWSService`: a service calls on the caller's behalf (forward access session).
+    ViaAwsService,
+    /// `aws:userid`: `AROA…:i-…` for an instance's session.
+    UserId,
+    /// `aws:PrincipalArn`: the role's ARN, never the session's.
+    PrincipalArn,
+}
+
+/// Every key with its name in IAM's spelling.
+const NAMES: [(Key, &str); 11] = [
+    (Key::SourceIp, "aws:SourceIp"),
+    (Key::VpcSourceIp, "aws:VpcSourceIp"),
+    (Key::SourceVpc, "aws:SourceVpc"),
+    (Key::SourceVpce, "aws:SourceVpce"),
+    (Key::Ec2InstanceSourceVpc, "aws:Ec2InstanceSourceVpc"),
+    (
+        Key::Ec2InstanceSourcePrivateIpv4,
+        "aws:Ec2InstanceSourcePrivateIPv4",
+    ),
+    (Key::SourceInstanceArn, "ec2:SourceInstanceARN"),
+    (Key::RoleDelivery, "ec2:RoleDelivery"),
+    (Key::ViaAwsService, "aws:ViaAWSService"),
+    (Key::UserId, "aws:userid"),
+    (Key::PrincipalArn, "aws:PrincipalArn"),
+];
+
+/// A text that names no key of [`Key`].
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("`{0}` is not a condition key that credpin uses")]
+pub struct UnknownKey(String);
+
+impl Key {
+    /// Every key.
+    pub fn all() -> impl Iterator<Item = Key> {
+        NAMES.iter().map(|(key, _)| *key)
+    }
+
+    /// The key as IAM spells it.
+    pub fn name(self) -> &'static str {
+        NAMES
+            .iter()
+            .find(|(key, _)| *key == self)
+            .map(|(_, name)| *name)
+            .expect("NAMES lists every key: a test counts them")
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Key {
+    type Err = UnknownKey;
+
+    /// IAM compares key names without regard to case.
+    fn from_str(text: &str) -> Result<Self, UnknownKey> {
+        NAMES
+            .iter()
+            .find(|(_, name)| name.eq_ignore_ascii_case(text))
+            .map(|(key, _)| *key)
+            .ok_or_else(|| UnknownKey(text.to_owned()))
+    }
+}
+
+impl Serialize for Key {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// One API call as IAM sees it. A key that is not in its context is absent.
+///
+/// A key has one value: each of [`Key`] is single-valued (IAM User Guide, "Single-valued vs.
+/// multivalued context keys"), so set operators have no place in a pin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Request {
+    /// The action, as `s3:GetObject`.
+    pub action: String,
+    context: BTreeMap<Key, ContextValue>,
+}
+
+/// The value of a key, and the address that it reads as: found once here and not at each test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ContextValue {
+    text: String,
+    address: Option<IpAddr>,
+}
+
+impl Request {
+    /// A call of `action` without any key.
+    pub fn new(action: impl Into<String>) -> Self {
+        Self {
+            action: action.into(),
+            context: BTreeMap::new(),
+        }
+    }
+
+    /// The same with `key` present.
+    #[must_use]
+    pub fn with(mut self, key: Key, value: impl fmt::Display) -> Self {
+        let text = value.to_string();
+        let address = text.parse().ok();
+        self.context.insert(key, ContextValue { text, address });
+        self
+    }
+
+    /// The keys that are present, each with its value.
+    pub fn context(&self) -> impl Iterator<Item = (Key, &str)> {
+        self.context
+            .iter()
+            .map(|(key, value)| (*key, value.text.as_str()))
+    }
+
+    /// The value of `key`; none where it is absent.
+    pub fn value(&self, key: Key) -> Option<&str> {
+        self.context.get(&key).map(|value| value.text.as_str())
+    }
+
+    /// The value of `key` as an address; none where it is absent or is something else.
+    pub fn address(&self, key: Key) -> Option<IpAddr> {
+        self.context.get(&key)?.address
+    }
+}
+
+impl Serialize for ContextValue {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_reads_back_from_its_name_in_any_case() {
+        for key in Key::all() {
+            assert_eq!(key.name().parse(), Ok(key));
+            assert_eq!(key.name().to_uppercase().parse(), Ok(key));
+        }
+        assert!("aws:Via".parse::<Key>().is_err());
+    }
+}

@@ -1,0 +1,200 @@
+//! What the operator decided, as far as it bears on a plan. Read from the config by the binary.
+
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    estate::Role,
+    id::{Arn, SubnetId, VpcId},
+};
+
+/// The role's tag that can tighten its mode.
+pub const MODE_TAG: &str = "credpin:mode";
+
+/// What is done about a role, from least to most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Nothing is written; the plan says what would be.
+    #[default]
+    Observe,
+    /// The pin is written and kept true.
+    Enforce,
+}
+
+/// The operator's decisions. The default is the safe one: every role is observed (invariant 9).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// For roles that no rule names.
+    pub mode: Mode,
+    /// Rules by role name; the first that matches decides.
+    pub roles: Vec<RoleRule>,
+    /// VPCs whose endpoints are home for everybody. `None` is "not said": routes that may lead to
+    /// such endpoints then hold a role, and `Some` of nothing answers for them.
+    pub hub_vpcs: Option<BTreeSet<VpcId>>,
+    /// Egress that route tables cannot tell.
+    pub egress: Vec<StatedEgress>,
+    /// Also enforce where a new host is denied until the next run.
+    pub allow_launch_gap: bool,
+    /// The role that the controller itself runs as, which is never pinned.
+    pub own_role: Option<Arn>,
+}
+
+/// One `[[role]]` of the config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleRule {
+    /// Which roles.
+    pub name: Glob,
+    /// What is done about them.
+    pub mode: Mode,
+}
+
+/// One `[[egress]]` of the config: where traffic of a VPC or a subnet leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatedEgress {
+    /// Whose traffic.
+    pub scope: Scope,
+    /// Public prefixes that it leaves from.
+    pub prefixes: Vec<IpNet>,
+}
+
+/// What a [`StatedEgress`] speaks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Every subnet of a VPC.
+    Vpc(VpcId),
+    /// One subnet.
+    Subnet(SubnetId),
+}
+
+/// A pattern of names in which `*` stands for any run of characters and `?` for any one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glob(String);
+
+impl Settings {
+    /// The mode of `role`: by the first rule that names it, tightened by its tag. A tag can only
+    /// tighten: who may tag a role must not be able to take its pin off.
+    pub fn mode_of(&self, role: &Role) -> Mode {
+        let configured = self
+            .roles
+            .iter()
+            .find(|rule| rule.name.matches(role.name.as_str()))
+            .map_or(self.mode, |rule| rule.mode);
+        match role.tags.get(MODE_TAG).map(String::as_str) {
+            Some("enforce") => Mode::Enforce,
+            _ => configured,
+        }
+    }
+
+    /// The prefixes stated for a subnet, by itself or by its VPC; `None` where nothing was stated.
+    pub fn stated_egress(&self, vpc: &VpcId, subnet: &SubnetId) -> Option<Vec<IpNet>> {
+        let mut stated = self
+            .egress
+            .iter()
+            .filter(|egress| match &egress.scope {
+                Scope::Vpc(id) => id == vpc,
+                Scope::Subnet(id) => id == subnet,
+            })
+            .peekable();
+        stated.peek()?;
+        Some(stated.flat_map(|egress| egress.prefixes.clone()).collect())
+    }
+}
+
+impl Glob {
+    /// The pattern `text`.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Whether `name` fits, with regard to case.
+    pub fn matches(&self, name: &str) -> bool {
+        wild_match(self.0.as_bytes(), name.as_bytes())
+    }
+}
+
+/// Matches in time proportional to the product of the lengths at worst: on a mismatch only the last
+/// `*` takes one more character.
+fn wild_match(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    let mut retry: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                retry = Some((p + 1, t));
+                p += 1;
+            }
+            Some(&c) if c == b'?' || c == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            _ => match retry {
+                Some((after_star, taken)) => {
+                    retry = Some((after_star, taken + 1));
+                    p = after_star;
+                    t = taken + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|&c| c == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn role(name: &str, tag: Option<&str>) -> Role {
+        Role {
+            name: name.parse().unwrap(),
+            id: "AROAEXAMPLE".into(),
+            arn: format!("arn:aws:iam::123456789012:role/{name}").parse().unwrap(),
+            path: "/".into(),
+            tags: tag.map(|value| (MODE_TAG.to_owned(), value.to_owned())).into_iter().collect(),
+            profiles: BTreeSet::new(),
+            attached: BTreeSet::new(),
+        }
+    }
+
+    #[test]
+    fn nothing_is_enforced_out_of_the_box() {
+        assert_eq!(Settings::default().mode_of(&role("web", None)), Mode::Observe);
+    }
+
+    #[test]
+    fn the_first_rule_that_matches_decides() {
+        let rule = |name, mode| RoleRule { name: Glob::new(name), mode };
+        let settings = Settings {
+            mode: Mode::Observe,
+            roles: vec![rule("web-canary", Mode::Observe), rule("web-*", Mode::Enforce)],
+            ..Settings::default()
+        };
+        assert_eq!(settings.mode_of(&role("web-1", None)), Mode::Enforce);
+        assert_eq!(settings.mode_of(&role("web-canary", None)), Mode::Observe);
+        assert_eq!(settings.mode_of(&role("batch", None)), Mode::Observe);
+    }
+
+    #[test]
+    fn a_tag_tightens_and_never_loosens() {
+        let enforce = Settings { mode: Mode::Enforce, ..Settings::default() };
+        assert_eq!(Settings::default().mode_of(&role("web", Some("enforce"))), Mode::Enforce);
+        assert_eq!(enforce.mode_of(&role("web", Some("observe"))), Mode::Enforce);
+    }
+
+    #[test]
+    fn globs() {
+        for (pattern, name, fits) in [
+            ("*", "", true),
+            ("web-*", "web-", true),
+            ("web-*", "web", false),
+            ("*-a*-b", "x-aa-a-b", true),
+            ("w?b", "web", true),
+            ("w?b", "wb", false),
+        ] {
+            assert_eq!(Glob::new(pattern).matches(name), fits, "{pattern} {name}");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The proof before every write (invariant 5): with these documents in force, every live host's
+//! calls from home are admitted, and known outsiders are denied.
+//!
+//! It works from hosts and their positions and asks the evaluator, never the code that built the
+//! pin, so that a mistake there is found here. It is as good as the model of egress.
+
+use std::{
+    collections::BTreeSet,
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use serde::Serialize;
+
+use crate::{
+    credential::Credential,
+    estate::Role,
+    evaluate,
+    footprint::{Footprint, Host},
+    id::{InstanceId, VpcId},
+    pin::EXEMPT_ACTIONS,
+    policy::Document,
+    position::Position,
+    request::Request,
+    settings::Settings,
+};
+
+/// A call that would not be decided as promised.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Counterexample {
+    /// Whose credential.
+    pub instance: InstanceId,
+    /// Used from where.
+    pub from: Position,
+    /// What was promised.
+    pub promise: Promise,
+    /// The statement that denies it, where it is denied.
+    pub denied_by: Option<String>,
+}
+
+/// What a pin promises about a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Promise {
+    /// A host's own call is admitted.
+    HomeIsAdmitted,
+    /// A call from anywhere else is denied.
+    OutsiderIsDenied,
+    /// A call that a service makes for a host is admitted.
+    ServiceIsAdmitted,
+    /// A data plane that shows no network key is left alone.
+    ExemptIsAdmitted,
+}
+
+/// The action that stands for all that a pin covers.
+const ANY_ACTION: &str = "s3:GetObject";
+
+/// Calls that would not be decided as promised; none means proven.
+pub fn verify(
+    role: &Role,
+    footprint: &Footprint,
+    settings: &Settings,
+    documents: &[&Document],
+) -> Vec<Counterexample> {
+    let hubs: Vec<&VpcId> = settings.hub_vpcs.iter().flatten().collect();
+    let mut found = Vec::new();
+    for host in &footprint.hosts {
+        let credential = Credential::of(role, host);
+        let mut check = |request: &Request, from: &Position, promise: Promise| {
+            let denied_by = evaluate::denied_by(documents.iter().copied(), request).map(|s| s.sid.clone());
+            if denied_by.is_some() != (promise == Promise::OutsiderIsDenied) {
+                found.push(Counterexample {
+                    instance: host.instance.clone(),
+                    from: from.clone(),
+                    promise,
+                    denied_by,
+                });
+            }
+        };
+        for home in home_positions(host, &hubs) {
+            check(&credential.used_from(&home, ANY_ACTION), &home, Promise::HomeIsAdmitted);
+            let service = credential.used_by_a_service(&home, ANY_ACTION);
+            check(&service, &home, Promise::ServiceIsAdmitted);
+        }
+        for outsider in outsiders(host, footprint, &hubs) {
+            let call = credential.used_from(&outsider, ANY_ACTION);
+            check(&call, &outsider, Promise::OutsiderIsDenied);
+            for action in EXEMPT_ACTIONS {
+                let call = credential.used_from(&outsider, &action.replace('*', "Any"));
+                check(&call, &outsider, Promise::ExemptIsAdmitted);
+            }
+        }
+    }
+    found
+}
+
+/// Home positions that `documents` deny: whom a pin in force locks out. Outsiders are not looked at.
+pub fn locked_out(
+    role: &Role,
+    footprint: &Footprint,
+    settings: &Settings,
+    documents: &[&Document],
+) -> Vec<Counterexample> {
+    verify(role, footprint, settings, documents)
+        .into_iter()
+        .filter(|found| found.promise != Promise::OutsiderIsDenied)
+        .collect()
+}
+
+/// Where a host's calls come from: each of its ways out, at both ends of each prefix.
+fn home_positions(host: &Host, hubs: &[&VpcId]) -> BTreeSet<Position> {
+    let internet = host.public.iter().flat_map(ends).map(Position::Internet);
+    let v4 = host.primary_ipv4.into_iter().map(Ipv4Net::from);
+    let v4 = v4.chain(host.more_private_ipv4.iter().copied()).map(IpNet::V4);
+    let v6 = host.private_ipv6.iter().copied().map(IpNet::V6);
+    let private: Vec<IpNet> = v4.chain(v6).collect();
+    let endpoints = [&host.vpc].into_iter().chain(hubs.iter().copied()).flat_map(|vpc| {
+        private.iter().flat_map(ends).map(|address| Position::Endpoint {
+            vpc: vpc.clone(),
+            address,
+        })
+    });
+    internet.chain(endpoints).collect()
+}
+
+/// Positions that are nobody's home: right beside the host's own, and far away.
+fn outsiders(host: &Host, footprint: &Footprint, hubs: &[&VpcId]) -> BTreeSet<Position> {
+    let strangers: [IpAddr; 3] = [
+        Ipv4Addr::new(192, 0, 2, 1).into(),
+        Ipv4Addr::new(203, 0, 113, 254).into(),
+        Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1).into(),
+    ];
+    let admitted = footprint.egress.get(&host.vpc);
+    let internet = host
+        .public
+        .iter()
+        .flat_map(neighbours)
+        .chain(strangers)
+        .filter(|address| !admitted.into_iter().flatten().any(|net| net.contains(address)))
+        .map(Position::Internet);
+
+    let foreign: VpcId = "vpc-0foreign".parse().expect("a VPC id written in this file");
+    let own = [host.vpc.clone()].into_iter();
+    let v4 = host.primary_ipv4.map(Ipv4Net::from);
+    let v6 = host.private_ipv6.iter().copied().map(IpNet::V6);
+    let private: Vec<IpNet> = v4.map(IpNet::V4).into_iter().chain(v6).collect();
+    let same_address_elsewhere = private.iter().map(IpNet::addr).map(|address| Position::Endpoint {
+        vpc: foreign.clone(),
+        address,
+    });
+    let is_home = |address: &IpAddr| match address {
+        IpAddr::V4(v4) => {
+            host.primary_ipv4 == Some(*v4) || footprint.more_private_ipv4.iter().any(|net| net.contains(v4))
+        }
+        IpAddr::V6(v6) => footprint.private_ipv6.iter().any(|net| net.contains(v6)),
+    };
+    let beside: Vec<IpAddr> = private
+        .iter()
+        .flat_map(neighbours)
+        .chain(strangers)
+        .filter(|address| !is_home(address))
+        .collect();
+    let beside_it = own.chain(hubs.iter().map(|hub| (*hub).clone())).flat_map(|vpc| {
+        beside.iter().map(move |address| Position::Endpoint {
+            vpc: vpc.clone(),
+            address: *address,
+        })
+    });
+    internet.chain(same_address_elsewhere).chain(beside_it).collect()
+}
+
+/// The first and the last address of a prefix.
+fn ends(net: &IpNet) -> BTreeSet<IpAddr> {
+    [net.network(), net.broadcast()].into()
+}
+
+/// The addresses right before and right after a prefix.
+fn neighbours(net: &IpNet) -> Vec<IpAddr> {
+    match net {
+        IpNet::V4(net) => {
+            let before = u32::from(net.network()).checked_sub(1);
+            let after = u32::from(net.broadcast()).checked_add(1);
+            before.into_iter().chain(after).map(|bits| Ipv4Addr::from(bits).into()).collect()
+        }
+        IpNet::V6(net) => {
+            let before = u128::from(net.network()).checked_sub(1);
+            let after = u128::from(Ipv6Net::broadcast(net)).checked_add(1);
+            before.into_iter().chain(after).map(|bits| Ipv6Addr::from(bits).into()).collect()
+        }
+    }
+}
+
+impl fmt::Display for Counterexample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { instance, from, promise, denied_by } = self;
+        let whose = match promise {
+            Promise::HomeIsAdmitted => "from home",
+            Promise::OutsiderIsDenied => "from outside",
+            Promise::ServiceIsAdmitted => "made by a service for it",
+            Promise::ExemptIsAdmitted => "to an exempt data plane",
+        };
+        match denied_by {
+            Some(sid) => write!(f, "a call of {instance} {whose} ({from}) is denied by {sid}"),
+            None => write!(f, "a call of {instance} {whose} ({from}) is admitted"),
+        }
+    }
+}
