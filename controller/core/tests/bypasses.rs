@@ -73,17 +73,17 @@ const PIN: &str = r#"{
 
 /// Where a call comes from.
 #[derive(Clone, Copy)]
-enum From {
+enum Origin {
     Internet(&'static str),
     Endpoint(&'static str, &'static str),
 }
-use From::{Endpoint, Internet};
+use Origin::{Endpoint, Internet};
 
 const I_01: [&str; 3] = ["i-01", "vpc-0a", "10.0.1.5"];
 const I_02: [&str; 3] = ["i-02", "vpc-0a", "10.0.2.6"];
 
 /// A call with the credential of an instance, given as its id, VPC and primary private address.
-fn call([id, vpc, private]: [&str; 3], from: From) -> Request {
+fn call([id, vpc, private]: [&str; 3], from: Origin) -> Request {
     network(Request::new("s3:GetObject"), from)
         .with(
             Key::SourceInstanceArn,
@@ -96,7 +96,7 @@ fn call([id, vpc, private]: [&str; 3], from: From) -> Request {
         .with(Key::ViaAwsService, false)
 }
 
-fn network(request: Request, from: From) -> Request {
+fn network(request: Request, from: Origin) -> Request {
     match from {
         Internet(address) => request.with(Key::SourceIp, address),
         Endpoint(vpc, address) => request
@@ -108,7 +108,7 @@ fn network(request: Request, from: From) -> Request {
 
 /// The statement of the pin that denies `request`.
 fn denied(request: &Request) -> Option<String> {
-    let pin = Document::parse(PIN).unwrap();
+    let pin = Document::parse(PIN).expect("it is as we write them");
     denied_by([&pin], request).map(|statement| statement.sid.clone())
 }
 
@@ -149,7 +149,7 @@ fn the_internet_at_large_is_denied() {
         "2001:db8:a::7",
         "::ffff:203.0.113.10",
     ] {
-        address.parse::<IpAddr>().unwrap();
+        assert!(address.parse::<IpAddr>().is_ok());
         assert_denied(&call(I_01, Internet(address)), "PublicA");
     }
 }
@@ -211,7 +211,7 @@ fn a_host_without_ipv4_is_denied_at_an_ipv4_endpoint() {
 
 #[test]
 fn a_service_on_the_callers_behalf_is_admitted() {
-    let behalf = |from| call(I_01, from).with(Key::ViaAwsService, "true");
+    let behalf = |from: Origin| call(I_01, from).with(Key::ViaAwsService, "true");
     assert_admitted(&behalf(Internet("192.0.2.1")));
     assert_admitted(&behalf(Endpoint("vpc-0evil", "10.0.1.5")));
     // The caller's own first call is not one.

@@ -19,6 +19,8 @@ use crate::request::Key;
 
 mod json;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 
 /// A text that is not a policy document of ours.
@@ -93,13 +95,12 @@ fn statements(json: &Json) -> Result<Vec<Statement>, Fault> {
     let list = one_or_many(list.ok_or(Problem::Missing).map_err(inside("Statement"))?);
     let mut statements: Vec<Statement> = Vec::with_capacity(list.len());
     for (index, json) in list.iter().enumerate() {
-        let statement = statement(json).and_then(|read| {
-            match statements.iter().any(|other| other.sid == read.sid) {
-                true => Err(inside("Sid")(Problem::Twice)),
-                false => Ok(read),
-            }
-        });
-        statements.push(statement.map_err(|fault| fault.inside(name(index, json)))?);
+        let fault = |fault: Fault| fault.inside(name(index, json));
+        let statement = statement(json).map_err(fault)?;
+        if statements.iter().any(|other| other.sid == statement.sid) {
+            return Err(fault(inside("Sid")(Problem::Twice)));
+        }
+        statements.push(statement);
     }
     Ok(statements)
 }
@@ -199,10 +200,10 @@ fn condition(
     let twice = statement
         .conditions()
         .any(|(other, there)| other == key && there.operator() == test.operator());
-    match twice {
-        true => Err(Problem::Twice.into()),
-        false => Ok((key, test)),
+    if twice {
+        return Err(Problem::Twice.into());
     }
+    Ok((key, test))
 }
 
 fn reader(operator: &str) -> Option<Reader> {

@@ -1,12 +1,5 @@
 use std::error::Error as _;
 
-use proptest::{
-    collection::vec,
-    prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof},
-    proptest,
-    sample::{Index, select, subsequence},
-};
-
 use super::*;
 
 /// A document with one statement, which is `fields` and a Sid.
@@ -175,11 +168,17 @@ fn a_literal_cannot_become_a_variable() {
     }
 }
 
+/// Texts that are refused, with what is said of each.
+fn check_refused<const N: usize>(table: [(String, &str); N]) {
+    for (text, wanted) in table {
+        assert_eq!(error(&text), wanted, "{text}");
+    }
+}
+
 #[test]
-fn anything_but_our_shape_is_refused_and_named() {
+fn a_document_has_a_version_and_statements_with_names() {
     let deny = r#""Effect":"Deny","Action":"*","Resource":"*""#;
-    let key = |json: &str| when(&format!(r#"{{"Null":{{"aws:SourceVpc":{json}}}}}"#));
-    for (text, wanted) in [
+    check_refused([
         (
             "[]".into(),
             "policy document: must be an object that is not empty",
@@ -219,6 +218,12 @@ fn anything_but_our_shape_is_refused_and_named() {
             ),
             "statement A, Sid: is there twice",
         ),
+    ]);
+}
+
+#[test]
+fn a_statement_denies_actions_on_everything() {
+    check_refused([
         (
             with(r#""Effect":"Allow","Action":"*","Resource":"*""#),
             "statement A, Effect: must be Deny, not `Allow`",
@@ -271,6 +276,13 @@ fn anything_but_our_shape_is_refused_and_named() {
             with(r#""Effect":"Deny","Action":"*:Get","Resource":"*""#),
             "statement A, Action: must be an action as service:Name, not `*:Get`",
         ),
+    ]);
+}
+
+#[test]
+fn a_condition_is_an_operator_a_key_and_values() {
+    let key = |json: &str| when(&format!(r#"{{"Null":{{"aws:SourceVpc":{json}}}}}"#));
+    check_refused([
         (
             when("{}"),
             "statement A, Condition: must be an object that is not empty",
@@ -319,9 +331,7 @@ fn anything_but_our_shape_is_refused_and_named() {
             when(r#"{"StringEquals":{"aws:SourceVpc":["a",true]}}"#),
             "statement A, Condition, StringEquals, aws:SourceVpc: must be text",
         ),
-    ] {
-        assert_eq!(error(&text), wanted, "{text}");
-    }
+    ]);
 }
 
 #[test]
@@ -341,102 +351,4 @@ fn nothing_hides_behind_a_second_of_the_same_name() {
 fn deep_nesting_is_an_error_and_not_the_end() {
     let text = "[".repeat(1_000_000);
     assert!(matches!(document(&text), Err(ParseError::Json(_))));
-}
-
-fn texts() -> impl Strategy<Value = Vec<Text>> {
-    let literal = "[ -ÿ]{1,12}".prop_map(Piece::Literal);
-    let variable = select(Key::all().collect::<Vec<_>>()).prop_map(Piece::Variable);
-    // Neighbouring literals would be read back as one.
-    let text = (vec((literal.clone(), variable), 0..3), literal).prop_map(|(pairs, last)| {
-        let pairs = pairs.into_iter().flat_map(|(a, b)| [a, b]);
-        Text(pairs.chain([last]).collect())
-    });
-    vec(text, 1..4)
-}
-
-fn nets() -> impl Strategy<Value = Vec<IpNet>> {
-    let net = (any::<IpAddr>(), any::<Index>()).prop_map(|(address, length)| {
-        let bits = if address.is_ipv4() { 33 } else { 129 };
-        let length = u8::try_from(length.index(bits)).expect("at most 128");
-        IpNet::new(address, length)
-            .expect("not longer than the address")
-            .trunc()
-    });
-    vec(net, 1..4)
-}
-
-fn test() -> impl Strategy<Value = Test> {
-    prop_oneof![
-        any::<bool>().prop_map(Test::Null),
-        any::<bool>().prop_map(Test::BoolIfExists),
-        texts().prop_map(Test::StringEquals),
-        texts().prop_map(Test::StringNotEquals),
-        texts().prop_map(Test::StringLike),
-        texts().prop_map(Test::ArnEquals),
-        nets().prop_map(Test::IpAddress),
-        nets().prop_map(Test::NotIpAddress),
-    ]
-}
-
-fn actions() -> impl Strategy<Value = Actions> {
-    let pattern = || {
-        prop_oneof![
-            Just("*".to_owned()),
-            "[a-z][a-z0-9-]{0,8}:[A-Za-z0-9*?]{1,8}"
-        ]
-    };
-    prop_oneof![
-        vec(pattern(), 1..4).prop_map(Actions::Only),
-        vec(pattern(), 1..4).prop_map(Actions::AllBut),
-    ]
-}
-
-fn statement_of(sid: String) -> impl Strategy<Value = Statement> {
-    let keys = subsequence(Key::all().collect::<Vec<_>>(), 0..=4);
-    let conditions = keys.prop_flat_map(|keys| {
-        let tests = vec(test(), keys.len());
-        (Just(keys), tests)
-    });
-    (actions(), conditions).prop_map(move |(actions, (keys, tests))| {
-        keys.into_iter().zip(tests).fold(
-            Statement::deny(sid.clone(), actions),
-            |statement, (key, test)| statement.when(key, test),
-        )
-    })
-}
-
-fn any_document() -> impl Strategy<Value = Document> {
-    (0..4_usize)
-        .prop_flat_map(|count| {
-            (0..count)
-                .map(|n| statement_of(format!("S{n}")))
-                .collect::<Vec<_>>()
-        })
-        .prop_map(|statements| Document { statements })
-}
-
-proptest! {
-    #[test]
-    fn every_document_of_ours_reads_back(document in any_document()) {
-        let read = Document::parse(&document.to_json()).unwrap();
-        prop_assert_eq!(&read, &document);
-        prop_assert_eq!(read.digest(), document.digest());
-    }
-
-    #[test]
-    fn no_text_is_too_strange(text in "\\PC{0,200}") {
-        let _ = Document::parse(&text);
-    }
-
-    #[test]
-    fn no_damage_is_too_strange(document in any_document(), at in any::<Index>(), patch in "\\PC{0,3}", cut in 0..4_usize) {
-        let mut text: Vec<char> = document.to_json().chars().collect();
-        let at = at.index(text.len());
-        let end = (at + cut).min(text.len());
-        text.splice(at..end, patch.chars());
-        // Damaged or not, what does read is a document that writes itself.
-        if let Ok(read) = Document::parse(&text.iter().collect::<String>()) {
-            prop_assert_eq!(Document::parse(&read.to_json()).unwrap().digest(), read.digest());
-        }
-    }
 }
