@@ -1,1 +1,76 @@
-//! Skeleton.
+//! A mock of the EC2 instance metadata service (IMDS), for tests of what reads it.
+//!
+//! It gives out what a real host gives out: session tokens that are checked and expire, a role's
+//! credentials that are well-formed, expire and rotate, the metadata tree, the identity document.
+//! Every request that it saw and every credential that it issued can be asked for.
+//!
+//! ```text
+//!   socket ──> run ──────> respond(&State, &Request, now) ──> Response ──> socket
+//!              server.rs     │          respond.rs
+//!              (hyper,       ├─ path.rs        what is asked for
+//!               clock.rs,    ├─ fault.rs       is it to go wrong?
+//!               the faults   ├─ session.rs     IMDSv2: is the token good?
+//!               of sockets)  ├─ metadata.rs    Host ──> tree.rs: listings and leaves
+//!                            ├─ credential.rs  the role's current set, issued when due
+//!                            └─ response.rs    IMDS's headers and error pages
+//! ```
+//!
+//! [`respond`] is the mock: no socket, no clock, and with a seed no chance either. [`MockImds`] puts
+//! it on a loopback port for as long as a test needs it:
+//!
+//! ```
+//! use credpin_mock_imds::{Host, MockImds};
+//! # use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//! # use tokio::net::TcpStream;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let imds = MockImds::builder()
+//!     .host(Host {
+//!         instance_id: "i-0123456789abcdef0".into(),
+//!         role: Some("web".into()),
+//!         ..Host::default()
+//!     })
+//!     .start()
+//!     .await?;
+//!
+//! // Point a client at it: AWS_EC2_METADATA_SERVICE_ENDPOINT = imds.endpoint()
+//! let mut client = TcpStream::connect(imds.addr()).await?;
+//! client.write_all(b"GET /latest/meta-data/instance-id HTTP/1.1\r\nHost: imds\r\n\r\n").await?;
+//! let mut answer = String::new();
+//! client.read_to_string(&mut answer).await?;
+//!
+//! assert!(answer.ends_with("i-0123456789abcdef0"));
+//! assert_eq!(imds.handle().requests().len(), 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What a test changes on the way, it changes on the [`State`] that [`MockImds::handle`] returns:
+//! the role, the credentials' fate, the faults.
+
+mod clock;
+mod credential;
+mod derive;
+mod document;
+mod fault;
+mod host;
+mod metadata;
+mod mock;
+mod path;
+mod respond;
+mod response;
+mod ring;
+mod server;
+mod session;
+mod state;
+mod tree;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use credential::{CredentialError, Issued, Schedule};
+pub use fault::Fault;
+pub use host::{Host, Interface, UserData};
+pub use mock::{Builder, MockImds, StartError};
+pub use respond::{Request, Response, respond};
+pub use server::run;
+pub use state::{Seen, Settings, State};

@@ -1,0 +1,168 @@
+//! A mock on a port, for as long as a test holds it.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::clock::{Clock, SystemClock};
+use crate::credential::Schedule;
+use crate::host::Host;
+use crate::server::run;
+use crate::state::{Settings, State};
+
+/// A mock IMDS that serves until it is dropped.
+pub struct MockImds {
+    addr: SocketAddr,
+    state: Arc<State>,
+    stop: oneshot::Sender<()>,
+    server: AbortOnDrop,
+}
+
+/// Sets up a [`MockImds`].
+pub struct Builder {
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    addr: SocketAddr,
+}
+
+/// Why a mock did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {addr}")]
+    Listen {
+        /// The address asked for.
+        addr: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl MockImds {
+    /// A mock of the default [`Host`] on a free loopback port, by the system's clock, that allows
+    /// IMDSv1.
+    pub fn builder() -> Builder {
+        Builder {
+            settings: Settings::default(),
+            clock: Arc::new(SystemClock),
+            addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        }
+    }
+
+    /// What clients take as `AWS_EC2_METADATA_SERVICE_ENDPOINT`, as `http://127.0.0.1:49152`.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// The address it listens on.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Its state, to change and to ask. It outlives the server.
+    pub fn handle(&self) -> Arc<State> {
+        Arc::clone(&self.state)
+    }
+
+    /// Stops it and waits until the port is free. Dropping stops it too, without the wait.
+    pub async fn stop(self) {
+        let Self {
+            stop, mut server, ..
+        } = self;
+        drop(stop);
+        // An error means that the server panicked, which tokio has printed.
+        let _ = (&mut server.0).await;
+    }
+}
+
+impl fmt::Debug for MockImds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MockImds")
+            .field("addr", &self.addr)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    /// The host that it describes.
+    #[must_use]
+    pub fn host(mut self, host: Host) -> Self {
+        self.settings.host = host;
+        self
+    }
+
+    /// Whether requests without a session token are refused. Default: they are not.
+    #[must_use]
+    pub fn imdsv2_only(mut self, only: bool) -> Self {
+        self.settings.imdsv2_only = only;
+        self
+    }
+
+    /// Makes tokens and credentials the same on every run; hosts of a fleet may share a seed.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.settings.seed = Some(seed);
+        self
+    }
+
+    /// When credentials expire and are renewed.
+    #[must_use]
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.settings.schedule = schedule;
+        self
+    }
+
+    /// Where the time comes from, as a [`ManualClock`] or any `Fn() -> Timestamp`.
+    ///
+    /// [`ManualClock`]: crate::ManualClock
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// The address to listen on.
+    #[must_use]
+    pub fn listen(mut self, addr: SocketAddr) -> Self {
+        self.addr = addr;
+        self
+    }
+
+    /// Starts it. Once this returns, it accepts connections.
+    pub async fn start(self) -> Result<MockImds, StartError> {
+        let Self {
+            settings,
+            clock,
+            addr,
+        } = self;
+        let failed = |source| StartError::Listen { addr, source };
+        let listener = TcpListener::bind(addr).await.map_err(failed)?;
+        let addr = listener.local_addr().map_err(failed)?;
+        let state = Arc::new(State::new(settings));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = run(listener, Arc::clone(&state), clock, async {
+            // The sender is never used: dropping it is the signal.
+            let _ = stopped.await;
+        });
+        Ok(MockImds {
+            addr,
+            state,
+            stop,
+            server: AbortOnDrop(tokio::spawn(server)),
+        })
+    }
+}
+
+/// A task that ends with its owner.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,170 @@
+//! The state of a mock, and what a test may change and ask about it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use http::{HeaderMap, Method, StatusCode, Uri};
+use jiff::Timestamp;
+
+use crate::credential::{CredentialError, Issued, Issuer, Schedule};
+use crate::derive::Key;
+use crate::fault::{Fault, Faults};
+use crate::host::Host;
+use crate::metadata::tree;
+use crate::path::Path;
+use crate::respond::Request;
+use crate::ring::Ring;
+use crate::session::Sessions;
+use crate::tree::Directory;
+
+/// How many requests are remembered.
+const REMEMBERED: usize = 4096;
+
+/// How a mock starts out.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The host that it describes.
+    pub host: Host,
+    /// Whether a request without a session token is refused (`HttpTokens: required`).
+    pub imdsv2_only: bool,
+    /// Makes tokens and credentials the same on every run. Without it nobody can guess them.
+    pub seed: Option<u64>,
+    /// When credentials expire and are renewed.
+    pub schedule: Schedule,
+}
+
+/// A mock's state. It is shared between the server and the test: all methods take `&self`, and each
+/// sees or makes one consistent change.
+pub struct State(Mutex<Inner>);
+
+/// What the lock guards.
+pub(crate) struct Inner {
+    pub(crate) host: Host,
+    pub(crate) tree: Directory,
+    pub(crate) imdsv2_only: bool,
+    pub(crate) sessions: Sessions,
+    pub(crate) issuer: Issuer,
+    pub(crate) faults: Faults,
+    pub(crate) seen: Ring<Seen, REMEMBERED>,
+}
+
+/// One request that the mock saw.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// When.
+    pub time: Timestamp,
+    /// Its method.
+    pub method: Method,
+    /// Its target exactly as it was sent, before anything is decoded.
+    pub uri: Uri,
+    /// All its headers, names in lower case.
+    pub headers: HeaderMap,
+    /// What it was answered; `None` where a fault left it without an answer.
+    pub status: Option<StatusCode>,
+}
+
+impl State {
+    /// A mock that has issued nothing and seen nothing yet.
+    pub fn new(settings: Settings) -> Self {
+        let Settings {
+            host,
+            imdsv2_only,
+            seed,
+            schedule,
+        } = settings;
+        let key = seed.map_or_else(Key::random, |seed| Key::from_seed(seed, &host.instance_id));
+        Self(Mutex::new(Inner {
+            tree: tree(&host),
+            host,
+            imdsv2_only,
+            sessions: Sessions::new(key.clone()),
+            issuer: Issuer::new(key, schedule),
+            faults: Faults::default(),
+            seen: Ring::new(),
+        }))
+    }
+
+    /// The credentials issued so far, oldest first; the last 1,024 of them.
+    pub fn issued(&self) -> Vec<Issued> {
+        self.lock().issuer.issued()
+    }
+
+    /// The requests seen so far, oldest first; the last 4,096 of them.
+    pub fn requests(&self) -> Vec<Seen> {
+        self.lock().seen.to_vec()
+    }
+
+    /// The host as it is described now.
+    pub fn host(&self) -> Host {
+        self.lock().host.clone()
+    }
+
+    /// Changes the host's description.
+    pub fn update_host(&self, change: impl FnOnce(&mut Host)) {
+        let mut inner = self.lock();
+        change(&mut inner.host);
+        inner.tree = tree(&inner.host);
+    }
+
+    /// Swaps the host's role, or with `None` removes it. Another role gets credentials of its own.
+    pub fn set_role(&self, role: Option<&str>) {
+        self.update_host(|host| host.role = role.map(str::to_owned));
+    }
+
+    /// Answers this in place of credentials, until `None` is set.
+    pub fn fail_credentials(&self, error: Option<CredentialError>) {
+        self.lock().issuer.fail_with(error);
+    }
+
+    /// The next request for credentials gets a new set, whenever the current one expires.
+    pub fn rotate_credentials(&self) {
+        self.lock().issuer.rotate();
+    }
+
+    /// Makes every session token that is out invalid.
+    pub fn forget_tokens(&self) {
+        self.lock().sessions.forget_all();
+    }
+
+    /// From now on refuses requests without a session token, or does not.
+    pub fn require_tokens(&self, required: bool) {
+        self.lock().imdsv2_only = required;
+    }
+
+    /// Lets requests for `prefix` and all below it fail, as `/latest/meta-data/iam` or `/` for
+    /// everything. Where several prefixes fit, the longest decides; setting one again replaces it.
+    pub fn set_fault(&self, prefix: &str, fault: Fault) {
+        self.lock().faults.set(Path::parse(prefix), fault);
+    }
+
+    /// Takes all faults back.
+    pub fn clear_faults(&self) {
+        self.lock().faults.clear();
+    }
+
+    /// The fault set for a path.
+    pub(crate) fn fault_at(&self, path: &str) -> Option<Fault> {
+        self.lock().faults.at(&Path::parse(path))
+    }
+
+    /// Notes a request that a fault leaves without an answer.
+    pub(crate) fn note_unanswered(&self, request: &Request, now: Timestamp) {
+        self.lock().seen.push(Seen::new(request, None, now));
+    }
+
+    /// A test that panicked while it held the lock left nothing half done that would matter.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seen {
+    pub(crate) fn new(request: &Request, status: Option<StatusCode>, time: Timestamp) -> Self {
+        Self {
+            time,
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            headers: request.headers().clone(),
+            status,
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The tree that metadata hangs in: directories that list themselves, and leaves.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+/// One place in the tree.
+pub(crate) enum Node {
+    Directory(Directory),
+    Leaf(Leaf),
+}
+
+/// What a leaf answers with.
+pub(crate) enum Leaf {
+    /// A value, as text/plain.
+    Text(String),
+    /// Bytes, as application/octet-stream.
+    Bytes(Bytes),
+    /// `iam/info`: says when the role's credentials were last renewed.
+    IamInfo,
+    /// The current credentials of the role of this name.
+    Credentials(String),
+}
+
+/// Named nodes, listed in the order of their names.
+#[derive(Default)]
+pub(crate) struct Directory(BTreeMap<String, Node>);
+
+impl Directory {
+    pub(crate) fn leaf(mut self, name: &str, leaf: Leaf) -> Self {
+        self.0.insert(name.to_owned(), Node::Leaf(leaf));
+        self
+    }
+
+    pub(crate) fn text(self, name: &str, value: impl Into<String>) -> Self {
+        self.leaf(name, Leaf::Text(value.into()))
+    }
+
+    /// One value a line. IMDS has no leaf for what a host has none of.
+    pub(crate) fn lines<T: ToString>(self, name: &str, values: &[T]) -> Self {
+        if values.is_empty() {
+            return self;
+        }
+        let lines: Vec<String> = values.iter().map(ToString::to_string).collect();
+        self.text(name, lines.join("\n"))
+    }
+
+    /// A directory below this one. IMDS shows no empty ones.
+    pub(crate) fn directory(mut self, name: &str, directory: Self) -> Self {
+        if !directory.0.is_empty() {
+            self.0.insert(name.to_owned(), Node::Directory(directory));
+        }
+        self
+    }
+
+    /// The node at the end of `path`, `None` if there is none.
+    pub(crate) fn find(&self, path: &[String]) -> Option<&Node> {
+        let (name, rest) = path.split_first()?;
+        match self.0.get(name)? {
+            node if rest.is_empty() => Some(node),
+            Node::Directory(directory) => directory.find(rest),
+            Node::Leaf(_) => None,
+        }
+    }
+
+    /// The names, one a line, directories marked with a slash.
+    pub(crate) fn listing(&self) -> String {
+        let names: Vec<String> = self
+            .0
+            .iter()
+            .map(|(name, node)| match node {
+                Node::Directory(_) => format!("{name}/"),
+                Node::Leaf(_) => name.clone(),
+            })
+            .collect();
+        names.join("\n")
+    }
+
+    /// The names alone: how IMDS lists what lies right under a version.
+    pub(crate) fn names(&self) -> String {
+        self.0
+            .keys()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segments(path: &str) -> Vec<String> {
+        path.split('/').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn lists_and_finds() {
+        let tree = Directory::default()
+            .text("b", "2")
+            .lines("none", &[] as &[&str])
+            .directory("empty", Directory::default())
+            .directory("a", Directory::default().lines("c", &[1, 2]));
+        assert_eq!(tree.listing(), "a/\nb");
+        assert_eq!(tree.names(), "a\nb");
+        assert!(
+            matches!(tree.find(&segments("a/c")), Some(Node::Leaf(Leaf::Text(text))) if text == "1\n2")
+        );
+        assert!(tree.find(&segments("a/c/d")).is_none());
+        assert!(tree.find(&[]).is_none());
+    }
+}
