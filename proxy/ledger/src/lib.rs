@@ -1,8 +1,9 @@
 //! The contract between a host and the controller.
 //!
 //! ```text
-//! credpin-proxy ──append──▶ ledger on the host ──ship──▶ record store ──read──▶ credpin
-//!                 [`Record`]                    (directory or S3)
+//! credpin-proxy ──▶ Writer ──▶ Ledger ──▶ Shipper ──▶ RecordStore ──▶ read ──▶ credpin
+//!          Record   a thread   segments   Key         a directory     Warning
+//!                   and Index  on a Disk              or S3
 //! ```
 //!
 //! By default this crate is types only: [`Record`] and what it is made of, and [`Key`], the name of
@@ -15,5 +16,37 @@
 mod key;
 mod record;
 
+#[cfg(feature = "store")]
+mod disk;
+#[cfg(feature = "store")]
+mod index;
+#[cfg(feature = "store")]
+mod ledger;
+#[cfg(feature = "store")]
+mod line;
+#[cfg(feature = "store")]
+mod read;
+#[cfg(feature = "store")]
+mod segment;
+#[cfg(feature = "store")]
+mod ship;
+#[cfg(feature = "store")]
+mod store;
+#[cfg(feature = "store")]
+mod writer;
 
+pub use key::{BootId, Contradiction, Key, KeyError, PREFIX, UserId};
 pub use record::{Consumer, Host, ImdsVersion, Kind, Record, SCHEMA};
+
+#[cfg(feature = "store")]
+pub use {
+    disk::{Directory, Disk, Entry, OpenError, Tail},
+    index::Index,
+    ledger::{AppendError, Ledger, Recovered, scan},
+    line::LineError,
+    read::{Read, ReadError, Warning},
+    segment::SegmentName,
+    ship::{Round, ShipError, Shipper},
+    store::{RecordStore, StoreError, StoreUrl},
+    writer::{Receipt, WriteError, Writer},
+};

@@ -1,0 +1,114 @@
+//! Which credentials are on record already, and for whom.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{Consumer, Record};
+
+/// What the ledger holds, in memory, as long as it matters: each live credential and the consumers
+/// that it was handed to. Forgetting costs a second record of the same thing, never a lost one.
+#[derive(Debug, Default)]
+pub struct Index {
+    keys: HashMap<String, Known>,
+    swept: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+struct Known {
+    until: Timestamp,
+    consumers: HashSet<Consumer>,
+}
+
+/// Kept after a credential expired, or was last recorded: in an outage IMDS serves expired ones
+/// (AWS, "Instance metadata and user data"), and each request would be news again.
+const GRACE: SignedDuration = SignedDuration::from_hours(1);
+const SWEEP: SignedDuration = SignedDuration::from_mins(1);
+/// Consumers remembered of one credential.
+const CONSUMERS: usize = 4096;
+
+impl Index {
+    /// Whether this credential is on record, for anybody.
+    pub fn has_key(&self, access_key_id: &str) -> bool {
+        self.keys.contains_key(access_key_id)
+    }
+
+    /// Whether it is on record that `consumer` got this credential.
+    pub fn has(&self, access_key_id: &str, consumer: &Consumer) -> bool {
+        let known = self.keys.get(access_key_id);
+        known.is_some_and(|known| known.consumers.contains(consumer))
+    }
+
+    /// Notes a record that is durable, at the time `now`.
+    pub fn insert(&mut self, record: &Record, now: Timestamp) {
+        self.sweep(now);
+        let until = record.expires.max(record.time).saturating_add(GRACE);
+        let until = until.unwrap_or(Timestamp::MAX);
+        if until < now {
+            return;
+        }
+        let known = self.keys.entry(record.access_key_id.clone());
+        let known = known.or_insert_with(|| Known {
+            until,
+            consumers: HashSet::new(),
+        });
+        known.until = known.until.max(until);
+        if known.consumers.len() >= CONSUMERS {
+            known.consumers.clear();
+        }
+        known.consumers.insert(record.consumer.clone());
+    }
+
+    fn sweep(&mut self, now: Timestamp) {
+        let recent = |swept| now.duration_since(swept).abs() < SWEEP;
+        if !self.swept.is_some_and(recent) {
+            self.swept = Some(now);
+            self.keys.retain(|_, known| known.until >= now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::line::tests::record;
+
+    #[test]
+    fn a_consumer_is_known_for_its_own_key_only() {
+        let mut index = Index::default();
+        let first = record("ASIA1", "2026-05-04T09:00:00Z");
+        index.insert(&first, first.time);
+        assert!(index.has("ASIA1", &first.consumer));
+        assert!(!index.has("ASIA2", &first.consumer));
+        let mut other = first.consumer.clone();
+        other.peer = [127, 0, 0, 2].into();
+        assert!(index.has_key("ASIA1") && !index.has("ASIA1", &other));
+    }
+
+    #[test]
+    fn it_is_bounded_by_expiry() {
+        let mut index = Index::default();
+        for hour in 0..24 {
+            let record = record(
+                &format!("ASIA{hour}"),
+                &format!("2026-05-04T{hour:02}:00:00Z"),
+            );
+            index.insert(&record, record.time);
+        }
+        // Six hours of life and one of grace.
+        assert_eq!(index.keys.len(), 8);
+        // What an old ledger holds is not taken in again.
+        let old = record("ASIA0", "2026-05-04T00:00:00Z");
+        index.insert(&old, "2026-05-05T00:00:00Z".parse().unwrap());
+        assert!(!index.has_key("ASIA0"));
+    }
+
+    #[test]
+    fn an_expired_credential_is_news_once() {
+        let mut index = Index::default();
+        let mut record = record("ASIA1", "2026-05-04T09:00:00Z");
+        record.time = "2026-05-04T20:00:00Z".parse().unwrap();
+        index.insert(&record, record.time);
+        assert!(index.has("ASIA1", &record.consumer));
+    }
+}

@@ -1,0 +1,332 @@
+//! The append-only ledger of a host: a directory of segments.
+//!
+//! The system calls, in order. Nothing is acknowledged before the last of its group returned:
+//!
+//! ```text
+//! first record   open(O_CREAT|O_APPEND) BOOT-SEQ.open · write line · fdatasync file · fsync directory
+//! next record    write line · fdatasync file
+//! seal           rename BOOT-SEQ.open BOOT-SEQ.jsonl · fsync directory
+//! shipped        rename BOOT-SEQ.jsonl BOOT-SEQ.shipped
+//! start          cut each .open after its last whole line, fdatasync, and seal it
+//! ```
+//!
+//! After a failed write or sync nobody knows what the file holds. So it is cut back to what was
+//! acknowledged before anything is written again, and the line is written anew: a later fdatasync
+//! that succeeds says nothing about pages that an earlier one lost. If the process dies before
+//! that, the next start finds a record that was never acknowledged, and keeps it: recorded and not
+//! released is the safe way round.
+
+use std::io;
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use crate::disk::{self, Disk, Entry, OpenError, Tail};
+use crate::key::hour_of;
+use crate::segment::State;
+use crate::{BootId, Record, SegmentName, line};
+
+/// A segment is sealed when it has this many bytes, and so an object in the store has at most this
+/// and one record more.
+const SEGMENT_BYTES: u64 = 1 << 20;
+
+/// What a ledger may take of the disk. Beyond it the oldest segments go, those in the store first.
+const RETAIN_BYTES: u64 = 64 << 20;
+const RETAIN_SEGMENTS: usize = 4096;
+
+/// The ledger of one host, open for appending.
+pub struct Ledger {
+    disk: Box<dyn Disk>,
+    boot: BootId,
+    next: u64,
+    open: Option<Open>,
+}
+
+/// What a start found.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// Every record of earlier runs that is still here.
+    pub records: Vec<Record>,
+    /// Segments that had not been sealed.
+    pub sealed: usize,
+    /// Bytes of torn lines that were cut off.
+    pub cut: u64,
+}
+
+/// A record was not made durable.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The record has no JSON.
+    #[error("cannot encode the record")]
+    Encode(#[source] serde_json::Error),
+    /// The file system refused.
+    #[error("cannot {what} {segment}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// On which segment.
+        segment: SegmentName,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+/// The segment that is being appended to.
+struct Open {
+    name: SegmentName,
+    tail: Box<dyn Tail>,
+    /// What all of its records have in common.
+    batch: Batch,
+    /// Up to here it was acknowledged.
+    len: u64,
+    /// There may be bytes after `len`.
+    dirty: bool,
+    /// Its name is durable.
+    named: bool,
+}
+
+/// What the records of one segment share, because its [`Key`](crate::Key) says it once.
+#[derive(PartialEq)]
+struct Batch {
+    hour: Timestamp,
+    account: String,
+    region: String,
+    instance: String,
+}
+
+impl Ledger {
+    /// Opens the ledger on `disk` for the boot `boot`. Recovery is the normal start: what an
+    /// earlier run left open is cut to whole lines and sealed, and numbering goes on.
+    pub fn open(disk: Box<dyn Disk>, boot: BootId) -> Result<(Self, Recovered), OpenError> {
+        let failed = |source| OpenError::Recover { source };
+        let mut found = Recovered::default();
+        let mut next = 1;
+        for (name, _) in segments(disk.list().map_err(failed)?) {
+            let mut bytes = disk.read(&name.to_string()).map_err(failed)?;
+            if name.state == State::Open {
+                found.cut += recover(&*disk, &name, &mut bytes).map_err(failed)?;
+                found.sealed += 1;
+            }
+            let records = line::decode_all(&bytes).filter_map(|(_, record)| record.ok());
+            for record in records {
+                if record.boot_id == boot.as_str() {
+                    next = next.max(record.seq.saturating_add(1));
+                }
+                found.records.push(record);
+            }
+        }
+        disk.sync().map_err(failed)?;
+        let ledger = Self {
+            disk,
+            boot,
+            next,
+            open: None,
+        };
+        Ok((ledger, found))
+    }
+
+    /// Writes `record` and returns it, durable, as it was written. Its boot id and sequence number
+    /// are the ledger's to give: what it holds there is replaced. After an error nothing was
+    /// acknowledged, and the next call gives the same number again.
+    pub fn append(&mut self, mut record: Record) -> Result<Record, AppendError> {
+        self.boot.as_str().clone_into(&mut record.boot_id);
+        record.seq = self.next;
+        let line = line::encode(&record).map_err(AppendError::Encode)?;
+        let batch = Batch::of(&record);
+        let full = |open: &Open| open.len >= SEGMENT_BYTES || open.batch != batch;
+        if self.open.as_ref().is_some_and(full) {
+            self.seal()?;
+        }
+        let open = match &mut self.open {
+            Some(open) => open,
+            none => none.insert(Open::create(&*self.disk, &self.boot, self.next, batch)?),
+        };
+        open.append(&*self.disk, &line)?;
+        self.next += 1;
+        Ok(record)
+    }
+
+    /// Seals the open segment, if there is one.
+    pub fn seal(&mut self) -> Result<(), AppendError> {
+        if let Some(open) = &mut self.open {
+            open.seal(&*self.disk)?;
+            self.open = None;
+        }
+        Ok(())
+    }
+
+    /// The sealed segments that are not shipped yet, oldest first.
+    pub fn sealed(&self) -> io::Result<Vec<SegmentName>> {
+        let names = segments(self.disk.list()?)
+            .into_iter()
+            .map(|(name, _)| name);
+        Ok(names.filter(|name| name.state == State::Sealed).collect())
+    }
+
+    /// The contents of a segment.
+    pub fn read(&self, segment: &SegmentName) -> io::Result<Vec<u8>> {
+        self.disk.read(&segment.to_string())
+    }
+
+    /// Marks a sealed segment as being in the store. Not synced: if a crash undoes it, shipping it
+    /// again finds it there.
+    pub fn shipped(&self, segment: &SegmentName) -> io::Result<()> {
+        let to = segment.to(State::Shipped);
+        self.disk.rename(&segment.to_string(), &to.to_string())
+    }
+
+    /// Removes the oldest segments beyond the bounds on disk, those in the store first, and returns
+    /// those that were in no store: their records are lost.
+    pub fn prune(&self) -> io::Result<Vec<SegmentName>> {
+        let mut segments = segments(self.disk.list()?);
+        let mut bytes: u64 = segments.iter().map(|(_, entry)| entry.len).sum();
+        let mut count = segments.len();
+        let mut lost = Vec::new();
+        // The newest stays in any case: numbering within a boot goes on from it.
+        segments.pop();
+        segments.sort_by_key(|(name, _)| name.state != State::Shipped);
+        for (name, entry) in segments {
+            if (bytes <= RETAIN_BYTES && count <= RETAIN_SEGMENTS) || name.state == State::Open {
+                break;
+            }
+            self.disk.remove(&name.to_string())?;
+            bytes -= entry.len;
+            count -= 1;
+            if name.state == State::Sealed {
+                lost.push(name);
+            }
+        }
+        Ok(lost)
+    }
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { boot, next, .. } = self;
+        write!(f, "Ledger({boot}, next {next})")
+    }
+}
+
+/// The records in the ledger at `dir`, oldest first, while a proxy may be appending to it. A line
+/// that is no record (torn, or just being written) is left out.
+pub fn scan(dir: &Path) -> io::Result<Vec<Record>> {
+    let mut records = Vec::new();
+    for (name, _) in segments(disk::list(dir)?) {
+        // It may move on to its next state, and so to its next name, at any time.
+        let later = [State::Open, State::Sealed, State::Shipped];
+        let mut names = later.into_iter().filter(|s| *s >= name.state);
+        let read = |state| std::fs::read(dir.join(name.to(state).to_string())).ok();
+        let bytes = names.find_map(read).unwrap_or_default();
+        records.extend(line::decode_all(&bytes).filter_map(|(_, record)| record.ok()));
+    }
+    records.sort_by_key(|record| (record.time, record.seq));
+    Ok(records)
+}
+
+impl Open {
+    fn create(disk: &dyn Disk, boot: &BootId, seq: u64, batch: Batch) -> Result<Self, AppendError> {
+        let name = SegmentName {
+            boot: boot.clone(),
+            seq,
+            state: State::Open,
+        };
+        match disk.create(&name.to_string()) {
+            Ok(tail) => Ok(Self {
+                name,
+                tail,
+                batch,
+                len: 0,
+                dirty: false,
+                named: false,
+            }),
+            Err(source) => Err(failed("make", &name)(source)),
+        }
+    }
+
+    fn append(&mut self, disk: &dyn Disk, line: &[u8]) -> Result<(), AppendError> {
+        self.settle()?;
+        self.dirty = true;
+        self.tail.write(line).map_err(failed("write", &self.name))?;
+        self.tail.sync().map_err(failed("sync", &self.name))?;
+        if !self.named {
+            disk.sync()
+                .map_err(failed("sync the directory of", &self.name))?;
+            self.named = true;
+        }
+        self.len += line.len() as u64;
+        self.dirty = false;
+        Ok(())
+    }
+
+    fn seal(&mut self, disk: &dyn Disk) -> Result<(), AppendError> {
+        self.settle()?;
+        let name = self.name.to_string();
+        if self.len == 0 {
+            disk.remove(&name).map_err(failed("remove", &self.name))?;
+        } else {
+            let to = self.name.to(State::Sealed).to_string();
+            disk.rename(&name, &to)
+                .map_err(failed("seal", &self.name))?;
+        }
+        disk.sync()
+            .map_err(failed("sync the directory of", &self.name))
+    }
+
+    /// Takes back what a failed append may have left.
+    fn settle(&mut self) -> Result<(), AppendError> {
+        if self.dirty {
+            let cut = self.tail.cut(self.len).and_then(|()| self.tail.sync());
+            cut.map_err(failed("cut", &self.name))?;
+            self.dirty = false;
+        }
+        Ok(())
+    }
+}
+
+impl Batch {
+    fn of(record: &Record) -> Self {
+        let host = &record.host;
+        Self {
+            hour: hour_of(record.time),
+            account: host.account.clone(),
+            region: host.region.clone(),
+            instance: host.instance_id.clone(),
+        }
+    }
+}
+
+/// Cuts what an earlier run left open after its last whole line, and seals it. Returns the number
+/// of bytes cut off.
+fn recover(disk: &dyn Disk, name: &SegmentName, bytes: &mut Vec<u8>) -> io::Result<u64> {
+    let torn = bytes.split_off(line::whole(bytes));
+    let from = name.to_string();
+    if bytes.is_empty() {
+        disk.remove(&from)?;
+    } else {
+        if !torn.is_empty() {
+            disk.cut(&from, bytes.len() as u64)?;
+        }
+        disk.rename(&from, &name.to(State::Sealed).to_string())?;
+    }
+    Ok(torn.len() as u64)
+}
+
+/// The segments among `entries`, oldest first. What has another name is not ours and is left alone.
+fn segments(entries: Vec<Entry>) -> Vec<(SegmentName, Entry)> {
+    let parse = |entry: Entry| Some((entry.name.parse().ok()?, entry));
+    let mut segments: Vec<(SegmentName, Entry)> = entries.into_iter().filter_map(parse).collect();
+    segments.sort_by(|(a, at), (b, bt)| at.modified.cmp(&bt.modified).then_with(|| a.cmp(b)));
+    segments
+}
+
+fn failed(what: &'static str, segment: &SegmentName) -> impl FnOnce(io::Error) -> AppendError {
+    let segment = segment.clone();
+    move |source| AppendError::Io {
+        what,
+        segment,
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,372 @@
+//! Faults in pairs: a step that failed may have taken effect, or not.
+
+use std::fs;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::Directory;
+use crate::line::tests::record;
+
+const BOOT: &str = "0c6f1f2e-5a0a-4b52-9f0e-1d2c3b4a5968";
+const NEXT_BOOT: &str = "1c6f1f2e-5a0a-4b52-9f0e-1d2c3b4a5968";
+
+fn open(dir: &Path, boot: &str) -> (Ledger, Recovered) {
+    let disk = Directory::open(dir).unwrap();
+    Ledger::open(Box::new(disk), boot.parse().unwrap()).unwrap()
+}
+
+fn seqs(records: &[Record]) -> Vec<u64> {
+    records.iter().map(|record| record.seq).collect()
+}
+
+fn files(dir: &Path) -> Vec<String> {
+    let mut names: Vec<_> = disk::list(dir)
+        .unwrap()
+        .into_iter()
+        .map(|e| e.name)
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_is_appended_is_found_again_and_numbering_goes_on_within_a_boot() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut ledger, found) = open(dir.path(), BOOT);
+    assert!(found.records.is_empty());
+    let first = ledger
+        .append(record("ASIA1", "2026-05-04T09:00:00Z"))
+        .unwrap();
+    assert_eq!((first.seq, first.boot_id.as_str()), (1, BOOT));
+    drop(ledger);
+    let (mut ledger, found) = open(dir.path(), BOOT);
+    assert_eq!(found.records, [first]);
+    assert_eq!(
+        ledger
+            .append(record("ASIA2", "2026-05-04T09:01:00Z"))
+            .unwrap()
+            .seq,
+        2
+    );
+    drop(ledger);
+    let (mut ledger, found) = open(dir.path(), NEXT_BOOT);
+    assert_eq!(seqs(&found.records), [1, 2]);
+    assert_eq!(
+        ledger
+            .append(record("ASIA3", "2026-05-04T09:02:00Z"))
+            .unwrap()
+            .seq,
+        1
+    );
+    assert_eq!(scan(dir.path()).unwrap().len(), 3);
+}
+
+#[test]
+fn a_segment_holds_one_hour_of_one_host() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut ledger, _) = open(dir.path(), BOOT);
+    for time in ["09:00", "09:59", "10:00", "09:30"] {
+        let record = record("ASIA1", &format!("2026-05-04T{time}:00Z"));
+        ledger.append(record).unwrap();
+    }
+    let mut moved = record("ASIA1", "2026-05-04T09:31:00Z");
+    moved.host.instance_id = "i-0def".into();
+    ledger.append(moved).unwrap();
+    let name = |seq, state| format!("{BOOT}-{seq:020}.{state}");
+    let sealed = [1, 3, 4].map(|seq| name(seq, "jsonl"));
+    assert_eq!(files(dir.path())[..3], sealed);
+    assert_eq!(files(dir.path())[3..], [name(5, "open")]);
+    ledger.seal().unwrap();
+    let segments = ledger.sealed().unwrap();
+    ledger.shipped(&segments[0]).unwrap();
+    assert_eq!(ledger.sealed().unwrap(), segments[1..]);
+}
+
+#[test]
+fn a_torn_line_is_cut_off_at_every_byte() {
+    let made = tempfile::tempdir().unwrap();
+    let (mut ledger, _) = open(made.path(), BOOT);
+    for key in ["ASIA1", "ASIA2", "ASIA3"] {
+        ledger.append(record(key, "2026-05-04T09:00:00Z")).unwrap();
+    }
+    let name = files(made.path()).remove(0);
+    let bytes = fs::read(made.path().join(&name)).unwrap();
+    for torn in 0..=bytes.len() {
+        // What a crash leaves in the last block may be nothing, zeros, or an earlier file's bytes.
+        for junk in [&b""[..], b"\0\0\0\0", b"{\"schema\":1}\n"] {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join(&name), [&bytes[..torn], junk].concat()).unwrap();
+            let (mut ledger, found) = open(dir.path(), BOOT);
+            let whole = bytes[..torn].split(|b| *b == b'\n').skip(1).count() as u64;
+            assert_eq!(
+                seqs(&found.records),
+                (1..=whole).collect::<Vec<_>>(),
+                "{torn}"
+            );
+            let next = ledger
+                .append(record("ASIA4", "2026-05-04T09:00:00Z"))
+                .unwrap();
+            assert_eq!(next.seq, whole + 1);
+            let kept: u64 = disk::list(dir.path()).unwrap().iter().map(|e| e.len).sum();
+            let line = line::encode(&next).unwrap().len();
+            assert_eq!(kept, torn as u64 + (junk.len() + line) as u64 - found.cut);
+        }
+    }
+}
+
+#[test]
+fn a_second_process_is_told_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let _first = open(dir.path(), BOOT);
+    let error = Directory::open(dir.path()).unwrap_err();
+    assert!(matches!(error, OpenError::Locked { .. }));
+    assert!(error.to_string().contains("in use by another process"));
+}
+
+#[test]
+fn only_the_owner_can_read_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("a/ledger");
+    let (mut ledger, _) = open(&dir, BOOT);
+    ledger
+        .append(record("ASIA1", "2026-05-04T09:00:00Z"))
+        .unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&dir), 0o700);
+    assert_eq!(mode(&dir.join(&files(&dir)[0])), 0o600);
+}
+
+#[test]
+fn a_ledger_that_is_no_directory_says_what_and_where() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("file");
+    fs::write(&path, "").unwrap();
+    let error = Directory::open(&path).unwrap_err().to_string();
+    assert!(
+        error.contains("make the ledger's directory") && error.contains("file"),
+        "{error}"
+    );
+}
+
+/// What is wrong with one step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    NotDone,
+    Done,
+    /// A write stops in the middle, as on a full disk.
+    Torn,
+}
+
+/// A directory in which step number `at` fails.
+#[derive(Clone)]
+struct Faulty {
+    inner: Arc<Directory>,
+    at: Arc<Mutex<(usize, Fault)>>,
+}
+
+impl Faulty {
+    fn step<T>(&self, step: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        let fault = {
+            let mut at = self.at.lock().unwrap();
+            let due = at.0 == 0;
+            at.0 = at.0.wrapping_sub(1);
+            due.then_some(at.1)
+        };
+        match fault {
+            None => step(),
+            Some(Fault::Done) => step().and_then(|_| Err(io::ErrorKind::Interrupted.into())),
+            Some(_) => Err(io::ErrorKind::StorageFull.into()),
+        }
+    }
+}
+
+impl Disk for Faulty {
+    fn list(&self) -> io::Result<Vec<Entry>> {
+        self.inner.list()
+    }
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        self.inner.read(name)
+    }
+    fn create(&self, name: &str) -> io::Result<Box<dyn Tail>> {
+        let tail = self.step(|| self.inner.create(name))?;
+        Ok(Box::new(FaultyTail(self.clone(), tail)))
+    }
+    fn cut(&self, name: &str, len: u64) -> io::Result<()> {
+        self.step(|| self.inner.cut(name, len))
+    }
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.step(|| self.inner.rename(from, to))
+    }
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.step(|| self.inner.remove(name))
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.step(|| self.inner.sync())
+    }
+}
+
+struct FaultyTail(Faulty, Box<dyn Tail>);
+
+impl Tail for FaultyTail {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if *self.0.at.lock().unwrap() == (0, Fault::Torn) {
+            self.1.write(&bytes[..bytes.len() / 2])?;
+        }
+        self.0.step(|| self.1.write(bytes))
+    }
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.step(|| self.1.sync())
+    }
+    fn cut(&mut self, len: u64) -> io::Result<()> {
+        self.0.step(|| self.1.cut(len))
+    }
+}
+
+const TIMES: [&str; 5] = ["09:00", "09:01", "10:00", "10:01", "11:00"];
+
+/// Appends five records over three hours with one fault at step `at`. After it the process goes on
+/// (and tries again), or dies and starts anew. Returns whether the fault was met.
+fn survives(at: usize, fault: Fault, dies: bool) -> bool {
+    let dir = tempfile::tempdir().unwrap();
+    let remaining = Arc::new(Mutex::new((at, fault)));
+    let start = || {
+        let inner = Arc::new(Directory::open(dir.path()).unwrap());
+        let at = Arc::clone(&remaining);
+        let disk = Box::new(Faulty { inner, at });
+        Ledger::open(disk, BOOT.parse().unwrap())
+    };
+    let mut failures = 0;
+    let mut again = |ledger: Option<Ledger>| {
+        failures += 1;
+        match ledger {
+            Some(ledger) if !dies => ledger,
+            ledger => {
+                drop(ledger);
+                start().unwrap().0
+            }
+        }
+    };
+    let mut ledger = start().map_or_else(|_| again(None), |(ledger, _)| ledger);
+    let mut acknowledged = Vec::new();
+    for (n, time) in TIMES.iter().enumerate() {
+        let record = record(&format!("ASIA{n}"), &format!("2026-05-04T{time}:00Z"));
+        let mut appended = ledger.append(record.clone());
+        if appended.is_err() {
+            ledger = again(Some(ledger));
+            appended = ledger.append(record);
+        }
+        acknowledged.push(appended.unwrap());
+    }
+    if ledger.seal().is_err() {
+        ledger = again(Some(ledger));
+        ledger.seal().unwrap();
+    }
+    drop(ledger);
+
+    let case = format!("step {at} {fault:?}, dies: {dies}");
+    let (ledger, found) = open(dir.path(), BOOT);
+    assert_eq!((found.sealed, found.cut), (0, 0), "{case}");
+    for segment in ledger.sealed().unwrap() {
+        let bytes = ledger.read(&segment).unwrap();
+        assert!(
+            line::decode_all(&bytes).all(|(_, record)| record.is_ok()),
+            "{case}"
+        );
+    }
+    let mut numbers = seqs(&found.records);
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(
+        numbers.len(),
+        found.records.len(),
+        "{case}: a number was given twice"
+    );
+    for record in &acknowledged {
+        assert!(
+            found.records.contains(record),
+            "{case}: an acknowledged record is lost"
+        );
+    }
+    // What was not acknowledged is there only where a crash came between the disk and us.
+    let extra = found.records.len() - acknowledged.len();
+    assert!(extra == 0 || (dies && extra == 1), "{case}: {extra} more");
+    failures > 0
+}
+
+#[test]
+fn one_failed_step_loses_nothing_and_leaves_nothing_torn() {
+    for fault in [Fault::NotDone, Fault::Done, Fault::Torn] {
+        for dies in [false, true] {
+            let met = (0..100).take_while(|at| survives(*at, fault, dies)).count();
+            // 5 lines of 2 steps each, 3 files made and synced and sealed and synced, 1 at the start.
+            assert_eq!(met, 5 * 2 + 3 * 4 + 1);
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_stays_full_refuses_and_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let inner = Arc::new(Directory::open(dir.path()).unwrap());
+    let at = Arc::new(Mutex::new((usize::MAX, Fault::Torn)));
+    let disk = Faulty {
+        inner,
+        at: Arc::clone(&at),
+    };
+    let (mut ledger, _) = Ledger::open(Box::new(disk), BOOT.parse().unwrap()).unwrap();
+    ledger
+        .append(record("ASIA1", "2026-05-04T09:00:00Z"))
+        .unwrap();
+    for _ in 0..3 {
+        *at.lock().unwrap() = (0, Fault::NotDone);
+        let error = ledger
+            .append(record("ASIA2", "2026-05-04T09:00:00Z"))
+            .unwrap_err();
+        let AppendError::Io { source, .. } = &error else {
+            panic!("{error}");
+        };
+        assert_eq!(source.kind(), io::ErrorKind::StorageFull);
+    }
+    let second = ledger
+        .append(record("ASIA2", "2026-05-04T09:00:00Z"))
+        .unwrap();
+    assert_eq!(second.seq, 2);
+    assert_eq!(seqs(&scan(dir.path()).unwrap()), [1, 2]);
+}
+
+#[test]
+fn the_oldest_go_first_and_what_is_in_the_store_before_what_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut ledger, _) = open(dir.path(), BOOT);
+    for minute in 0..3 {
+        let record = record("ASIA1", &format!("2026-05-04T09:0{minute}:00Z"));
+        ledger.append(record).unwrap();
+        ledger.seal().unwrap();
+    }
+    let segments = ledger.sealed().unwrap();
+    ledger.shipped(&segments[1]).unwrap();
+    assert!(ledger.prune().unwrap().is_empty());
+    // A sparse file takes no room, and counts as what its length says.
+    let grow = |name: String, bytes| {
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .open(dir.path().join(name));
+        file.unwrap().set_len(bytes).unwrap();
+    };
+    let line = disk::list(dir.path()).unwrap()[0].len;
+    grow(segments[2].to_string(), RETAIN_BYTES - line - 1);
+    assert!(
+        ledger.prune().unwrap().is_empty(),
+        "the shipped one went first"
+    );
+    assert_eq!(files(dir.path()).len(), 2);
+    grow(segments[2].to_string(), RETAIN_BYTES);
+    assert_eq!(ledger.prune().unwrap(), [segments[0].clone()]);
+    assert_eq!(
+        ledger.sealed().unwrap(),
+        [segments[2].clone()],
+        "the newest stays"
+    );
+}

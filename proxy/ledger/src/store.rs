@@ -1,0 +1,172 @@
+//! The record store: where the ledgers of all hosts come together.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore, prefix::PrefixStore};
+use url::Url;
+
+/// Where a record store is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// `file:///dir`
+    Directory(PathBuf),
+    /// `s3://bucket/prefix`
+    S3 {
+        /// The bucket's name.
+        bucket: String,
+        /// What every key begins with; may be empty.
+        prefix: String,
+    },
+}
+
+/// A record store that can be read and written.
+#[derive(Clone, Debug)]
+pub struct RecordStore {
+    pub(crate) objects: Arc<dyn ObjectStore>,
+}
+
+/// A record store could not be reached, or its URL is none.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The text is no URL of a record store.
+    #[error("{0:?} is not a record store: write file:///dir or s3://bucket/prefix")]
+    Url(String),
+    /// This build cannot reach S3.
+    #[error("this build has no S3: use file:///dir, or a build with the feature `s3`")]
+    NoS3,
+    /// The directory could not be made or opened.
+    #[error("cannot open the record store {}", dir.display())]
+    Directory {
+        /// The store's directory.
+        dir: PathBuf,
+        /// Why it failed.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The S3 client could not be built.
+    #[error("cannot open the record store s3://{bucket}")]
+    S3 {
+        /// The bucket's name.
+        bucket: String,
+        /// Why it failed.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl FromStr for StoreUrl {
+    type Err = StoreError;
+
+    fn from_str(text: &str) -> Result<Self, StoreError> {
+        let wrong = || StoreError::Url(text.to_owned());
+        let url = Url::parse(text).map_err(|_| wrong())?;
+        let extra = url.query().is_some() || url.fragment().is_some() || url.port().is_some();
+        let user = !url.username().is_empty() || url.password().is_some();
+        match url.scheme() {
+            _ if extra || user => Err(wrong()),
+            "file" => url
+                .to_file_path()
+                .map(Self::Directory)
+                .map_err(|()| wrong()),
+            "s3" => Ok(Self::S3 {
+                bucket: url.host_str().ok_or_else(wrong)?.to_owned(),
+                prefix: url.path().trim_matches('/').to_owned(),
+            }),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(dir) => write!(f, "file://{}", dir.display()),
+            Self::S3 { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
+        }
+    }
+}
+
+impl RecordStore {
+    /// Opens the store for writing: a directory is made if it is not there.
+    pub fn create(url: &StoreUrl) -> Result<Self, StoreError> {
+        if let StoreUrl::Directory(dir) = url {
+            std::fs::create_dir_all(dir).map_err(|source| StoreError::Directory {
+                dir: dir.clone(),
+                source: source.into(),
+            })?;
+        }
+        Self::open(url)
+    }
+
+    /// Opens the store as it is. Nothing is sent to S3 before the first use.
+    pub fn open(url: &StoreUrl) -> Result<Self, StoreError> {
+        match url {
+            StoreUrl::Directory(dir) => {
+                let opened = LocalFileSystem::new_with_prefix(dir);
+                let objects = opened.map_err(|source| StoreError::Directory {
+                    dir: dir.clone(),
+                    source: source.into(),
+                })?;
+                // The host forgets a shipped segment in the end, so the copy must be as durable.
+                Ok(Self::over(Arc::new(objects.with_fsync(true))))
+            }
+            StoreUrl::S3 { bucket, prefix } => {
+                let prefix = Path::from(prefix.as_str());
+                Ok(Self::over(Arc::new(PrefixStore::new(s3(bucket)?, prefix))))
+            }
+        }
+    }
+
+    /// A store on any object store: memory, or one that fails, in tests.
+    pub fn over(objects: Arc<dyn ObjectStore>) -> Self {
+        Self { objects }
+    }
+}
+
+#[cfg(feature = "s3")]
+fn s3(bucket: &str) -> Result<object_store::aws::AmazonS3, StoreError> {
+    // reqwest takes the process's TLS provider; an error means that there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    object_store::aws::AmazonS3Builder::from_env()
+        .with_bucket_name(bucket)
+        .build()
+        .map_err(|source| StoreError::S3 {
+            bucket: bucket.to_owned(),
+            source: source.into(),
+        })
+}
+
+#[cfg(not(feature = "s3"))]
+fn s3(_bucket: &str) -> Result<LocalFileSystem, StoreError> {
+    Err(StoreError::NoS3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_a_directory_or_a_bucket() {
+        for (text, meant) in [
+            ("file:///var/lib/records", "file:///var/lib/records"),
+            ("s3://bucket", "s3://bucket/"),
+            ("s3://bucket/a/b/", "s3://bucket/a/b"),
+        ] {
+            assert_eq!(text.parse::<StoreUrl>().unwrap().to_string(), meant);
+        }
+        for text in [
+            "",
+            "/var/lib/records",
+            "file://host/dir",
+            "s3://",
+            "s3://key:secret@bucket",
+            "s3://bucket?x",
+            "http://bucket",
+        ] {
+            assert!(text.parse::<StoreUrl>().is_err(), "{text}");
+        }
+    }
+}

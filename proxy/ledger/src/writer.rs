@@ -1,0 +1,223 @@
+//! The ledger on a thread of its own: disks block, the runtime must not.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, info};
+
+use crate::{
+    AppendError, Consumer, Index, Kind, Ledger, OpenError, Record, Recovered, SegmentName,
+};
+
+/// A handle to the thread that owns the ledger. Clones share it; it ends after [`Writer::close`] or
+/// when the last handle is gone.
+///
+/// One thread writes, in the order of arrival. So of many requests for one new credential the first
+/// is written, and the others wait behind it and then find it known.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    commands: mpsc::Sender<Command>,
+    index: Arc<Mutex<Index>>,
+}
+
+/// A record is in the ledger, durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Receipt {
+    /// It was written now, as this.
+    Written(Box<Record>),
+    /// The same credential for the same consumer was on record before.
+    Known,
+}
+
+/// Something could not be done in the ledger.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// It is not open. The next call tries to open it again.
+    #[error("the ledger is not open")]
+    Open(#[from] OpenError),
+    /// A record was not made durable.
+    #[error("not recorded")]
+    Append(#[from] AppendError),
+    /// A segment could not be read, listed, renamed or removed.
+    #[error("cannot tend the ledger's segments")]
+    Tend(#[from] io::Error),
+    /// [`Writer::close`] was called, or its thread died.
+    #[error("the ledger is closed")]
+    Closed,
+}
+
+type Reply<T> = oneshot::Sender<Result<T, WriteError>>;
+
+#[derive(Debug)]
+enum Command {
+    Open(Reply<()>),
+    Record(Box<Record>, Reply<Receipt>),
+    Seal(Reply<Vec<SegmentName>>),
+    Read(SegmentName, Reply<Vec<u8>>),
+    Shipped(SegmentName, Reply<()>),
+    Close(oneshot::Sender<()>),
+}
+
+/// Requests that may wait for the disk before new ones wait for room.
+const QUEUE: usize = 1024;
+
+impl Writer {
+    /// Starts the thread. `open` opens the ledger; after a failure it is called again for the next
+    /// command, so that a disk that comes back is used again. `now` bounds what of an older ledger
+    /// is remembered.
+    pub fn start<F>(now: Timestamp, open: F) -> io::Result<Self>
+    where
+        F: FnMut() -> Result<(Ledger, Recovered), OpenError> + Send + 'static,
+    {
+        let (commands, queue) = mpsc::channel(QUEUE);
+        let index = Arc::default();
+        let worker = Worker {
+            open: Box::new(open),
+            ledger: None,
+            index: Arc::clone(&index),
+            now,
+        };
+        let thread = thread::Builder::new().name("ledger".into());
+        thread.spawn(move || worker.run(queue))?;
+        Ok(Self { commands, index })
+    }
+
+    /// Opens the ledger, if it is not open.
+    pub async fn open(&self) -> Result<(), WriteError> {
+        self.ask(Command::Open).await
+    }
+
+    /// Whether it is on record that `consumer` got this credential.
+    pub fn knows(&self, access_key_id: &str, consumer: &Consumer) -> bool {
+        lock(&self.index).has(access_key_id, consumer)
+    }
+
+    /// Makes `record` durable, unless its credential and consumer are on record. Its kind, boot id
+    /// and sequence number are the ledger's to give.
+    pub async fn record(&self, record: Record) -> Result<Receipt, WriteError> {
+        let record = Box::new(record);
+        self.ask(|reply| Command::Record(record, reply)).await
+    }
+
+    /// Seals what is open, and returns every sealed segment that is not shipped yet, oldest first.
+    pub async fn seal(&self) -> Result<Vec<SegmentName>, WriteError> {
+        self.ask(Command::Seal).await
+    }
+
+    /// The contents of a segment.
+    pub async fn read(&self, segment: SegmentName) -> Result<Vec<u8>, WriteError> {
+        self.ask(|reply| Command::Read(segment, reply)).await
+    }
+
+    /// Marks a segment as being in the store.
+    pub async fn shipped(&self, segment: SegmentName) -> Result<(), WriteError> {
+        self.ask(|reply| Command::Shipped(segment, reply)).await
+    }
+
+    /// Ends the thread once all that was asked before is done. Then the ledger's lock is free.
+    pub async fn close(&self) {
+        let (reply, closed) = oneshot::channel();
+        if self.commands.send(Command::Close(reply)).await.is_ok() {
+            // An error is a thread that had ended already.
+            let _ = closed.await;
+        }
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, WriteError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.commands.send(command(reply)).await;
+        sent.map_err(|_| WriteError::Closed)?;
+        answer.await.map_err(|_| WriteError::Closed)?
+    }
+}
+
+struct Worker {
+    open: Box<dyn FnMut() -> Result<(Ledger, Recovered), OpenError> + Send>,
+    ledger: Option<Ledger>,
+    index: Arc<Mutex<Index>>,
+    now: Timestamp,
+}
+
+impl Worker {
+    fn run(mut self, mut queue: mpsc::Receiver<Command>) {
+        // A reply that nobody waits for any more (its request was given up) is no error.
+        while let Some(command) = queue.blocking_recv() {
+            match command {
+                Command::Open(reply) => drop(reply.send(self.ledger().map(|_| ()))),
+                Command::Record(record, reply) => drop(reply.send(self.record(*record))),
+                Command::Seal(reply) => drop(reply.send(self.seal())),
+                Command::Read(segment, reply) => drop(reply.send(self.read(&segment))),
+                Command::Shipped(segment, reply) => drop(reply.send(self.shipped(&segment))),
+                Command::Close(closed) => {
+                    drop(self.ledger.take());
+                    let _ = closed.send(());
+                    return;
+                }
+            }
+        }
+    }
+
+    fn ledger(&mut self) -> Result<&mut Ledger, WriteError> {
+        let ledger = match self.ledger.take() {
+            Some(ledger) => ledger,
+            None => self.recover()?,
+        };
+        Ok(self.ledger.insert(ledger))
+    }
+
+    fn recover(&mut self) -> Result<Ledger, OpenError> {
+        let (ledger, found) = (self.open)()?;
+        if found.cut > 0 {
+            info!(bytes = found.cut, "cut off a torn line of an earlier run");
+        }
+        let mut index = lock(&self.index);
+        for record in &found.records {
+            index.insert(record, self.now);
+        }
+        Ok(ledger)
+    }
+
+    fn record(&mut self, mut record: Record) -> Result<Receipt, WriteError> {
+        self.ledger()?;
+        {
+            let index = lock(&self.index);
+            if index.has(&record.access_key_id, &record.consumer) {
+                return Ok(Receipt::Known);
+            }
+            record.kind = if index.has_key(&record.access_key_id) {
+                Kind::Consumer
+            } else {
+                Kind::Issued
+            };
+        }
+        let record = self.ledger()?.append(record)?;
+        self.now = self.now.max(record.time);
+        lock(&self.index).insert(&record, record.time);
+        Ok(Receipt::Written(Box::new(record)))
+    }
+
+    fn seal(&mut self) -> Result<Vec<SegmentName>, WriteError> {
+        let ledger = self.ledger()?;
+        ledger.seal()?;
+        for segment in ledger.prune()? {
+            error!(%segment, "the ledger is full: removed the oldest records, which no store has");
+        }
+        Ok(ledger.sealed()?)
+    }
+
+    fn read(&mut self, segment: &SegmentName) -> Result<Vec<u8>, WriteError> {
+        Ok(self.ledger()?.read(segment)?)
+    }
+
+    fn shipped(&mut self, segment: &SegmentName) -> Result<(), WriteError> {
+        Ok(self.ledger()?.shipped(segment)?)
+    }
+}
+
+/// No panic can leave the index half changed, so a poisoned lock is as good as any.
+fn lock(index: &Mutex<Index>) -> MutexGuard<'_, Index> {
+    index.lock().unwrap_or_else(PoisonError::into_inner)
+}
