@@ -1,0 +1,335 @@
+//! IAM's side of a directory cloud: our policies, one state file each.
+//!
+//! `pins/ROLE/POLICY.state.json` holds `Policy` (as in `RoleDetailList`'s sibling `Policies`), its
+//! `Tags`, and whether it is `Attached` to ROLE. `pins/ROLE/POLICY.json` is there while the policy
+//! is attached and holds the document in force, for a person or a pipeline to take from there. The
+//! state is written last: it alone says what is the case.
+//!
+//! IAM's own limits hold here too, so that what works here works there: five versions a policy,
+//! the version in force cannot be deleted, a document has its quota.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use credpin_core::{
+    id::{Arn, PolicyName, RoleName, VersionId},
+    plan::{POLICY_PATH, ROLE_TAG},
+    policy::MANAGED_POLICY_QUOTA,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{Dir, Observation, file, gap};
+use crate::cloud::{
+    CallError, NewPolicy, WriteIam,
+    shapes::iam::{AttachedPolicy, ListPolicyTags, ManagedPolicy, PolicyText, PolicyVersion, Tag},
+};
+
+/// The folder of pins.
+const PINS: &str = "pins";
+/// Versions that IAM keeps of a policy (IAM User Guide, "IAM and STS quotas").
+const VERSIONS: usize = 5;
+
+/// A policy as the directory keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct State {
+    policy: ManagedPolicy,
+    tags: Vec<Tag>,
+    attached: bool,
+}
+
+/// Lays the pins of the directory over what IAM said there.
+pub(super) fn overlay(root: &Path, seen: &mut Observation) {
+    let mut failed = |error: String| {
+        seen.gaps.insert(gap(None, "pins", error));
+    };
+    let files = match state_files(&root.join(PINS)) {
+        Ok(files) => files,
+        Err(error) => return failed(error.to_string()),
+    };
+    let mut states = Vec::new();
+    for (role, path) in files {
+        match file::read_json::<State>(&path) {
+            Ok(Some(state)) => states.push((role, state)),
+            Ok(None) => {}
+            Err(error) => failed(error.to_string()),
+        }
+    }
+    for (role, state) in states {
+        overlay_one(&role, state, seen);
+    }
+}
+
+fn overlay_one(role: &str, state: State, seen: &mut Observation) {
+    let details = &mut seen.iam.details;
+    if let Some(role) = details.role_detail_list.iter_mut().find(|it| it.role_name.as_deref() == Some(role)) {
+        role.attached_managed_policies.retain(|it| it.policy_arn != state.policy.arn);
+        if state.attached {
+            role.attached_managed_policies.push(AttachedPolicy {
+                policy_name: state.policy.policy_name.clone(),
+                policy_arn: state.policy.arn.clone(),
+            });
+        }
+    }
+    if let Some(name) = state.policy.policy_name.as_deref().and_then(|name| name.parse().ok()) {
+        let tags = ListPolicyTags { tags: state.tags, ..ListPolicyTags::default() };
+        seen.iam.policy_tags.insert(name, tags);
+    }
+    details.policies.retain(|it| it.arn != state.policy.arn);
+    details.policies.push(ManagedPolicy {
+        attachment_count: state.attached.into(),
+        ..state.policy
+    });
+}
+
+/// Every state file, with the role that its folder names.
+fn state_files(pins: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let mut found = Vec::new();
+    let folders = match fs::read_dir(pins) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+        folders => folders?,
+    };
+    for folder in folders {
+        let folder = folder?;
+        for file in fs::read_dir(folder.path())? {
+            let path = file?.path();
+            if path.to_string_lossy().ends_with(".state.json") {
+                found.push((folder.file_name().to_string_lossy().into_owned(), path));
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// A policy on its way through one call: loaded, changed, stored.
+struct Pin {
+    folder: PathBuf,
+    name: PolicyName,
+    state: State,
+}
+
+impl Pin {
+    fn store(&self) -> io::Result<()> {
+        let document = self.folder.join(format!("{}.json", self.name));
+        match self.in_force().filter(|_| self.state.attached) {
+            Some(text) => {
+                let value: serde_json::Value = serde_json::from_str(text.as_str())?;
+                file::write(&document, &serde_json::to_string_pretty(&value)?)?;
+            }
+            None if self.folder.exists() => file::remove(&document)?,
+            None => {}
+        }
+        let state = self.folder.join(format!("{}.state.json", self.name));
+        file::write(&state, &serde_json::to_string_pretty(&self.state)?)
+    }
+
+    fn in_force(&self) -> Option<&PolicyText> {
+        let versions = &self.state.policy.policy_version_list;
+        versions.iter().find(|it| it.is_default_version)?.document.as_ref()
+    }
+
+    /// Puts a version in force; whether there is such a one.
+    fn set_default(&mut self, id: &str) -> bool {
+        let policy = &mut self.state.policy;
+        let known = policy.policy_version_list.iter().any(|it| it.version_id.as_deref() == Some(id));
+        if known {
+            for version in &mut policy.policy_version_list {
+                version.is_default_version = version.version_id.as_deref() == Some(id);
+            }
+            policy.default_version_id = Some(id.to_owned());
+        }
+        known
+    }
+}
+
+impl Dir {
+    /// The folder of a role's pins. IAM allows the names `.` and `..`, which are no folder's.
+    fn folder(&self, role: &str) -> Option<PathBuf> {
+        (!matches!(role, "." | "..") && !role.contains('/')).then(|| self.path.join(PINS).join(role))
+    }
+
+    /// The policy, of its state file or else of what IAM said; `None` where neither knows it.
+    fn load(&self, arn: &Arn) -> Option<Pin> {
+        let seen = self.see_iam();
+        let details = seen.iam.details;
+        let policy = details.policies.into_iter().find(|it| it.arn.as_deref() == Some(arn.as_str()))?;
+        let name: PolicyName = policy.policy_name.as_deref()?.parse().ok()?;
+        let tags = seen.iam.policy_tags.get(&name).cloned().unwrap_or_default().tags;
+        let role = &tags.iter().find(|tag| tag.key == ROLE_TAG)?.value;
+        let attached = details.role_detail_list.iter().any(|it| {
+            it.role_name.as_ref() == Some(role)
+                && it.attached_managed_policies.iter().any(|it| it.policy_arn.as_deref() == Some(arn.as_str()))
+        });
+        Some(Pin {
+            folder: self.folder(role)?,
+            name,
+            state: State { policy, tags, attached },
+        })
+    }
+
+    /// Loads, changes and stores a policy; `change` says in a line why it cannot be.
+    fn change(
+        &self,
+        call: &'static str,
+        arn: &Arn,
+        change: impl FnOnce(&mut Pin) -> Result<(), &'static str>,
+    ) -> Result<(), CallError> {
+        let error = |why: String, not_found| CallError { call, on: arn.to_string(), why, not_found };
+        let mut pin = self
+            .load(arn)
+            .ok_or_else(|| error("the directory has no policy of ours with this ARN".into(), true))?;
+        change(&mut pin).map_err(|why| error(why.into(), why == NO_VERSION))?;
+        pin.store().map_err(|source| error(source.to_string(), false))
+    }
+}
+
+const NO_VERSION: &str = "there is no such version";
+const TOO_LONG: &str = "LimitExceeded: the document is longer than a managed policy may be";
+
+/// IAM does not count blanks (IAM User Guide, "IAM and STS quotas").
+fn fits(document: &str) -> bool {
+    document.chars().filter(|c| !c.is_whitespace()).count() <= MANAGED_POLICY_QUOTA
+}
+
+impl WriteIam for Dir {
+    async fn policy_tags(&self, policy: &Arn) -> Result<BTreeMap<String, String>, CallError> {
+        let pin = self.load(policy).ok_or_else(|| CallError {
+            call: "ListPolicyTags",
+            on: policy.to_string(),
+            why: "the directory has no policy of ours with this ARN".into(),
+            not_found: true,
+        })?;
+        Ok(pin.state.tags.into_iter().map(|tag| (tag.key, tag.value)).collect())
+    }
+
+    async fn create_policy(&self, new: &NewPolicy<'_>) -> Result<(), CallError> {
+        let error = |why: String| CallError {
+            call: "CreatePolicy",
+            on: new.arn.to_string(),
+            why,
+            not_found: false,
+        };
+        if self.load(new.arn).is_some() {
+            return Err(error("EntityAlreadyExists: there is such a policy".into()));
+        }
+        if !fits(new.document) {
+            return Err(error(TOO_LONG.into()));
+        }
+        let first = PolicyVersion {
+            document: Some(PolicyText::new(new.document)),
+            version_id: Some("v1".into()),
+            is_default_version: true,
+        };
+        let tag = |(key, value): &(&str, &str)| Tag { key: (*key).into(), value: (*value).into() };
+        let pin = Pin {
+            folder: self
+                .folder(new.role.as_str())
+                .ok_or_else(|| error(format!("a role named {} has no folder", new.role)))?,
+            name: new.name.clone(),
+            state: State {
+                policy: ManagedPolicy {
+                    policy_name: Some(new.name.to_string()),
+                    arn: Some(new.arn.to_string()),
+                    path: Some(POLICY_PATH.into()),
+                    default_version_id: Some("v1".into()),
+                    attachment_count: 0,
+                    policy_version_list: vec![first],
+                },
+                tags: new.tags.iter().map(tag).collect(),
+                attached: false,
+            },
+        };
+        pin.store().map_err(|source| error(source.to_string()))
+    }
+
+    async fn create_version(&self, policy: &Arn, document: &str) -> Result<(), CallError> {
+        self.change("CreatePolicyVersion", policy, |pin| {
+            let versions = &mut pin.state.policy.policy_version_list;
+            if versions.len() >= VERSIONS {
+                return Err("LimitExceeded: a policy has five versions at most");
+            }
+            if !fits(document) {
+                return Err(TOO_LONG);
+            }
+            let newest = versions
+                .iter()
+                .filter_map(|it| it.version_id.as_deref()?.parse().ok())
+                .map(|id: VersionId| id.number())
+                .max();
+            let id = format!("v{}", newest.unwrap_or(0) + 1);
+            versions.push(PolicyVersion {
+                document: Some(PolicyText::new(document)),
+                version_id: Some(id.clone()),
+                is_default_version: false,
+            });
+            pin.set_default(&id);
+            Ok(())
+        })
+    }
+
+    async fn delete_version(&self, policy: &Arn, version: &VersionId) -> Result<(), CallError> {
+        self.change("DeletePolicyVersion", policy, |pin| {
+            let versions = &mut pin.state.policy.policy_version_list;
+            let at = versions
+                .iter()
+                .position(|it| it.version_id.as_deref() == Some(version.as_str()))
+                .ok_or(NO_VERSION)?;
+            if versions[at].is_default_version {
+                return Err("DeleteConflict: the version in force cannot be deleted");
+            }
+            versions.remove(at);
+            Ok(())
+        })
+    }
+
+    async fn set_default_version(&self, policy: &Arn, version: &VersionId) -> Result<(), CallError> {
+        self.change("SetDefaultPolicyVersion", policy, |pin| {
+            pin.set_default(version.as_str()).then_some(()).ok_or(NO_VERSION)
+        })
+    }
+
+    async fn attach(&self, role: &RoleName, policy: &Arn) -> Result<(), CallError> {
+        self.set_attached("AttachRolePolicy", role, policy, true)
+    }
+
+    async fn detach(&self, role: &RoleName, policy: &Arn) -> Result<(), CallError> {
+        self.set_attached("DetachRolePolicy", role, policy, false)
+    }
+
+    async fn tag_policy(&self, policy: &Arn, key: &str, value: &str) -> Result<(), CallError> {
+        self.change("TagPolicy", policy, |pin| {
+            pin.state.tags.retain(|tag| tag.key != key);
+            pin.state.tags.push(Tag { key: key.into(), value: value.into() });
+            Ok(())
+        })
+    }
+
+    async fn untag_policy(&self, policy: &Arn, key: &str) -> Result<(), CallError> {
+        self.change("UntagPolicy", policy, |pin| {
+            pin.state.tags.retain(|tag| tag.key != key);
+            Ok(())
+        })
+    }
+}
+
+impl Dir {
+    fn set_attached(
+        &self,
+        call: &'static str,
+        role: &RoleName,
+        policy: &Arn,
+        attached: bool,
+    ) -> Result<(), CallError> {
+        self.change(call, policy, |pin| {
+            if self.folder(role.as_str()).as_deref() != Some(pin.folder.as_path()) {
+                return Err("the policy is another role's");
+            }
+            pin.state.attached = attached;
+            Ok(())
+        })
+    }
+}

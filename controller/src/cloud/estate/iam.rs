@@ -1,0 +1,91 @@
+//! Roles, and the policies under our path.
+
+use std::collections::BTreeMap;
+
+use credpin_core::{
+    estate::{LivePolicy, LiveVersion, Role},
+    id::{PolicyName, RoleName},
+    plan::{POLICY_PATH, RELEASED_TAG},
+};
+
+use super::{
+    Sorter,
+    field::{FieldError, required},
+};
+use crate::cloud::{
+    IamView,
+    shapes::iam::{GetAccountAuthorizationDetails, ManagedPolicy, PolicyVersion, RoleDetail},
+};
+
+pub(super) fn read(
+    seen: &IamView,
+    sorter: &mut Sorter<'_>,
+) -> (BTreeMap<RoleName, Role>, BTreeMap<PolicyName, LivePolicy>) {
+    let roles = sorter
+        .each::<GetAccountAuthorizationDetails, _, _>(
+            &seen.details.role_detail_list,
+            |role| role.role_name.as_deref(),
+            |shape| role(shape).map(Some),
+        )
+        .into_iter()
+        .map(|role| (role.name.clone(), role))
+        .collect();
+    let policies = sorter
+        .each::<GetAccountAuthorizationDetails, _, _>(
+            seen.details.policies.iter().filter(|policy| policy.path.as_deref() == Some(POLICY_PATH)),
+            |policy| policy.policy_name.as_deref(),
+            |shape| policy(shape, seen).map(Some),
+        )
+        .into_iter()
+        .map(|policy| (policy.name.clone(), policy))
+        .collect();
+    (roles, policies)
+}
+
+fn role(shape: &RoleDetail) -> Result<Role, FieldError> {
+    Ok(Role {
+        name: required("RoleName", shape.role_name.as_ref())?,
+        id: required("RoleId", shape.role_id.as_ref())?,
+        arn: required("Arn", shape.arn.as_ref())?,
+        path: required("Path", shape.path.as_ref())?,
+        tags: shape.tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect(),
+        profiles: shape
+            .instance_profile_list
+            .iter()
+            .map(|profile| required("InstanceProfileList.Arn", profile.arn.as_ref()))
+            .collect::<Result<_, _>>()?,
+        attached: shape
+            .attached_managed_policies
+            .iter()
+            .map(|policy| required("AttachedManagedPolicies.PolicyArn", policy.policy_arn.as_ref()))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn policy(shape: &ManagedPolicy, seen: &IamView) -> Result<LivePolicy, FieldError> {
+    let name: PolicyName = required("PolicyName", shape.policy_name.as_ref())?;
+    let released = seen
+        .policy_tags
+        .get(&name)
+        .is_some_and(|answer| answer.tags.iter().any(|tag| tag.key == RELEASED_TAG));
+    let mut versions = shape
+        .policy_version_list
+        .iter()
+        .map(version)
+        .collect::<Result<Vec<_>, _>>()?;
+    versions.sort_by_key(|version| version.id.number());
+    Ok(LivePolicy {
+        name,
+        arn: required("Arn", shape.arn.as_ref())?,
+        released,
+        versions,
+    })
+}
+
+fn version(shape: &PolicyVersion) -> Result<LiveVersion, FieldError> {
+    Ok(LiveVersion {
+        id: required("PolicyVersionList.VersionId", shape.version_id.as_ref())?,
+        default: shape.is_default_version,
+        text: shape.document.as_ref().map(|text| text.as_str().to_owned()),
+    })
+}
