@@ -91,7 +91,11 @@ pub fn of_subnet(region: &Region, id: &SubnetId, settings: &Settings) -> Egress 
         egress.stated = true;
         egress.shared.extend(prefixes);
     }
-    let walk = Walk { region, settings, subnet };
+    let walk = Walk {
+        region,
+        settings,
+        subnet,
+    };
     walk.subnet(subnet, None, &mut egress);
     egress
 }
@@ -122,7 +126,11 @@ impl Walk<'_> {
                 Some(reached) => reached.narrow(&route.destination),
             };
             let Some(to) = to else { continue };
-            let hop = Hop { table, route, to: &to };
+            let hop = Hop {
+                table,
+                route,
+                to: &to,
+            };
             self.hop(&hop, reached, egress);
         }
     }
@@ -139,7 +147,12 @@ impl Walk<'_> {
             Target::EgressOnlyGateway => egress.own_v6 |= covers_public_v6(hop.to),
             Target::Nat(id) => match self.region.nat_gateways.get(id) {
                 Some(nat) => self.nat(nat, hop, reached, egress),
-                None => self.opaque(hop, format!("NAT gateway {id}, which was not seen"), reached, egress),
+                None => self.opaque(
+                    hop,
+                    format!("NAT gateway {id}, which was not seen"),
+                    reached,
+                    egress,
+                ),
             },
             Target::Interface(id) => {
                 let interface = self.region.interfaces.get(id);
@@ -160,15 +173,25 @@ impl Walk<'_> {
             return;
         }
         if nat.public && leads_out_of_a_nat(hop.to) {
-            egress.shared.extend(nat.public_ipv4.iter().copied().map(host_net));
+            egress
+                .shared
+                .extend(nat.public_ipv4.iter().copied().map(host_net));
             if nat.grows {
                 egress.growing.insert(nat.id.clone());
             }
         }
         // Beyond the gateway its own subnet's routes decide: a private gateway leads on to networks
         // not seen from here, and so does a public one where its subnet routes there.
-        if let Some(next) = nat.subnet.as_ref().and_then(|id| self.region.subnets.get(id)) {
-            let beyond = Reached { nat, hop, before: reached };
+        if let Some(next) = nat
+            .subnet
+            .as_ref()
+            .and_then(|id| self.region.subnets.get(id))
+        {
+            let beyond = Reached {
+                nat,
+                hop,
+                before: reached,
+            };
             self.subnet(next, Some(&beyond), egress);
         }
     }
@@ -181,12 +204,20 @@ impl Walk<'_> {
         reached: Option<&Reached<'_>>,
         egress: &mut Egress,
     ) {
-        if self.settings.hub_vpcs.as_ref().is_some_and(|hubs| !hubs.is_empty()) {
+        if self
+            .settings
+            .hub_vpcs
+            .as_ref()
+            .is_some_and(|hubs| !hubs.is_empty())
+        {
             let nats = reached.into_iter().flat_map(Reached::nats);
-            egress.nat_private.extend(nats.flat_map(|nat| &nat.private_ipv4));
+            egress
+                .nat_private
+                .extend(nats.flat_map(|nat| &nat.private_ipv4));
         }
         let hubs_unsaid = self.settings.hub_vpcs.is_none();
-        let egress_unsaid = !egress.stated && (covers_public_v4(hop.to) || covers_public_v6(hop.to));
+        let egress_unsaid =
+            !egress.stated && (covers_public_v4(hop.to) || covers_public_v6(hop.to));
         let answer = match (hubs_unsaid, egress_unsaid) {
             (false, false) => return,
             (true, false) => Answer::HubVpcs,
@@ -243,7 +274,9 @@ impl<'a> Reached<'a> {
 /// What two destinations share. What is in a prefix list is not known: it may share all.
 fn overlap(a: &Destination, b: &Destination) -> Option<Destination> {
     match (a, b) {
-        (Destination::PrefixList(_), other) | (other, Destination::PrefixList(_)) => Some(other.clone()),
+        (Destination::PrefixList(_), other) | (other, Destination::PrefixList(_)) => {
+            Some(other.clone())
+        }
         _ if within(a, b) => Some(a.clone()),
         _ if within(b, a) => Some(b.clone()),
         _ => None,
@@ -289,7 +322,8 @@ const PRIVATE_V6: [Ipv6Net; 2] = [
 ];
 
 /// IPv4 seen through IPv6 (RFC 6052): a NAT gateway turns it back into IPv4.
-const NAT64: Ipv6Net = Ipv6Net::new_assert(std::net::Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
+const NAT64: Ipv6Net =
+    Ipv6Net::new_assert(std::net::Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
 
 /// Whether a prefix lies wholly in private ranges, and so can never be an `aws:SourceIp`.
 pub fn is_private(net: &IpNet) -> bool {
@@ -324,21 +358,30 @@ fn leads_out_of_a_nat(to: &Destination) -> bool {
     }
 }
 
-
 impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let subnet = &self.subnet;
         match &self.reason {
             Reason::SubnetNotSeen => write!(f, "{subnet} was not seen"),
             Reason::NoRouteTable => write!(f, "no route table serves {subnet}"),
-            Reason::Route { table, destination, via } => write!(
+            Reason::Route {
+                table,
+                destination,
+                via,
+            } => write!(
                 f,
                 "{subnet} routes {destination} to {via} ({table}), which may lead out unseen"
             ),
         }?;
         match self.answer {
-            Answer::HubVpcs => write!(f, "; say whose endpoints lie there: hub-vpcs = [\"vpc-…\"], or [] if none do"),
-            Answer::Egress => write!(f, "; state where that traffic leaves: [[egress]] subnet = \"{subnet}\""),
+            Answer::HubVpcs => write!(
+                f,
+                "; say whose endpoints lie there: hub-vpcs = [\"vpc-…\"], or [] if none do"
+            ),
+            Answer::Egress => write!(
+                f,
+                "; state where that traffic leaves: [[egress]] subnet = \"{subnet}\""
+            ),
             Answer::HubVpcsAndEgress => write!(
                 f,
                 "; state where that traffic leaves ([[egress]] subnet = \"{subnet}\") and whose endpoints lie there (hub-vpcs, or [])"

@@ -284,14 +284,20 @@ impl LivePolicy {
     /// Whether an operator went back to an earlier version: credpin puts each version in force as
     /// it makes it, so the newest is in force unless somebody chose otherwise.
     pub fn is_rolled_back(&self) -> bool {
-        let newest = self.versions.iter().max_by_key(|version| version.id.number());
+        let newest = self
+            .versions
+            .iter()
+            .max_by_key(|version| version.id.number());
         newest.is_some_and(|newest| !newest.default)
     }
 
     /// The version before the one in force, to go back to.
     pub fn previous(&self) -> Option<&LiveVersion> {
         let current = self.in_force()?.id.number();
-        let older = self.versions.iter().filter(|version| version.id.number() < current);
+        let older = self
+            .versions
+            .iter()
+            .filter(|version| version.id.number() < current);
         older.max_by_key(|version| version.id.number())
     }
 
@@ -303,7 +309,9 @@ impl LivePolicy {
             return None;
         }
         let spare = self.versions.iter().filter(|version| !version.default);
-        spare.min_by_key(|version| version.id.number()).map(|version| version.id.clone())
+        spare
+            .min_by_key(|version| version.id.number())
+            .map(|version| version.id.clone())
     }
 }
 

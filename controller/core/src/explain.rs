@@ -46,7 +46,10 @@ pub enum ExplainError {
     #[error("the account has no role {0}")]
     NoRole(RoleName),
     /// The role has no such instance.
-    #[error("{instance} is no live instance of role {role}; it has {}", list(known))]
+    #[error(
+        "{instance} is no live instance of role {role}; it has {}",
+        list(known)
+    )]
     NoInstance {
         /// The role.
         role: RoleName,
@@ -60,7 +63,11 @@ pub enum ExplainError {
 fn list(instances: &[InstanceId]) -> String {
     match instances {
         [] => "none".to_owned(),
-        some => some.iter().map(InstanceId::as_str).collect::<Vec<_>>().join(", "),
+        some => some
+            .iter()
+            .map(InstanceId::as_str)
+            .collect::<Vec<_>>()
+            .join(", "),
     }
 }
 
@@ -75,14 +82,22 @@ pub fn explain(
 ) -> Result<Explanation, ExplainError> {
     let no_role = || ExplainError::NoRole(role.clone());
     let seen = estate.roles.get(role).ok_or_else(no_role)?;
-    let hosts = plan.role(role).map(|plan| plan.footprint.hosts.as_slice()).unwrap_or_default();
-    let host = hosts.iter().find(|host| host.instance == *instance).ok_or_else(|| {
-        ExplainError::NoInstance {
+    let hosts = plan
+        .role(role)
+        .map(|plan| plan.footprint.hosts.as_slice())
+        .unwrap_or_default();
+    let host = hosts
+        .iter()
+        .find(|host| host.instance == *instance)
+        .ok_or_else(|| ExplainError::NoInstance {
             role: role.clone(),
             instance: instance.clone(),
-            known: hosts.iter().take(5).map(|host| host.instance.clone()).collect(),
-        }
-    })?;
+            known: hosts
+                .iter()
+                .take(5)
+                .map(|host| host.instance.clone())
+                .collect(),
+        })?;
     let request = Credential::of(seen, host).used_from(position, action);
     let planned = plan.role(role);
     Ok(Explanation {

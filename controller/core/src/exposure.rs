@@ -59,7 +59,7 @@ pub struct Measure {
 /// All hosts of an account by where they leave from.
 #[derive(Debug, Default)]
 pub struct Hosts<'a> {
-    hosts: Vec<&'a Host>,
+    all: Vec<&'a Host>,
     /// By first address, for what lies within a prefix.
     by_start: BTreeMap<IpAddr, Vec<(IpNet, usize)>>,
     /// By prefix, for what a prefix lies within.
@@ -71,10 +71,14 @@ impl<'a> Hosts<'a> {
     pub fn new(hosts: impl IntoIterator<Item = &'a Host>) -> Self {
         let mut index = Self::default();
         for host in hosts {
-            let number = index.hosts.len();
-            index.hosts.push(host);
+            let number = index.all.len();
+            index.all.push(host);
             for net in &host.public {
-                index.by_start.entry(net.network()).or_default().push((*net, number));
+                index
+                    .by_start
+                    .entry(net.network())
+                    .or_default()
+                    .push((*net, number));
                 index.by_prefix.entry(*net).or_default().push(number);
             }
         }
@@ -97,18 +101,31 @@ impl<'a> Hosts<'a> {
 }
 
 /// What `pin` leaves open to tokens of the hosts of `footprint`.
-pub fn of(footprint: &Footprint, pin: &Document, settings: &Settings, fleet: &Hosts<'_>) -> Exposure {
+pub fn of(
+    footprint: &Footprint,
+    pin: &Document,
+    settings: &Settings,
+    fleet: &Hosts<'_>,
+) -> Exposure {
     let lists: BTreeMap<&str, &[IpNet]> = pin.statements.iter().filter_map(public_list).collect();
     let groups: BTreeMap<&VpcId, Group> = footprint
         .egress
         .iter()
         .map(|(vpc, ours)| {
             let admitted = lists.get(vpc.as_str()).copied().unwrap_or_default();
-            (vpc, Group::new(vpc, admitted, ours, footprint, settings, fleet))
+            (
+                vpc,
+                Group::new(vpc, admitted, ours, footprint, settings, fleet),
+            )
         })
         .collect();
     let of_hosts = |figure: fn(&Group, &Host) -> u64| {
-        Measure::over(footprint.hosts.iter().filter_map(|host| Some(figure(groups.get(&host.vpc)?, host))))
+        Measure::over(
+            footprint
+                .hosts
+                .iter()
+                .filter_map(|host| Some(figure(groups.get(&host.vpc)?, host))),
+        )
     };
     Exposure::Limited(Limits {
         hosts: of_hosts(|group, host| {
@@ -138,22 +155,33 @@ impl Group {
         settings: &Settings,
         fleet: &Hosts<'_>,
     ) -> Self {
-        let foreign_hubs = settings.hub_vpcs.iter().flatten().filter(|hub| *hub != vpc).count();
+        let foreign_hubs = settings
+            .hub_vpcs
+            .iter()
+            .flatten()
+            .filter(|hub| *hub != vpc)
+            .count();
         let reaches_an_endpoint = |host: &Host| foreign_hubs > 0 || host.vpc == *vpc;
-        let at_an_endpoint = fleet.hosts.iter().enumerate().filter(|(_, host)| {
+        let at_an_endpoint = fleet.all.iter().enumerate().filter(|(_, host)| {
             reaches_an_endpoint(host)
                 && (host
                     .primary_ipv4
-                    .is_some_and(|address| listed_v4(&footprint.more_private_ipv4, &address.into()))
-                    || host.more_private_ipv4.iter().any(|net| listed_v4(&footprint.more_private_ipv4, net))
-                    || host.private_ipv6.iter().any(|net| listed_v6(&footprint.private_ipv6, net)))
+                    .is_some_and(|address| listed_v4(&footprint.more_private_ipv4, address.into()))
+                    || host
+                        .more_private_ipv4
+                        .iter()
+                        .any(|net| listed_v4(&footprint.more_private_ipv4, *net))
+                    || host
+                        .private_ipv6
+                        .iter()
+                        .any(|net| listed_v6(&footprint.private_ipv6, net)))
         });
         let hosts = admitted
             .iter()
             .flat_map(|net| fleet.leaving_from(net))
             .chain(at_an_endpoint.map(|(number, _)| number))
             .map(|number| {
-                let host = fleet.hosts[number];
+                let host = fleet.all[number];
                 (host.region.to_string(), host.instance.to_string())
             })
             .collect();
@@ -186,23 +214,27 @@ fn public_list(statement: &Statement) -> Option<(&str, &[IpNet])> {
     vpc.map(|vpc| (vpc, nets))
 }
 
-fn listed_v4(list: &BTreeSet<Ipv4Net>, net: &Ipv4Net) -> bool {
-    list.iter().any(|listed| listed.contains(net) || net.contains(listed))
+fn listed_v4(list: &BTreeSet<Ipv4Net>, net: Ipv4Net) -> bool {
+    list.iter()
+        .any(|listed| listed.contains(&net) || net.contains(listed))
 }
 
 fn listed_v6(list: &BTreeSet<Ipv6Net>, net: &Ipv6Net) -> bool {
-    list.iter().any(|listed| listed.contains(net) || net.contains(listed))
+    list.iter()
+        .any(|listed| listed.contains(net) || net.contains(listed))
 }
 
 /// How many IPv4 addresses and IPv6 /64s prefixes cover, each counted once.
 fn addresses(nets: &[IpNet]) -> (u64, u64) {
-    IpNet::aggregate(&nets.to_vec()).iter().fold((0, 0), |(v4, v6), net| match net {
-        IpNet::V4(net) => (v4 + (1_u64 << (32 - net.prefix_len())), v6),
-        IpNet::V6(net) => {
-            let blocks = 1_u64.checked_shl(64_u32.saturating_sub(net.prefix_len().into()));
-            (v4, v6.saturating_add(blocks.unwrap_or(u64::MAX)))
-        }
-    })
+    IpNet::aggregate(&nets.to_vec())
+        .iter()
+        .fold((0, 0), |(v4, v6), net| match net {
+            IpNet::V4(net) => (v4 + (1_u64 << (32 - net.prefix_len())), v6),
+            IpNet::V6(net) => {
+                let blocks = 1_u64.checked_shl(64_u32.saturating_sub(net.prefix_len().into()));
+                (v4, v6.saturating_add(blocks.unwrap_or(u64::MAX)))
+            }
+        })
 }
 
 impl Measure {
@@ -213,8 +245,15 @@ impl Measure {
             sum = sum.saturating_add(figure);
             count += 1;
         }
-        #[expect(clippy::cast_precision_loss, reason = "a mean for people; 2^52 hosts are not met")]
-        let mean = if count == 0 { 0.0 } else { sum as f64 / count as f64 };
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a mean for people; 2^52 hosts are not met"
+        )]
+        let mean = if count == 0 {
+            0.0
+        } else {
+            sum as f64 / count as f64
+        };
         Self { worst, mean }
     }
 }
@@ -230,8 +269,28 @@ impl fmt::Display for Exposure {
             1 => format!("1 {one}"),
             n => format!("{n} {many}"),
         };
-        write!(f, "{}", some(limits.hosts.worst, "other host", "other hosts"))?;
-        write!(f, ", {}", some(limits.v4.worst + limits.v6.worst, "foreign address", "foreign addresses"))?;
-        write!(f, ", {}", some(limits.endpoints.worst, "foreign endpoint VPC", "foreign endpoint VPCs"))
+        write!(
+            f,
+            "{}",
+            some(limits.hosts.worst, "other host", "other hosts")
+        )?;
+        write!(
+            f,
+            ", {}",
+            some(
+                limits.v4.worst + limits.v6.worst,
+                "foreign address",
+                "foreign addresses"
+            )
+        )?;
+        write!(
+            f,
+            ", {}",
+            some(
+                limits.endpoints.worst,
+                "foreign endpoint VPC",
+                "foreign endpoint VPCs"
+            )
+        )
     }
 }

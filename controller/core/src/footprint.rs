@@ -81,14 +81,23 @@ pub fn of_roles(estate: &Estate, settings: &Settings) -> BTreeMap<RoleName, Foot
         let egress = EgressOf::new(region, settings);
         let mut occupied: BTreeMap<&RoleName, BTreeSet<(&VpcId, &SubnetId)>> = BTreeMap::new();
         for instance in region.instances.values() {
-            let Some(role) = instance.profile.as_ref().and_then(|profile| by_profile.get(profile)) else {
+            let Some(role) = instance
+                .profile
+                .as_ref()
+                .and_then(|profile| by_profile.get(profile))
+            else {
                 continue;
             };
             let footprint = footprints.entry(role.name.clone()).or_default();
             footprint.add_host(name, instance, &egress);
             let places = occupied.entry(&role.name).or_default();
             places.insert((&instance.vpc, &instance.subnet));
-            places.extend(instance.interfaces.iter().map(|i| (&instance.vpc, &i.subnet)));
+            places.extend(
+                instance
+                    .interfaces
+                    .iter()
+                    .map(|i| (&instance.vpc, &i.subnet)),
+            );
         }
         for (role, places) in occupied {
             if let Some(footprint) = footprints.get_mut(role) {
@@ -106,7 +115,10 @@ pub fn hosts(estate: &Estate, settings: &Settings) -> Vec<Host> {
         .iter()
         .flat_map(|(name, region)| {
             let egress = EgressOf::new(region, settings);
-            region.instances.values().map(move |instance| Host::new(name, instance, &egress))
+            region
+                .instances
+                .values()
+                .map(move |instance| Host::new(name, instance, &egress))
         })
         .collect()
 }
@@ -122,7 +134,11 @@ impl EgressOf {
         // Subnets that an instance names and the region did not show are asked for too, so that
         // they are found unknown and not found empty.
         let named = region.instances.values().flat_map(|instance| {
-            instance.interfaces.iter().map(|i| &i.subnet).chain([&instance.subnet])
+            instance
+                .interfaces
+                .iter()
+                .map(|i| &i.subnet)
+                .chain([&instance.subnet])
         });
         let ids: BTreeSet<&SubnetId> = region.subnets.keys().chain(named).collect();
         Self {
@@ -159,12 +175,17 @@ impl Host {
             host.public.extend(&egress.shared);
             if egress.own_v4 {
                 let own = egress::public_ipv4(interface);
-                host.public.extend(own.map(|address| IpNet::V4(address.into())));
+                host.public
+                    .extend(own.map(|address| IpNet::V4(address.into())));
             }
             if egress.own_v6 {
                 host.public.extend(ipv6().map(IpNet::V6));
             }
-            let private = interface.ipv4.iter().map(|pair| pair.private).chain(egress.nat_private.iter().copied());
+            let private = interface
+                .ipv4
+                .iter()
+                .map(|pair| pair.private)
+                .chain(egress.nat_private.iter().copied());
             host.more_private_ipv4.extend(
                 private
                     .filter(|address| Some(*address) != instance.primary_ipv4)
@@ -180,45 +201,69 @@ impl Host {
 impl Footprint {
     fn add_host(&mut self, region: &RegionName, instance: &Instance, egress: &EgressOf) {
         let host = Host::new(region, instance, egress);
-        self.egress.entry(host.vpc.clone()).or_default().extend(&host.public);
+        self.egress
+            .entry(host.vpc.clone())
+            .or_default()
+            .extend(&host.public);
         self.more_private_ipv4.extend(&host.more_private_ipv4);
         self.private_ipv6.extend(&host.private_ipv6);
         for interface in &instance.interfaces {
             let own = egress.of(&interface.subnet);
             let subnet = || interface.subnet.clone();
-            if own.own_v4 && !own.stated && interface.ipv4.iter().any(|pair| pair.public.is_some()) {
+            if own.own_v4 && !own.stated && interface.ipv4.iter().any(|pair| pair.public.is_some())
+            {
                 self.launch_gaps.insert(LaunchGap::OwnPublicIpv4(subnet()));
             }
             if !interface.ipv6.is_empty() || !interface.ipv6_prefixes.is_empty() {
                 self.launch_gaps.insert(LaunchGap::OwnIpv6(subnet()));
             }
         }
-        let own_addresses = instance.interfaces.iter().map(|i| i.ipv4.len() + i.ipv4_prefixes.len());
+        let own_addresses = instance
+            .interfaces
+            .iter()
+            .map(|i| i.ipv4.len() + i.ipv4_prefixes.len());
         if own_addresses.sum::<usize>() > 1 {
-            self.launch_gaps.insert(LaunchGap::SeveralAddresses(instance.subnet.clone()));
+            self.launch_gaps
+                .insert(LaunchGap::SeveralAddresses(instance.subnet.clone()));
         }
         self.hosts.push(host);
     }
 
     /// Takes in every subnet of the VPCs that the role's hosts are in: those `occupied` decide what
     /// is unknown, the others what a launch there would meet.
-    fn add_places(&mut self, region: &Region, occupied: &BTreeSet<(&VpcId, &SubnetId)>, of: &EgressOf) {
+    fn add_places(
+        &mut self,
+        region: &Region,
+        occupied: &BTreeSet<(&VpcId, &SubnetId)>,
+        of: &EgressOf,
+    ) {
         for (_, subnet) in occupied {
             self.unknown.extend(of.of(subnet).unknown.iter().cloned());
         }
         let vpcs: BTreeSet<&VpcId> = occupied.iter().map(|(vpc, _)| *vpc).collect();
-        for subnet in region.subnets.values().filter(|subnet| vpcs.contains(&subnet.vpc)) {
+        for subnet in region
+            .subnets
+            .values()
+            .filter(|subnet| vpcs.contains(&subnet.vpc))
+        {
             let egress = of.of(&subnet.id);
-            self.egress.entry(subnet.vpc.clone()).or_default().extend(&egress.shared);
-            self.launch_gaps.extend(egress.growing.iter().cloned().map(LaunchGap::GrowingNat));
+            self.egress
+                .entry(subnet.vpc.clone())
+                .or_default()
+                .extend(&egress.shared);
+            self.launch_gaps
+                .extend(egress.growing.iter().cloned().map(LaunchGap::GrowingNat));
             if egress.own_v4 && subnet.maps_public_ipv4 && !egress.stated {
-                self.launch_gaps.insert(LaunchGap::OwnPublicIpv4(subnet.id.clone()));
+                self.launch_gaps
+                    .insert(LaunchGap::OwnPublicIpv4(subnet.id.clone()));
             }
             if subnet.assigns_ipv6 {
-                self.launch_gaps.insert(LaunchGap::OwnIpv6(subnet.id.clone()));
+                self.launch_gaps
+                    .insert(LaunchGap::OwnIpv6(subnet.id.clone()));
             }
             if !occupied.contains(&(&subnet.vpc, &subnet.id)) {
-                self.launch_gaps.extend(egress.unknown.iter().cloned().map(LaunchGap::UnknownEgress));
+                self.launch_gaps
+                    .extend(egress.unknown.iter().cloned().map(LaunchGap::UnknownEgress));
             }
         }
     }
@@ -228,16 +273,28 @@ impl fmt::Display for LaunchGap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LaunchGap::OwnPublicIpv4(subnet) => {
-                write!(f, "a host launched in {subnet} leaves by a public address of its own")
+                write!(
+                    f,
+                    "a host launched in {subnet} leaves by a public address of its own"
+                )
             }
             LaunchGap::OwnIpv6(subnet) => {
-                write!(f, "a host launched in {subnet} has an IPv6 address of its own")
+                write!(
+                    f,
+                    "a host launched in {subnet} has an IPv6 address of its own"
+                )
             }
             LaunchGap::SeveralAddresses(subnet) => {
-                write!(f, "hosts in {subnet} have several private addresses, listed one by one")
+                write!(
+                    f,
+                    "hosts in {subnet} have several private addresses, listed one by one"
+                )
             }
             LaunchGap::GrowingNat(nat) => {
-                write!(f, "{nat} is regional and takes further addresses as it grows")
+                write!(
+                    f,
+                    "{nat} is regional and takes further addresses as it grows"
+                )
             }
             LaunchGap::UnknownEgress(unknown) => unknown.fmt(f),
         }

@@ -49,14 +49,17 @@ pub const EXEMPT_ACTIONS: [&str; 12] = [
 
 /// Every IPv4 address, in halves: some evaluators get a prefix of length 0 wrong.
 const ANY_IPV4: [IpNet; 2] = [
-    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(0, 0, 0, 0), 1)),
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 1)),
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(128, 0, 0, 0), 1)),
 ];
 
 /// Every IPv6 address.
 const ANY_IPV6: [IpNet; 2] = [
     IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 1)),
-    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0x8000, 0, 0, 0, 0, 0, 0, 0), 1)),
+    IpNet::V6(Ipv6Net::new_assert(
+        Ipv6Addr::new(0x8000, 0, 0, 0, 0, 0, 0, 0),
+        1,
+    )),
 ];
 
 /// The pin of a footprint. Equal footprints give equal documents.
@@ -78,8 +81,10 @@ pub fn of(footprint: &Footprint, settings: &Settings) -> Document {
 /// all, and every call from the internet is denied.
 fn public_group(vpc: &VpcId, egress: &BTreeSet<IpNet>) -> Statement {
     let name: String = vpc.as_str().split('-').map(capitalised).collect();
-    let statement = from_the_internet(format!("Public{name}"))
-        .when(Key::Ec2InstanceSourceVpc, Test::StringEquals(vec![Text::literal(vpc)]));
+    let statement = from_the_internet(format!("Public{name}")).when(
+        Key::Ec2InstanceSourceVpc,
+        Test::StringEquals(vec![Text::literal(vpc)]),
+    );
     if egress.is_empty() {
         statement
     } else {
@@ -108,7 +113,7 @@ fn endpoint_ipv4(more: &BTreeSet<Ipv4Net>) -> Statement {
             Key::Ec2InstanceSourcePrivateIpv4,
             Test::StringNotEquals(vec![Text::variable(Key::VpcSourceIp)]),
         );
-    unless_from(statement, more.iter().copied().map(IpNet::V4).collect())
+    unless_from(statement, more.iter().copied().map(IpNet::V4))
 }
 
 /// Through an endpoint over IPv6, only from `addresses`: no key tells the IPv6 address of the host
@@ -116,10 +121,11 @@ fn endpoint_ipv4(more: &BTreeSet<Ipv4Net>) -> Statement {
 fn endpoint_ipv6(addresses: &BTreeSet<Ipv6Net>) -> Statement {
     let statement = through_an_endpoint("EndpointIpv6")
         .when(Key::VpcSourceIp, Test::IpAddress(ANY_IPV6.to_vec()));
-    unless_from(statement, addresses.iter().copied().map(IpNet::V6).collect())
+    unless_from(statement, addresses.iter().copied().map(IpNet::V6))
 }
 
-fn unless_from(statement: Statement, addresses: BTreeSet<IpNet>) -> Statement {
+fn unless_from(statement: Statement, addresses: impl Iterator<Item = IpNet>) -> Statement {
+    let addresses: BTreeSet<IpNet> = addresses.collect();
     if addresses.is_empty() {
         statement
     } else {

@@ -154,7 +154,13 @@ pub fn plan(estate: &Estate, records: &[Record], settings: &Settings, now: Times
             if footprint.is_none() && live.is_none() {
                 return None;
             }
-            let planner = RolePlanner { estate, settings, role, live, fleet: &fleet };
+            let planner = RolePlanner {
+                estate,
+                settings,
+                role,
+                live,
+                fleet: &fleet,
+            };
             Some(planner.plan(footprint.unwrap_or_default(), evidence.of(&role.name)))
         })
         .collect();
@@ -196,13 +202,16 @@ impl RolePlanner<'_> {
     fn plan(&self, footprint: Footprint, coverage: Coverage) -> RolePlan {
         let mode = self.settings.mode_of(self.role);
         let policy = policy_name(&self.role.name);
-        let attached = self.live.filter(|live| self.role.attached.contains(&live.arn));
+        let attached = self
+            .live
+            .filter(|live| self.role.attached.contains(&live.arn));
         let (in_force, edited) = match attached.map(readable) {
             Some(Ok(document)) => (Some(Pin::new(&policy, document)), None),
             Some(Err(reason)) => (None, Some(reason)),
             None => (None, None),
         };
-        let pin = (!footprint.hosts.is_empty()).then(|| Pin::new(&policy, pin::of(&footprint, self.settings)));
+        let pin = (!footprint.hosts.is_empty())
+            .then(|| Pin::new(&policy, pin::of(&footprint, self.settings)));
         let holds = self.holds(&footprint, pin.as_ref(), attached.is_some(), edited);
         let outcome = self.outcome(mode, &footprint, attached.is_some(), &holds);
         let steps = match (&outcome, &pin) {
@@ -214,7 +223,8 @@ impl RolePlanner<'_> {
             Outcome::Change if steps.is_empty() => Outcome::Unchanged,
             other => other,
         };
-        let measure = |pin: &Pin| exposure::of(&footprint, &pin.document, self.settings, self.fleet);
+        let measure =
+            |pin: &Pin| exposure::of(&footprint, &pin.document, self.settings, self.fleet);
         let warnings = self.locked_out(in_force.as_ref(), &footprint);
         RolePlan {
             role: self.role.name.clone(),
@@ -232,7 +242,13 @@ impl RolePlanner<'_> {
         }
     }
 
-    fn outcome(&self, mode: Mode, footprint: &Footprint, attached: bool, holds: &[Hold]) -> Outcome {
+    fn outcome(
+        &self,
+        mode: Mode,
+        footprint: &Footprint,
+        attached: bool,
+        holds: &[Hold],
+    ) -> Outcome {
         match self.live {
             Some(live) if live.released => Outcome::Released,
             Some(live) if live.is_rolled_back() => Outcome::RolledBack,
@@ -257,7 +273,10 @@ impl RolePlanner<'_> {
         if self.settings.own_role.as_ref() == Some(&self.role.arn) {
             holds.push(Hold::OwnRole);
         }
-        if ["/aws-service-role/", "/aws-reserved/"].iter().any(|path| self.role.path.starts_with(path)) {
+        if ["/aws-service-role/", "/aws-reserved/"]
+            .iter()
+            .any(|path| self.role.path.starts_with(path))
+        {
             holds.push(Hold::ReservedPath(self.role.path.clone()));
         }
         holds.extend(edited.map(Hold::Edited));
@@ -308,7 +327,10 @@ impl RolePlanner<'_> {
             });
         }
         if !self.role.attached.contains(&live.arn) {
-            steps.push(Step::Attach { role: role(), arn: live.arn.clone() });
+            steps.push(Step::Attach {
+                role: role(),
+                arn: live.arn.clone(),
+            });
         }
         steps
     }
@@ -316,13 +338,18 @@ impl RolePlanner<'_> {
     fn detach(&self) -> Vec<Step> {
         let ours = self.live.iter().map(|live| &live.arn);
         ours.filter(|arn| self.role.attached.contains(*arn))
-            .map(|arn| Step::Detach { role: self.role.name.clone(), arn: arn.clone() })
+            .map(|arn| Step::Detach {
+                role: self.role.name.clone(),
+                arn: arn.clone(),
+            })
             .collect()
     }
 
     /// Live hosts that the pin in force denies: stale, and a reason to hurry.
     fn locked_out(&self, in_force: Option<&Pin>, footprint: &Footprint) -> Vec<String> {
-        let Some(pin) = in_force else { return Vec::new() };
+        let Some(pin) = in_force else {
+            return Vec::new();
+        };
         verify::locked_out(self.role, footprint, self.settings, &[&pin.document])
             .iter()
             .map(|found| format!("the pin in force is stale: {found}"))
@@ -380,10 +407,12 @@ impl<'a> Evidence<'a> {
     }
 
     fn of(&self, role: &RoleName) -> Coverage {
-        self.by_role.get(role.as_str()).map_or_else(Coverage::default, |seen| Coverage {
-            recorded_hosts: seen.hosts.len(),
-            live_tokens: seen.live.len(),
-        })
+        self.by_role
+            .get(role.as_str())
+            .map_or_else(Coverage::default, |seen| Coverage {
+                recorded_hosts: seen.hosts.len(),
+                live_tokens: seen.live.len(),
+            })
     }
 
     /// Instances with live tokens on record that EC2 does not show.

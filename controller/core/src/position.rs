@@ -24,7 +24,9 @@ pub enum Position {
 
 /// A text that names no position.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{text}` is neither an address (198.51.100.9) nor a VPC and an address (vpc-0abc/10.0.1.5)")]
+#[error(
+    "`{text}` is neither an address (198.51.100.9) nor a VPC and an address (vpc-0abc/10.0.1.5)"
+)]
 pub struct PositionError {
     text: String,
     #[source]
@@ -44,9 +46,15 @@ impl FromStr for Position {
     type Err = PositionError;
 
     fn from_str(text: &str) -> Result<Self, PositionError> {
-        let error = |vpc| PositionError { text: text.to_owned(), vpc };
+        let error = |vpc| PositionError {
+            text: text.to_owned(),
+            vpc,
+        };
         match text.split_once('/') {
-            None => text.parse().map(Position::Internet).map_err(|_| error(None)),
+            None => text
+                .parse()
+                .map(Position::Internet)
+                .map_err(|_| error(None)),
             Some((vpc, address)) => Ok(Position::Endpoint {
                 vpc: vpc.parse().map_err(|cause| error(Some(cause)))?,
                 address: address.parse().map_err(|_| error(None))?,
@@ -61,10 +69,22 @@ mod tests {
 
     #[test]
     fn positions_read_back_as_they_are_written() {
-        for text in ["198.51.100.9", "2001:db8::1", "vpc-0abc/10.0.1.5", "vpc-0abc/2001:db8::1"] {
+        for text in [
+            "198.51.100.9",
+            "2001:db8::1",
+            "vpc-0abc/10.0.1.5",
+            "vpc-0abc/2001:db8::1",
+        ] {
             assert_eq!(text.parse::<Position>().unwrap().to_string(), text);
         }
-        for text in ["", "home", "10.0.0.0/8", "vpc-0abc", "vpc-0abc/", "subnet-1/10.0.0.1"] {
+        for text in [
+            "",
+            "home",
+            "10.0.0.0/8",
+            "vpc-0abc",
+            "vpc-0abc/",
+            "subnet-1/10.0.0.1",
+        ] {
             assert!(text.parse::<Position>().is_err(), "{text}");
         }
     }

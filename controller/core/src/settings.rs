@@ -151,9 +151,14 @@ mod tests {
         Role {
             name: name.parse().unwrap(),
             id: "AROAEXAMPLE".into(),
-            arn: format!("arn:aws:iam::123456789012:role/{name}").parse().unwrap(),
+            arn: format!("arn:aws:iam::123456789012:role/{name}")
+                .parse()
+                .unwrap(),
             path: "/".into(),
-            tags: tag.map(|value| (MODE_TAG.to_owned(), value.to_owned())).into_iter().collect(),
+            tags: tag
+                .map(|value| (MODE_TAG.to_owned(), value.to_owned()))
+                .into_iter()
+                .collect(),
             profiles: BTreeSet::new(),
             attached: BTreeSet::new(),
         }
@@ -161,15 +166,24 @@ mod tests {
 
     #[test]
     fn nothing_is_enforced_out_of_the_box() {
-        assert_eq!(Settings::default().mode_of(&role("web", None)), Mode::Observe);
+        assert_eq!(
+            Settings::default().mode_of(&role("web", None)),
+            Mode::Observe
+        );
     }
 
     #[test]
     fn the_first_rule_that_matches_decides() {
-        let rule = |name, mode| RoleRule { name: Glob::new(name), mode };
+        let rule = |name, mode| RoleRule {
+            name: Glob::new(name),
+            mode,
+        };
         let settings = Settings {
             mode: Mode::Observe,
-            roles: vec![rule("web-canary", Mode::Observe), rule("web-*", Mode::Enforce)],
+            roles: vec![
+                rule("web-canary", Mode::Observe),
+                rule("web-*", Mode::Enforce),
+            ],
             ..Settings::default()
         };
         assert_eq!(settings.mode_of(&role("web-1", None)), Mode::Enforce);
@@ -179,9 +193,18 @@ mod tests {
 
     #[test]
     fn a_tag_tightens_and_never_loosens() {
-        let enforce = Settings { mode: Mode::Enforce, ..Settings::default() };
-        assert_eq!(Settings::default().mode_of(&role("web", Some("enforce"))), Mode::Enforce);
-        assert_eq!(enforce.mode_of(&role("web", Some("observe"))), Mode::Enforce);
+        let enforce = Settings {
+            mode: Mode::Enforce,
+            ..Settings::default()
+        };
+        assert_eq!(
+            Settings::default().mode_of(&role("web", Some("enforce"))),
+            Mode::Enforce
+        );
+        assert_eq!(
+            enforce.mode_of(&role("web", Some("observe"))),
+            Mode::Enforce
+        );
     }
 
     #[test]

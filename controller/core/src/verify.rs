@@ -40,7 +40,7 @@ pub struct Counterexample {
 }
 
 /// What a pin promises about a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Promise {
     /// A host's own call is admitted.
@@ -68,7 +68,8 @@ pub fn verify(
     for host in &footprint.hosts {
         let credential = Credential::of(role, host);
         let mut check = |request: &Request, from: &Position, promise: Promise| {
-            let denied_by = evaluate::denied_by(documents.iter().copied(), request).map(|s| s.sid.clone());
+            let denied_by =
+                evaluate::denied_by(documents.iter().copied(), request).map(|s| s.sid.clone());
             if denied_by.is_some() != (promise == Promise::OutsiderIsDenied) {
                 found.push(Counterexample {
                     instance: host.instance.clone(),
@@ -79,9 +80,22 @@ pub fn verify(
             }
         };
         for home in home_positions(host, &hubs) {
-            check(&credential.used_from(&home, ANY_ACTION), &home, Promise::HomeIsAdmitted);
+            check(
+                &credential.used_from(&home, ANY_ACTION),
+                &home,
+                Promise::HomeIsAdmitted,
+            );
             let service = credential.used_by_a_service(&home, ANY_ACTION);
             check(&service, &home, Promise::ServiceIsAdmitted);
+        }
+        // The statement for tokens of no group guards hosts that are not there yet.
+        let unknown_vpc = Host {
+            vpc: nobodys_vpc(),
+            ..host.clone()
+        };
+        for home in host.public.iter().flat_map(ends).map(Position::Internet) {
+            let call = Credential::of(role, &unknown_vpc).used_from(&home, ANY_ACTION);
+            check(&call, &home, Promise::OutsiderIsDenied);
         }
         for outsider in outsiders(host, footprint, &hubs) {
             let call = credential.used_from(&outsider, ANY_ACTION);
@@ -112,15 +126,23 @@ pub fn locked_out(
 fn home_positions(host: &Host, hubs: &[&VpcId]) -> BTreeSet<Position> {
     let internet = host.public.iter().flat_map(ends).map(Position::Internet);
     let v4 = host.primary_ipv4.into_iter().map(Ipv4Net::from);
-    let v4 = v4.chain(host.more_private_ipv4.iter().copied()).map(IpNet::V4);
+    let v4 = v4
+        .chain(host.more_private_ipv4.iter().copied())
+        .map(IpNet::V4);
     let v6 = host.private_ipv6.iter().copied().map(IpNet::V6);
     let private: Vec<IpNet> = v4.chain(v6).collect();
-    let endpoints = [&host.vpc].into_iter().chain(hubs.iter().copied()).flat_map(|vpc| {
-        private.iter().flat_map(ends).map(|address| Position::Endpoint {
-            vpc: vpc.clone(),
-            address,
-        })
-    });
+    let endpoints = [&host.vpc]
+        .into_iter()
+        .chain(hubs.iter().copied())
+        .flat_map(|vpc| {
+            private
+                .iter()
+                .flat_map(ends)
+                .map(|address| Position::Endpoint {
+                    vpc: vpc.clone(),
+                    address,
+                })
+        });
     internet.chain(endpoints).collect()
 }
 
@@ -137,21 +159,34 @@ fn outsiders(host: &Host, footprint: &Footprint, hubs: &[&VpcId]) -> BTreeSet<Po
         .iter()
         .flat_map(neighbours)
         .chain(strangers)
-        .filter(|address| !admitted.into_iter().flatten().any(|net| net.contains(address)))
+        .filter(|address| {
+            !admitted
+                .into_iter()
+                .flatten()
+                .any(|net| net.contains(address))
+        })
         .map(Position::Internet);
 
-    let foreign: VpcId = "vpc-0foreign".parse().expect("a VPC id written in this file");
+    let foreign = nobodys_vpc();
     let own = [host.vpc.clone()].into_iter();
     let v4 = host.primary_ipv4.map(Ipv4Net::from);
     let v6 = host.private_ipv6.iter().copied().map(IpNet::V6);
     let private: Vec<IpNet> = v4.map(IpNet::V4).into_iter().chain(v6).collect();
-    let same_address_elsewhere = private.iter().map(IpNet::addr).map(|address| Position::Endpoint {
-        vpc: foreign.clone(),
-        address,
-    });
+    let same_address_elsewhere =
+        private
+            .iter()
+            .map(IpNet::addr)
+            .map(|address| Position::Endpoint {
+                vpc: foreign.clone(),
+                address,
+            });
     let is_home = |address: &IpAddr| match address {
         IpAddr::V4(v4) => {
-            host.primary_ipv4 == Some(*v4) || footprint.more_private_ipv4.iter().any(|net| net.contains(v4))
+            host.primary_ipv4 == Some(*v4)
+                || footprint
+                    .more_private_ipv4
+                    .iter()
+                    .any(|net| net.contains(v4))
         }
         IpAddr::V6(v6) => footprint.private_ipv6.iter().any(|net| net.contains(v6)),
     };
@@ -161,13 +196,25 @@ fn outsiders(host: &Host, footprint: &Footprint, hubs: &[&VpcId]) -> BTreeSet<Po
         .chain(strangers)
         .filter(|address| !is_home(address))
         .collect();
-    let beside_it = own.chain(hubs.iter().map(|hub| (*hub).clone())).flat_map(|vpc| {
-        beside.iter().map(move |address| Position::Endpoint {
-            vpc: vpc.clone(),
-            address: *address,
-        })
-    });
-    internet.chain(same_address_elsewhere).chain(beside_it).collect()
+    let beside_it = own
+        .chain(hubs.iter().map(|hub| (*hub).clone()))
+        .flat_map(|vpc| {
+            beside.iter().map(move |address| Position::Endpoint {
+                vpc: vpc.clone(),
+                address: *address,
+            })
+        });
+    internet
+        .chain(same_address_elsewhere)
+        .chain(beside_it)
+        .collect()
+}
+
+/// A VPC that is none of ours: its id has letters that AWS's hexadecimal ids have not.
+fn nobodys_vpc() -> VpcId {
+    "vpc-0foreign"
+        .parse()
+        .expect("a VPC id written in this file")
 }
 
 /// The first and the last address of a prefix.
@@ -181,19 +228,32 @@ fn neighbours(net: &IpNet) -> Vec<IpAddr> {
         IpNet::V4(net) => {
             let before = u32::from(net.network()).checked_sub(1);
             let after = u32::from(net.broadcast()).checked_add(1);
-            before.into_iter().chain(after).map(|bits| Ipv4Addr::from(bits).into()).collect()
+            before
+                .into_iter()
+                .chain(after)
+                .map(|bits| Ipv4Addr::from(bits).into())
+                .collect()
         }
         IpNet::V6(net) => {
             let before = u128::from(net.network()).checked_sub(1);
             let after = u128::from(Ipv6Net::broadcast(net)).checked_add(1);
-            before.into_iter().chain(after).map(|bits| Ipv6Addr::from(bits).into()).collect()
+            before
+                .into_iter()
+                .chain(after)
+                .map(|bits| Ipv6Addr::from(bits).into())
+                .collect()
         }
     }
 }
 
 impl fmt::Display for Counterexample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { instance, from, promise, denied_by } = self;
+        let Self {
+            instance,
+            from,
+            promise,
+            denied_by,
+        } = self;
         let whose = match promise {
             Promise::HomeIsAdmitted => "from home",
             Promise::OutsiderIsDenied => "from outside",
@@ -201,7 +261,10 @@ impl fmt::Display for Counterexample {
             Promise::ExemptIsAdmitted => "to an exempt data plane",
         };
         match denied_by {
-            Some(sid) => write!(f, "a call of {instance} {whose} ({from}) is denied by {sid}"),
+            Some(sid) => write!(
+                f,
+                "a call of {instance} {whose} ({from}) is denied by {sid}"
+            ),
             None => write!(f, "a call of {instance} {whose} ({from}) is admitted"),
         }
     }

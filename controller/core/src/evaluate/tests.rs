@@ -67,6 +67,20 @@ fn nothing_is_equal_to_a_variable_without_a_value() {
             &request
         ));
     }
+    // It is not empty text either.
+    let arn = "arn:aws:ec2:::a";
+    let half = vec![Text(vec![
+        Piece::Literal(arn.into()),
+        Piece::Variable(Key::UserId),
+    ])];
+    let request = Request::new(ANY_ACTION).with(Key::SourceInstanceArn, arn);
+    for test in [Test::StringEquals, Test::StringLike, Test::ArnEquals] {
+        assert!(!denies(
+            Key::SourceInstanceArn,
+            &test(half.clone()),
+            &request
+        ));
+    }
     // Another value of the list may still be equal.
     let or_hub = vec![
         Text::variable(Key::Ec2InstanceSourceVpc),

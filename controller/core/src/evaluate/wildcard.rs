@@ -80,7 +80,7 @@ fn walk<P: Iterator<Item = Symbol> + Clone>(
 
 #[cfg(test)]
 mod tests {
-    use proptest::{prop_assert_eq, proptest};
+    use proptest::{collection::vec, prop_assert_eq, proptest};
 
     use super::*;
 
@@ -119,20 +119,43 @@ mod tests {
                 .all(|(pattern, value)| texts_plainly(pattern, value))
     }
 
+    /// `value` with some of its characters made wild or dropped, so that most patterns match.
+    fn blurred(value: &str, blur: &[u8]) -> String {
+        let blur = blur.iter().chain(std::iter::repeat(&u8::MAX));
+        let pairs = value.chars().zip(blur);
+        pairs.fold(String::new(), |pattern, (c, blur)| match blur {
+            0 => pattern + "*",
+            1 => pattern + "?",
+            2 => pattern,
+            3 => pattern + "*" + &c.to_string(),
+            _ => pattern + &c.to_string(),
+        })
+    }
+
     proptest! {
         #[test]
-        fn text_matches_where_the_words_say_so(pattern in "[ab*?]{0,8}", value in "[abé]{0,8}") {
-            prop_assert_eq!(matches(symbols(&pattern), &value), texts_plainly(&pattern, &value));
-            let shouted = value.to_ascii_uppercase();
-            prop_assert_eq!(matches_ignoring_case(&pattern, &shouted), texts_plainly(&pattern, &value));
+        fn text_matches_where_the_words_say_so(
+            pattern in "[ab*?]{0,8}",
+            value in "[abé]{0,8}",
+            blur in vec(0..6_u8, 0..8),
+        ) {
+            for pattern in [&pattern, &blurred(&value, &blur)] {
+                let plainly = texts_plainly(pattern, &value);
+                prop_assert_eq!(matches(symbols(pattern), &value), plainly);
+                let shouted = value.to_ascii_uppercase();
+                prop_assert_eq!(matches_ignoring_case(pattern, &shouted), plainly);
+            }
         }
 
         #[test]
         fn arns_match_where_all_their_parts_do(
             pattern in "([ab*?]{0,3}:){4,6}[ab:*?]{0,5}",
             value in "([ab]{0,2}:){4,6}[ab:]{0,4}",
+            blur in vec(0..9_u8, 0..16),
         ) {
-            prop_assert_eq!(matches_arn(symbols(&pattern), &value), arns_plainly(&pattern, &value));
+            for pattern in [&pattern, &blurred(&value, &blur)] {
+                prop_assert_eq!(matches_arn(symbols(pattern), &value), arns_plainly(pattern, &value));
+            }
         }
     }
 }

@@ -40,6 +40,14 @@ fn values(document: &Document) -> BTreeMap<&str, BTreeSet<String>> {
     document
         .statements
         .iter()
-        .map(|statement| (statement.sid.as_str(), statement.conditions().flat_map(|(_, test)| test.values()).collect()))
+        .map(|statement| {
+            (
+                statement.sid.as_str(),
+                statement
+                    .conditions()
+                    .flat_map(|(_, test)| test.values())
+                    .collect(),
+            )
+        })
         .collect()
 }

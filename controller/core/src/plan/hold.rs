@@ -39,7 +39,9 @@ impl fmt::Display for Hold {
         match self {
             Hold::Gap(gap) => write!(f, "the view is incomplete: {gap}"),
             Hold::OwnRole => f.write_str("credpin itself runs as this role and never pins it"),
-            Hold::ReservedPath(path) => write!(f, "roles under {path} are AWS's own and take no policies"),
+            Hold::ReservedPath(path) => {
+                write!(f, "roles under {path} are AWS's own and take no policies")
+            }
             Hold::Edited(what) => write!(
                 f,
                 "somebody else changed our policy ({what}); delete that version, or release the role"

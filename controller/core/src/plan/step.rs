@@ -92,7 +92,11 @@ impl fmt::Display for Step {
                 write!(f, "delete version {version} of {arn} to make room")
             }
             Step::CreateVersion { arn, document, .. } => {
-                write!(f, "put a new version of {arn} in force ({} characters)", document.size())
+                write!(
+                    f,
+                    "put a new version of {arn} in force ({} characters)",
+                    document.size()
+                )
             }
             Step::Attach { role, arn } => write!(f, "attach {arn} to role {role}"),
             Step::Detach { role, arn } => write!(f, "detach {arn} from role {role}"),

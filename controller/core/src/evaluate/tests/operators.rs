@@ -245,6 +245,19 @@ fn arns_are_compared_part_by_part() {
                 arn("arn:aws:ec2?eu-west-1:111122223333:*:*"),
                 &[(Some(instance), false)],
             ),
+            (
+                arn("arn:aws:ec2:eu-west-1:1111*instance/i-0abc"),
+                &[(Some(instance), false)],
+            ),
+            (
+                arn("arn:aws:ec2:eu-west-1:111122223333?instance/i-0abc"),
+                &[(Some(instance), false)],
+            ),
+            // Five parts are no ARN.
+            (
+                arn("arn:aws:ec2:eu-west-1:111122223333"),
+                &[(Some("arn:aws:ec2:eu-west-1:111122223333"), false)],
+            ),
             // The example of the User Guide, and a resource with colons of its own.
             (
                 arn("arn:aws:someservice:*:111122223333:finance/*"),

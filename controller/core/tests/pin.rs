@@ -1,0 +1,271 @@
+//! What pins say, and that the proof finds what is wrong with them.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod fleet;
+
+use std::collections::BTreeSet;
+
+use credpin_core::{
+    explain::{Verdict, explain},
+    policy::{Document, Statement, Test},
+    position::Position,
+    request::Key,
+    verify::{Counterexample, Promise, verify},
+};
+use fleet::{Fleet, id};
+
+/// The statement that denies a token of `instance` used from `position`; none if it is admitted.
+fn denied(fleet: &Fleet, role: &str, instance: &str, position: &str) -> Option<String> {
+    let position: Position = position.parse().unwrap();
+    let plan = fleet.plan();
+    let explanation = explain(
+        &fleet.estate,
+        &plan,
+        &id(role),
+        &id(instance),
+        &position,
+        "s3:GetObject",
+    )
+    .unwrap();
+    match explanation.pinned.expect("a role with hosts") {
+        Verdict::Allowed => None,
+        Verdict::Denied { statement, .. } => Some(statement),
+    }
+}
+
+fn two_vpcs() -> Fleet {
+    Fleet::new()
+        .usual_vpc("a", "198.51.100.1")
+        .usual_vpc("b", "198.51.100.2")
+        .host("a1", "web", "a", "10.0.1.5")
+        .host("a2", "web", "a", "10.0.1.6")
+        .host("b1", "web", "b", "10.0.1.5")
+}
+
+#[test]
+fn home_is_admitted_and_everything_else_is_denied_by_the_statement_that_says_so() {
+    let fleet = two_vpcs();
+    for (instance, from, statement) in [
+        ("i-a1", "198.51.100.1", None),
+        ("i-a1", "vpc-a/10.0.1.5", None),
+        ("i-b1", "198.51.100.2", None),
+        ("i-b1", "vpc-b/10.0.1.5", None),
+        ("i-a1", "198.51.100.2", Some("PublicVpcA")),
+        ("i-a1", "203.0.113.66", Some("PublicVpcA")),
+        ("i-a1", "2001:db8::66", Some("PublicVpcA")),
+        ("i-a1", "vpc-b/10.0.1.5", Some("EndpointVpc")),
+        ("i-a1", "vpc-0attacker/10.0.1.5", Some("EndpointVpc")),
+        ("i-a1", "vpc-a/10.0.1.6", Some("EndpointIpv4")),
+        ("i-a1", "vpc-a/2001:db8::5", Some("EndpointIpv6")),
+    ] {
+        assert_eq!(
+            denied(&fleet, "web", instance, from).as_deref(),
+            statement,
+            "{instance} from {from}"
+        );
+    }
+}
+
+#[test]
+fn hosts_without_a_way_out_are_denied_the_whole_internet() {
+    let fleet = Fleet::new()
+        .subnet("a", "a")
+        .host("a1", "web", "a", "10.0.1.5");
+    assert_eq!(
+        denied(&fleet, "web", "i-a1", "203.0.113.66").as_deref(),
+        Some("PublicVpcA")
+    );
+    assert_eq!(denied(&fleet, "web", "i-a1", "vpc-a/10.0.1.5"), None);
+    let public = &fleet.pin("web").statements[0];
+    assert!(
+        public.conditions().all(|(key, _)| key != Key::SourceIp),
+        "a list of nothing is no list"
+    );
+}
+
+#[test]
+fn hosts_with_public_addresses_and_ipv6_leave_by_their_own() {
+    let fleet = Fleet::new()
+        .subnet("a", "a")
+        .route(
+            "a",
+            "0.0.0.0/0",
+            credpin_core::estate::Target::InternetGateway,
+        )
+        .route("a", "::/0", credpin_core::estate::Target::EgressOnlyGateway)
+        .role("web")
+        .host_with(
+            "a1",
+            Some("web"),
+            "a",
+            &[("10.0.1.5", Some("203.0.113.5"))],
+            &["2001:db8:1::5"],
+        )
+        .settings(|settings| settings.allow_launch_gap = true);
+    for home in [
+        "203.0.113.5",
+        "2001:db8:1::5",
+        "vpc-a/10.0.1.5",
+        "vpc-a/2001:db8:1::5",
+    ] {
+        assert_eq!(denied(&fleet, "web", "i-a1", home), None, "{home}");
+    }
+    for away in [
+        "203.0.113.6",
+        "2001:db8:1::6",
+        "vpc-a/10.0.1.6",
+        "vpc-a/2001:db8:1::6",
+    ] {
+        assert!(denied(&fleet, "web", "i-a1", away).is_some(), "{away}");
+    }
+}
+
+#[test]
+fn hosts_with_several_addresses_may_use_an_endpoint_from_each() {
+    let fleet = Fleet::new()
+        .subnet("a", "a")
+        .role("web")
+        .host_with(
+            "a1",
+            Some("web"),
+            "a",
+            &[("10.0.1.5", None), ("10.0.1.50", None)],
+            &[],
+        )
+        .host("a2", "web", "a", "10.0.1.6");
+    assert_eq!(denied(&fleet, "web", "i-a1", "vpc-a/10.0.1.50"), None);
+    assert_eq!(denied(&fleet, "web", "i-a1", "vpc-a/10.0.1.5"), None);
+    assert!(denied(&fleet, "web", "i-a1", "vpc-a/10.0.1.6").is_some());
+    assert_eq!(
+        denied(&fleet, "web", "i-a2", "vpc-a/10.0.1.50"),
+        None,
+        "what DESIGN §1 reports"
+    );
+}
+
+#[test]
+fn hubs_are_home_for_everybody_from_their_own_address() {
+    let fleet = two_vpcs().settings(|settings| settings.hub_vpcs = Some([id("vpc-hub")].into()));
+    assert_eq!(denied(&fleet, "web", "i-a1", "vpc-hub/10.0.1.5"), None);
+    assert_eq!(
+        denied(&fleet, "web", "i-a1", "vpc-hub/10.0.1.6").as_deref(),
+        Some("EndpointIpv4")
+    );
+}
+
+#[test]
+fn prefixes_are_joined_only_where_nothing_is_lost() {
+    let nats = [
+        "198.51.100.0",
+        "198.51.100.1",
+        "198.51.100.2",
+        "198.51.100.3",
+        "198.51.100.5",
+    ];
+    let fleet = Fleet::new()
+        .subnet("pub", "a")
+        .nat("a", "pub", &nats)
+        .subnet("a", "a")
+        .route("a", "0.0.0.0/0", fleet::via_nat("a"))
+        .host("a1", "web", "a", "10.0.1.5");
+    let listed: Vec<String> = fleet.pin("web").statements[0]
+        .conditions()
+        .filter(|(key, _)| *key == Key::SourceIp)
+        .flat_map(|(_, test)| test.values())
+        .collect();
+    assert_eq!(listed, ["198.51.100.0/30", "198.51.100.5/32"]);
+}
+
+#[test]
+fn every_statement_spares_other_callers_and_services() {
+    for statement in two_vpcs().pin("web").statements {
+        let tests: Vec<(Key, &Test)> = statement.conditions().collect();
+        assert!(
+            tests.contains(&(Key::SourceInstanceArn, &Test::Null(false))),
+            "{}",
+            statement.sid
+        );
+        assert!(
+            tests.contains(&(Key::ViaAwsService, &Test::BoolIfExists(false))),
+            "{}",
+            statement.sid
+        );
+    }
+}
+
+fn proof(fleet: &Fleet, document: &Document) -> Vec<Counterexample> {
+    let plan = fleet.plan();
+    let footprint = &plan.role(&id("web")).unwrap().footprint;
+    verify(
+        &fleet.estate.roles["web"],
+        footprint,
+        &fleet.settings,
+        &[document],
+    )
+}
+
+#[test]
+fn a_right_pin_is_proven() {
+    let fleet = two_vpcs();
+    assert_eq!(proof(&fleet, &fleet.pin("web")), []);
+}
+
+#[test]
+fn the_proof_finds_every_statement_that_is_missing() {
+    let fleet = two_vpcs();
+    let pin = fleet.pin("web");
+    for missing in 0..pin.statements.len() {
+        let mut broken = pin.clone();
+        let gone: Statement = broken.statements.remove(missing);
+        let promises: BTreeSet<Promise> = proof(&fleet, &broken)
+            .iter()
+            .map(|found| found.promise)
+            .collect();
+        assert_eq!(
+            promises,
+            [Promise::OutsiderIsDenied].into(),
+            "without {}",
+            gone.sid
+        );
+    }
+}
+
+#[test]
+fn the_proof_finds_a_host_that_would_be_locked_out() {
+    let smaller = Fleet::new()
+        .usual_vpc("a", "198.51.100.1")
+        .host("a1", "web", "a", "10.0.1.5");
+    let found = proof(&two_vpcs(), &smaller.pin("web"));
+    let locked_out: Vec<&Counterexample> = found
+        .iter()
+        .filter(|found| found.promise == Promise::HomeIsAdmitted)
+        .collect();
+    assert_eq!(locked_out.len(), 1);
+    assert_eq!(locked_out[0].instance, id("i-b1"));
+    assert_eq!(locked_out[0].denied_by.as_deref(), Some("PublicOther"));
+}
+
+#[test]
+fn the_proof_finds_a_pin_that_forgets_services_and_exempt_planes() {
+    let fleet = two_vpcs();
+    let mut broken = fleet.pin("web");
+    for statement in &mut broken.statements {
+        *statement = statement
+            .conditions()
+            .filter(|(key, _)| *key != Key::ViaAwsService)
+            .fold(
+                Statement::deny(
+                    &statement.sid,
+                    credpin_core::policy::Actions::Only(vec!["*".into()]),
+                ),
+                |new, (key, test)| new.when(key, test.clone()),
+            );
+    }
+    let promises: BTreeSet<Promise> = proof(&fleet, &broken)
+        .iter()
+        .map(|found| found.promise)
+        .collect();
+    assert!(promises.contains(&Promise::ExemptIsAdmitted));
+    assert!(promises.contains(&Promise::ServiceIsAdmitted));
+}

@@ -1,0 +1,358 @@
+//! Steps, holds and modes.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod fleet;
+
+use std::collections::BTreeSet;
+
+use credpin_core::{
+    estate::Target,
+    exposure::Exposure,
+    footprint::LaunchGap,
+    plan::{Hold, Outcome, RolePlan, difference},
+    settings::{MODE_TAG, Mode},
+};
+use fleet::{Fleet, id, transit_gateway};
+
+fn web() -> Fleet {
+    Fleet::new()
+        .usual_vpc("a", "198.51.100.1")
+        .host("a1", "web", "a", "10.0.1.5")
+}
+
+/// `web` with a NAT gateway in a second zone: its pin has one address more.
+fn grown() -> Fleet {
+    web()
+        .usual_vpc("z", "198.51.100.2")
+        .host("z1", "web", "z", "10.9.1.5")
+}
+
+/// The later fleet, with IAM as the earlier one left it.
+fn later(earlier: Fleet, mut later: Fleet) -> Fleet {
+    later.estate.policies = earlier.estate.policies;
+    for (name, role) in earlier.estate.roles {
+        if let Some(seen) = later.estate.roles.get_mut(&name) {
+            seen.attached = role.attached;
+        }
+    }
+    later
+}
+
+fn only(fleet: &Fleet) -> RolePlan {
+    let plan = fleet.plan();
+    assert_eq!(plan.roles.len(), 1);
+    plan.roles.into_iter().next().unwrap()
+}
+
+fn steps(fleet: &Fleet) -> Vec<String> {
+    fleet.plan().steps().map(ToString::to_string).collect()
+}
+
+fn all() -> usize {
+    usize::MAX
+}
+
+#[test]
+fn a_fleet_whose_pin_is_in_force_needs_no_step() {
+    let fleet = web().applied(all());
+    let role = only(&fleet);
+    assert_eq!(role.outcome, Outcome::Unchanged);
+    assert_eq!(role.steps, []);
+    assert_eq!(role.in_force, role.pin);
+}
+
+#[test]
+fn an_empty_account_has_an_empty_plan() {
+    assert_eq!(Fleet::new().plan().roles, []);
+}
+
+#[test]
+fn a_new_pin_is_made_and_then_attached() {
+    let size = web().pin("web").size();
+    let arn = "arn:aws:iam::111122223333:policy/credpin/credpin-web";
+    assert_eq!(
+        steps(&web()),
+        [
+            format!("create policy {arn} ({size} characters)"),
+            format!("attach {arn} to role web")
+        ]
+    );
+}
+
+#[test]
+fn killed_after_any_step_and_run_again_it_ends_where_it_was_going() {
+    let start = || later(web().applied(all()), grown());
+    let end = start().applied(all());
+    let count = start().plan().steps().count();
+    for killed_after in 0..=count {
+        let fleet = start().applied(killed_after).applied(all());
+        assert_eq!(fleet.estate, end.estate, "killed after step {killed_after}");
+        assert_eq!(only(&fleet).outcome, Outcome::Unchanged);
+    }
+    for killed_after in 0..=2 {
+        let fleet = web().applied(killed_after).applied(all());
+        assert_eq!(fleet.estate, web().applied(all()).estate);
+    }
+}
+
+#[test]
+fn versions_are_pruned_so_that_a_sixth_never_fails_and_the_previous_one_is_kept() {
+    let (small, large) = (web, grown);
+    let mut fleet = small().applied(all());
+    for round in 0..8 {
+        let before = only(&fleet).in_force.unwrap().document;
+        let next = if round % 2 == 0 { large() } else { small() };
+        fleet = later(fleet, next).applied(all());
+        let policy = fleet.estate.policies.values().next().unwrap();
+        assert!(policy.versions.len() <= 5);
+        let previous = policy.previous().unwrap().text.clone().unwrap();
+        assert_eq!(previous, before.to_json());
+    }
+}
+
+#[test]
+fn out_of_the_box_nothing_is_written() {
+    let fleet = web().settings(|settings| settings.mode = Mode::Observe);
+    let role = only(&fleet);
+    assert_eq!(role.outcome, Outcome::Observed);
+    assert_eq!(role.steps, []);
+    assert!(role.pin.is_some(), "what would be written is shown");
+}
+
+#[test]
+fn a_tag_on_the_role_tightens_its_mode() {
+    let fleet = web()
+        .settings(|settings| settings.mode = Mode::Observe)
+        .edit_role("web", |role| {
+            role.tags.insert(MODE_TAG.into(), "enforce".into());
+        });
+    assert_eq!(only(&fleet).outcome, Outcome::Change);
+}
+
+#[test]
+fn a_role_put_back_to_observe_loses_its_pin() {
+    let fleet = web()
+        .applied(all())
+        .settings(|settings| settings.mode = Mode::Observe);
+    assert_eq!(
+        steps(&fleet),
+        ["detach arn:aws:iam::111122223333:policy/credpin/credpin-web from role web"]
+    );
+    assert_eq!(only(&fleet.applied(all())).outcome, Outcome::Observed);
+}
+
+#[test]
+fn what_an_operator_released_or_rolled_back_stays_so() {
+    let released = web()
+        .applied(all())
+        .edit_policy("web", |policy| policy.released = true);
+    let role = only(&released);
+    assert_eq!((role.outcome, role.steps.len()), (Outcome::Released, 0));
+
+    let rolled_back = later(web().applied(all()), grown())
+        .applied(all())
+        .edit_policy("web", |policy| {
+            policy.versions[0].default = true;
+            policy.versions[1].default = false;
+        });
+    let role = only(&rolled_back);
+    assert_eq!((role.outcome, role.steps.len()), (Outcome::RolledBack, 0));
+}
+
+fn hold(fleet: &Fleet) -> Hold {
+    let role = only(fleet);
+    assert_eq!(role.outcome, Outcome::Held);
+    assert_eq!(role.steps, []);
+    assert!(fleet.plan().is_held());
+    role.holds.into_iter().next().unwrap()
+}
+
+#[test]
+fn a_partial_view_holds_every_role_and_leaves_its_pin() {
+    let fleet = later(web().applied(all()), grown()).gap("DescribeInstances");
+    let hold = hold(&fleet);
+    assert!(matches!(hold, Hold::Gap(_)));
+    assert_eq!(
+        hold.to_string(),
+        "the view is incomplete: DescribeInstances in eu-west-1: timed out on page 3"
+    );
+}
+
+#[test]
+fn egress_that_cannot_be_told_holds() {
+    let fleet = Fleet::new()
+        .subnet("a", "a")
+        .route("a", "0.0.0.0/0", transit_gateway())
+        .host("a1", "web", "a", "10.0.1.5");
+    assert!(matches!(hold(&fleet), Hold::UnknownEgress(_)));
+}
+
+#[test]
+fn a_host_that_could_start_outside_its_pin_holds_unless_that_is_accepted() {
+    let fleet = Fleet::new()
+        .subnet("a", "a")
+        .route("a", "0.0.0.0/0", Target::InternetGateway)
+        .public_host("a1", "web", "a", "10.0.1.5", "203.0.113.5");
+    assert_eq!(
+        hold(&fleet),
+        Hold::LaunchGap(LaunchGap::OwnPublicIpv4(id("subnet-a")))
+    );
+    let accepted = fleet.settings(|settings| settings.allow_launch_gap = true);
+    assert_eq!(only(&accepted).outcome, Outcome::Change);
+}
+
+#[test]
+fn an_empty_public_subnet_that_gives_no_addresses_is_no_launch_gap_and_one_that_does_is() {
+    let mut fleet = web();
+    assert_eq!(only(&fleet).outcome, Outcome::Change);
+    fleet
+        .region()
+        .subnets
+        .get_mut("subnet-apub")
+        .unwrap()
+        .maps_public_ipv4 = true;
+    assert_eq!(
+        hold(&fleet),
+        Hold::LaunchGap(LaunchGap::OwnPublicIpv4(id("subnet-apub")))
+    );
+}
+
+#[test]
+fn a_subnet_without_hosts_yet_is_in_the_pin() {
+    let fleet = web()
+        .nat("zone2", "apub", &["198.51.100.77"])
+        .subnet("zone2", "a");
+    let fleet = fleet.route("zone2", "0.0.0.0/0", fleet::via_nat("zone2"));
+    let json = fleet.pin("web").to_json();
+    assert!(json.contains("198.51.100.77/32"), "{json}");
+}
+
+#[test]
+fn a_pin_too_large_for_a_policy_is_held_and_never_cut() {
+    let public: Vec<String> = (0..400_u32)
+        .map(|n| format!("198.18.{}.{}", n / 100, 2 * (n % 100) + 1))
+        .collect();
+    let public: Vec<&str> = public.iter().map(String::as_str).collect();
+    let fleet = web().nat("a", "apub", &public);
+    assert!(matches!(hold(&fleet), Hold::TooLarge(size) if size > 6144));
+}
+
+#[test]
+fn no_room_for_one_more_policy_on_the_role_holds() {
+    let fleet = web().edit_role("web", |role| {
+        role.attached = (0..20)
+            .map(|n| id(&format!("arn:aws:iam::aws:policy/P{n}")))
+            .collect();
+    });
+    assert_eq!(hold(&fleet), Hold::AttachmentQuota(20));
+}
+
+#[test]
+fn the_controllers_own_role_and_awss_roles_are_never_pinned() {
+    let own = web();
+    let arn = own.estate.roles["web"].arn.clone();
+    assert_eq!(
+        hold(&own.settings(|settings| settings.own_role = Some(arn))),
+        Hold::OwnRole
+    );
+    let reserved = web().edit_role("web", |role| {
+        role.path = "/aws-reserved/sso.amazonaws.com/".into();
+    });
+    assert!(matches!(hold(&reserved), Hold::ReservedPath(_)));
+}
+
+#[test]
+fn a_policy_in_force_that_credpin_would_not_write_is_not_taken_for_ours() {
+    let allow =
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
+    let fleet = web()
+        .applied(all())
+        .edit_policy("web", |policy| policy.versions[0].text = Some(allow.into()));
+    assert!(matches!(hold(&fleet), Hold::Edited(_)));
+}
+
+#[test]
+fn a_stale_pin_that_locks_a_host_out_is_said_and_mended() {
+    let fleet = later(web().applied(all()), grown());
+    let role = only(&fleet);
+    assert!(
+        role.warnings.iter().any(|warning| warning.contains("i-z1")),
+        "{:?}",
+        role.warnings
+    );
+    assert_eq!(only(&fleet.applied(all())).warnings, Vec::<String>::new());
+}
+
+#[test]
+fn a_role_whose_last_host_is_gone_keeps_its_pin() {
+    let mut fleet = web().applied(all());
+    fleet.region().instances.clear();
+    let role = only(&fleet);
+    assert_eq!((role.outcome, role.steps.len()), (Outcome::Idle, 0));
+}
+
+#[test]
+fn roles_without_instances_or_pins_are_none_of_our_business() {
+    assert_eq!(Fleet::new().role("lambda").plan().roles, []);
+}
+
+#[test]
+fn exposure_counts_the_hosts_behind_the_same_nat_gateway() {
+    let fleet = web()
+        .host("a2", "web", "a", "10.0.1.6")
+        .host("other", "batch", "a", "10.0.1.7")
+        .usual_vpc("b", "198.51.100.9")
+        .host("far", "batch", "b", "10.0.1.8");
+    let plan = fleet.plan();
+    let role = plan.role(&id("web")).unwrap();
+    assert_eq!(role.exposure_now, Exposure::Everything);
+    let Some(Exposure::Limited(limits)) = &role.exposure_pinned else {
+        panic!("a pin")
+    };
+    assert_eq!(limits.hosts.worst, 2, "a2 and other; far leaves elsewhere");
+    assert_eq!(
+        (limits.v4.worst, limits.v6.worst, limits.endpoints.worst),
+        (0, 0, 0)
+    );
+}
+
+#[test]
+fn a_difference_names_the_statement_and_the_addresses() {
+    let changes = difference(&web().pin("web"), &grown().pin("web"));
+    let of = |sid: &str| {
+        changes
+            .iter()
+            .find(|change| change.sid == sid)
+            .cloned()
+            .unwrap()
+    };
+    assert!(
+        of("PublicVpcZ")
+            .added
+            .contains(&"198.51.100.2/32".to_owned())
+    );
+    assert_eq!(of("PublicOther").added, ["vpc-z"]);
+    assert_eq!(difference(&web().pin("web"), &web().pin("web")), []);
+}
+
+#[test]
+fn the_same_account_in_any_order_gives_the_same_plan_byte_for_byte() {
+    let one = web()
+        .host("a2", "web", "a", "10.0.1.6")
+        .host("b1", "batch", "a", "10.0.1.7");
+    let other = Fleet::new()
+        .usual_vpc("a", "198.51.100.1")
+        .host("b1", "batch", "a", "10.0.1.7")
+        .host("a2", "web", "a", "10.0.1.6")
+        .host("a1", "web", "a", "10.0.1.5");
+    let json = |fleet: &Fleet| serde_json::to_string(&fleet.plan()).unwrap();
+    assert_eq!(json(&one), json(&other));
+}
+
+#[test]
+fn hubs_are_checked_too() {
+    let fleet =
+        web().settings(|settings| settings.hub_vpcs = Some(BTreeSet::from([id("vpc-hub")])));
+    assert_eq!(only(&fleet).outcome, Outcome::Change);
+}

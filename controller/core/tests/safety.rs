@@ -1,0 +1,164 @@
+//! For any fleet at all: what would be written locks nobody out, lets nobody in, and settles.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod fleet;
+
+use std::collections::BTreeSet;
+
+use credpin_core::{
+    credential::Credential,
+    estate::Target,
+    evaluate,
+    plan::{Hold, Outcome},
+    position::Position,
+    verify::verify,
+};
+use fleet::{Fleet, id, transit_gateway, via_nat};
+use proptest::prelude::*;
+
+/// A VPC with some subnets, each routed one way or another, and hosts in them.
+#[derive(Clone, Debug)]
+struct Vpc {
+    subnets: Vec<Way>,
+    hosts: Vec<HostAt>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Nowhere,
+    OwnAddress,
+    OwnIpv6,
+    Nat,
+    Opaque,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct HostAt {
+    subnet: usize,
+    address: u8,
+    public: Option<u8>,
+    second_address: bool,
+    ipv6: bool,
+}
+
+fn vpcs() -> impl Strategy<Value = Vec<Vpc>> {
+    let way = prop_oneof![
+        3 => Just(Way::Nat),
+        1 => Just(Way::Nowhere),
+        1 => Just(Way::OwnAddress),
+        1 => Just(Way::OwnIpv6),
+        1 => Just(Way::Opaque),
+    ];
+    let host = (
+        0..4_usize,
+        1..250_u8,
+        proptest::option::of(1..250_u8),
+        any::<bool>(),
+        any::<bool>(),
+    );
+    let host = host.prop_map(|(subnet, address, public, second_address, ipv6)| HostAt {
+        subnet,
+        address,
+        public,
+        second_address,
+        ipv6,
+    });
+    let vpc = (
+        prop::collection::vec(way, 1..4),
+        prop::collection::vec(host, 1..6),
+    );
+    prop::collection::vec(
+        vpc.prop_map(|(subnets, hosts)| Vpc { subnets, hosts }),
+        1..4,
+    )
+}
+
+/// The fleet of all these VPCs; overlapping private addresses are meant.
+fn fleet_of(vpcs: &[Vpc]) -> Fleet {
+    let mut fleet = Fleet::new().role("web").settings(|settings| {
+        settings.allow_launch_gap = true;
+        settings.hub_vpcs = Some(BTreeSet::new());
+    });
+    for (v, vpc) in vpcs.iter().enumerate() {
+        let vpc_name = format!("v{v}");
+        for (s, way) in vpc.subnets.iter().enumerate() {
+            let name = format!("{v}s{s}");
+            fleet = fleet.subnet(&name, &vpc_name);
+            fleet = match way {
+                Way::Nowhere => fleet,
+                Way::OwnAddress => fleet.route(&name, "0.0.0.0/0", Target::InternetGateway),
+                Way::OwnIpv6 => fleet.route(&name, "::/0", Target::EgressOnlyGateway),
+                Way::Opaque => fleet.route(&name, "0.0.0.0/0", transit_gateway()),
+                Way::Nat => {
+                    let address = format!("198.51.{v}.{}", 10 + s);
+                    fleet
+                        .nat(&name, &name, &[&address])
+                        .route(&name, "0.0.0.0/0", via_nat(&name))
+                }
+            };
+        }
+        for (h, host) in vpc.hosts.iter().enumerate() {
+            let subnet = format!("{v}s{}", host.subnet % vpc.subnets.len());
+            let private = format!("10.0.{h}.{}", host.address);
+            let public = host
+                .public
+                .map(|last| format!("203.0.{}.{last}", 10 * v + h));
+            let second = format!("10.0.{}.{}", 100 + h, host.address);
+            let ipv6 = format!("2001:db8:{v}::{h}:{}", host.address);
+            let mut ipv4 = vec![(private.as_str(), public.as_deref())];
+            if host.second_address {
+                ipv4.push((second.as_str(), None));
+            }
+            let ipv6: &[&str] = if host.ipv6 { &[ipv6.as_str()] } else { &[] };
+            fleet = fleet.host_with(&format!("{v}h{h}"), Some("web"), &subnet, &ipv4, ipv6);
+        }
+    }
+    fleet
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn what_is_planned_is_proven_or_held_for_a_reason_and_settles(vpcs in vpcs()) {
+        let fleet = fleet_of(&vpcs);
+        let plan = fleet.plan();
+        let role = plan.role(&id("web")).expect("it has hosts");
+        let pin = role.pin.as_ref().expect("it has hosts");
+        match role.outcome {
+            Outcome::Change => {
+                prop_assert_eq!(verify(&fleet.estate.roles["web"], &role.footprint, &fleet.settings, &[&pin.document]), []);
+                let again = fleet.applied(usize::MAX).plan();
+                prop_assert_eq!(again.role(&id("web")).expect("still there").outcome, Outcome::Unchanged);
+                prop_assert_eq!(again.steps().count(), 0);
+            }
+            Outcome::Held => prop_assert!(
+                role.holds.iter().all(|hold| matches!(hold, Hold::UnknownEgress(_) | Hold::TooLarge(_))),
+                "{:?}", role.holds
+            ),
+            other => prop_assert!(false, "{:?}", other),
+        }
+    }
+
+    /// Not by the proof's own positions: an address that is no egress of the VPC is drawn at random.
+    #[test]
+    fn no_stranger_is_admitted(vpcs in vpcs(), bits in any::<u32>(), v6 in any::<u128>()) {
+        let fleet = fleet_of(&vpcs);
+        let plan = fleet.plan();
+        let role = plan.role(&id("web")).expect("it has hosts");
+        let pin = role.pin.as_ref().expect("it has hosts");
+        for host in &role.footprint.hosts {
+            let credential = Credential::of(&fleet.estate.roles["web"], host);
+            let ours = &role.footprint.egress[&host.vpc];
+            let strangers = [std::net::IpAddr::from(bits.to_be_bytes()), v6.to_be_bytes().into()];
+            for stranger in strangers.into_iter().filter(|a| !ours.iter().any(|net| net.contains(a))) {
+                let internet = credential.used_from(&Position::Internet(stranger), "s3:GetObject");
+                prop_assert!(evaluate::denied_by([&pin.document], &internet).is_some());
+                let elsewhere = Position::Endpoint { vpc: id("vpc-attacker"), address: stranger };
+                let elsewhere = credential.used_from(&elsewhere, "s3:GetObject");
+                prop_assert!(evaluate::denied_by([&pin.document], &elsewhere).is_some());
+            }
+        }
+    }
+}
