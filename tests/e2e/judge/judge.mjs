@@ -28,7 +28,23 @@ const { runSimulation } = require('@cloud-copilot/iam-simulate')
 
 const DECISIONS = { Allowed: 'allowed', ExplicitlyDenied: 'denied', ImplicitlyDenied: 'implicit' }
 
+// IAM refuses a document with an operator that does not exist; the simulator lets it never match.
+const OPERATOR = new RegExp(
+  '^(ForAllValues:|ForAnyValue:)?(Null|Bool|BinaryEquals|(Not)?IpAddress|Arn(Not)?(Equals|Like)' +
+    '|String(Not)?(Equals|EqualsIgnoreCase|Like)' +
+    '|(Numeric|Date)((Not)?Equals|(Less|Greater)Than(Equals)?))(IfExists)?$',
+)
+
+function unknownOperator(policies) {
+  const statements = policies.flatMap(({ document }) => document.Statement)
+  return statements.flatMap((s) => Object.keys(s.Condition ?? {})).find((o) => !OPERATOR.test(o))
+}
+
 async function judge({ id, policies, principal, action, resource, context }) {
+  const unknown = unknownOperator(policies)
+  if (unknown) {
+    return { id, error: `Condition: there is no operator ${unknown}` }
+  }
   const account = principal.split(':')[4]
   const answer = await runSimulation(
     {

@@ -5,7 +5,9 @@
   client.py --use SERVICE CALL [PARAMS]
                                     makes it with the credentials that --take printed, read from stdin
   client.py --sign SERVICE CALL [PARAMS]
-                                    prints a presigned URL of the call instead of making it
+                                    prints a presigned URL of the call instead of making it (after --use
+                                    too)
+  client.py --open URL              fetches a URL, with no credentials
 
 PARAMS is the call's parameters as JSON. A call prints {"ok": true} and its result, or {"ok": false}
 with the error's code, message and HTTP status, or with the name of the exception where no answer came.
@@ -17,9 +19,11 @@ the world that the test's gate gives it. That binding is the only thing here tha
 
 import json
 import os
+import re
 import sys
 
 import boto3
+import urllib3
 import urllib3.util.connection
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -57,11 +61,14 @@ def take():
 
 
 def client(session, service):
+    # boto3 presigns S3 URLs with the retired signature version 2 unless told otherwise.
+    signed = {"signature_version": "s3v4"} if service == "s3" else {}
     once = Config(
         retries={"total_max_attempts": 1},
         connect_timeout=10,
         read_timeout=30,
         s3={"addressing_style": "path"},
+        **signed,
     )
     return session.client(service, config=once)
 
@@ -76,9 +83,24 @@ def sign(session, service, call, params):
     return {"ok": True, "url": client(session, service).generate_presigned_url(call, Params=params)}
 
 
+def fetch(url):
+    answer = urllib3.PoolManager(retries=False, timeout=30).request("GET", url)
+    if answer.status == 200:
+        return {"ok": True, "result": {"Body": answer.data.decode()}}
+    code = re.search("<Code>(.*?)</Code>", answer.data.decode())
+    return {
+        "ok": False,
+        "code": code[1] if code else "",
+        "message": answer.data.decode(),
+        "status": answer.status,
+    }
+
+
 def run(arguments):
     if arguments == ["--take"]:
         return take()
+    if arguments[0] == "--open":
+        return fetch(arguments[1])
     act, session = make, None
     if arguments[0] == "--use":
         session, arguments = session_from_stdin(), arguments[1:]

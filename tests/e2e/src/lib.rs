@@ -1,1 +1,26 @@
-//! Skeleton.
+//! The harness of the end-to-end tests: real parts, nobody's own, around the crates of this workspace.
+//!
+//! ```text
+//!  mock IMDS -> credpin-proxy -> client (boto3) --signed call--> gate --policies?--> account (moto)
+//!                                                                 |                     ^
+//!                                                                 +--may it?--> judge   |
+//!                                                                               credpin --+
+//! ```
+//!
+//! Start at [`tools`] (what `make tools` installed), [`moto`] and [`estate`] (the account and what stands
+//! in it), [`gate`] (the AWS endpoint that denies the thief), [`client`] (honest or thief) and [`judge`]
+//! (the second opinion on policies). Every process starts in [`process`], where the environment is
+//! scrubbed and addresses must be loopback.
+//!
+//! This is a test crate: its functions return [`anyhow::Error`], which a failing test prints.
+
+pub mod account;
+pub mod client;
+pub mod credentials;
+pub mod estate;
+pub mod gate;
+pub mod judge;
+pub mod moto;
+mod peer;
+pub mod process;
+pub mod tools;

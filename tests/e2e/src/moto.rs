@@ -1,0 +1,89 @@
+//! The AWS account of the tests: `moto_server`, which plays IAM, EC2 and STS on a loopback port.
+//!
+//! What moto 5.2 does not do as AWS does: it enforces no policy size, gives an instance profile only to
+//! the first of several instances of one call, puts NAT gateways and interface endpoints at private
+//! addresses outside their subnets, and hands out Elastic IPs of 127.0.0.0/8 unless asked for others.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use http_body_util::Empty;
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::ChildStdin;
+
+use crate::credentials::Credentials;
+use crate::process::{Launch, Running};
+use crate::tools::Tools;
+
+/// A running moto with an account of its own. Dropped, it ends.
+#[derive(Debug)]
+pub struct Moto {
+    tools: Tools,
+    port: u16,
+    // The server lives as long as its stdin is open.
+    _stdin: ChildStdin,
+    _process: Running,
+}
+
+#[derive(Deserialize)]
+struct Ready {
+    port: u16,
+}
+
+impl Moto {
+    /// Starts it, and waits until it says that it accepts connections.
+    pub async fn start(tools: &Tools) -> Result<Self> {
+        let mut process = tools.python("moto_server.py")?.spawn()?;
+        let (stdin, stdout) = process.pipes()?;
+        let mut said = String::new();
+        BufReader::new(stdout)
+            .read_line(&mut said)
+            .await
+            .context("cannot read what moto said")?;
+        let Ready { port } = serde_json::from_str(&said).with_context(|| process.complaint())?;
+        Ok(Self {
+            tools: tools.clone(),
+            port,
+            _stdin: stdin,
+            _process: process,
+        })
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Lets a program act in this account, with the account's credentials.
+    pub fn admit(&self, launch: Launch) -> Launch {
+        launch
+            .endpoint(&self.endpoint())
+            .credentials(&Credentials::of_moto())
+    }
+
+    /// Empties the account.
+    pub async fn reset(&self) -> Result<()> {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let request = hyper::Request::post("/moto-api/reset")
+            .header("host", "127.0.0.1")
+            .header("connection", "close")
+            .body(Empty::<Bytes>::new())?;
+        let (answer, _) = tokio::join!(sender.send_request(request), connection);
+        let status = answer.context("cannot reset moto")?.status();
+        ensure!(status.is_success(), "moto answered {status} to a reset");
+        Ok(())
+    }
+
+    /// Writes the account as a directory cloud, with the real AWS CLI.
+    pub async fn dump(&self, folder: &Path, regions: &[&str]) -> Result<()> {
+        let dump = self.tools.dump_account()?.arg(folder).args(regions);
+        self.admit(dump).finish().await?.success()?;
+        Ok(())
+    }
+}
