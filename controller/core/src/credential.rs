@@ -23,7 +23,7 @@ pub struct Credential {
 impl Credential {
     /// The credential of `role` on `host`.
     pub fn of(role: &Role, host: &Host) -> Self {
-        let account = role.arn.as_str().split(':').nth(4).unwrap_or_default();
+        let account = role.arn.account();
         Self {
             role_arn: role.arn.to_string(),
             userid: format!("{}:{}", role.id, host.instance),

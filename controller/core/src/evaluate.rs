@@ -12,15 +12,14 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use self::wildcard::Symbol;
 use crate::{
     policy::{Actions, Document, Piece, Statement, Test, Text},
     request::{Key, Request},
+    wildcard::{self, Symbol},
 };
 
 #[cfg(test)]
 mod tests;
-mod wildcard;
 
 /// The first statement of `documents` that denies `request`. Where there is none, these documents
 /// do not stand in its way: an explicit deny overrides any allow, and they say nothing else.

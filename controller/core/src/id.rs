@@ -143,6 +143,11 @@ impl Arn {
         self.0.split(':').nth(1).unwrap_or_default()
     }
 
+    /// The account; empty where the ARN names none.
+    pub fn account(&self) -> &str {
+        self.0.split(':').nth(4).unwrap_or_default()
+    }
+
     /// What comes after the fifth colon, as `role/path/name`.
     pub fn resource(&self) -> &str {
         self.0.splitn(6, ':').nth(5).unwrap_or_default()
@@ -182,6 +187,7 @@ mod tests {
     fn an_arn_gives_its_parts() {
         let arn: Arn = "arn:aws-cn:iam::123456789012:role/a/b:c".parse().unwrap();
         assert_eq!(arn.partition(), "aws-cn");
+        assert_eq!(arn.account(), "123456789012");
         assert_eq!(arn.resource(), "role/a/b:c");
     }
 }

@@ -28,3 +28,4 @@ pub mod position;
 pub mod request;
 pub mod settings;
 pub mod verify;
+mod wildcard;

@@ -132,7 +132,7 @@ pub fn policy_name(role: &RoleName) -> PolicyName {
 
 /// The ARN of a role's pin.
 pub fn policy_arn(role: &Role) -> Arn {
-    let account = role.arn.as_str().split(':').nth(4).unwrap_or_default();
+    let account = role.arn.account();
     let (partition, name) = (role.arn.partition(), policy_name(&role.name));
     format!("arn:{partition}:iam::{account}:policy{POLICY_PATH}{name}")
         .parse()

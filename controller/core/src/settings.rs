@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     estate::Role,
     id::{Arn, SubnetId, VpcId},
+    wildcard,
 };
 
 /// The role's tag that can tighten its mode.
@@ -111,36 +112,8 @@ impl Glob {
 
     /// Whether `name` fits, with regard to case.
     pub fn matches(&self, name: &str) -> bool {
-        wild_match(self.0.as_bytes(), name.as_bytes())
+        wildcard::matches(wildcard::symbols(&self.0), name)
     }
-}
-
-/// Matches in time proportional to the product of the lengths at worst: on a mismatch only the last
-/// `*` takes one more character.
-fn wild_match(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut p, mut t) = (0, 0);
-    let mut retry: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                retry = Some((p + 1, t));
-                p += 1;
-            }
-            Some(&c) if c == b'?' || c == text[t] => {
-                p += 1;
-                t += 1;
-            }
-            _ => match retry {
-                Some((after_star, taken)) => {
-                    retry = Some((after_star, taken + 1));
-                    p = after_star;
-                    t = taken + 1;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|&c| c == b'*')
 }
 
 #[cfg(test)]

@@ -63,63 +63,89 @@ pub fn verify(
     settings: &Settings,
     documents: &[&Document],
 ) -> Vec<Counterexample> {
-    let hubs: Vec<&VpcId> = settings.hub_vpcs.iter().flatten().collect();
-    let mut found = Vec::new();
-    for host in &footprint.hosts {
-        let credential = Credential::of(role, host);
-        let mut check = |request: &Request, from: &Position, promise: Promise| {
-            let denied_by =
-                evaluate::denied_by(documents.iter().copied(), request).map(|s| s.sid.clone());
-            if denied_by.is_some() != (promise == Promise::OutsiderIsDenied) {
-                found.push(Counterexample {
-                    instance: host.instance.clone(),
-                    from: from.clone(),
-                    promise,
-                    denied_by,
-                });
-            }
-        };
-        for home in home_positions(host, &hubs) {
-            check(
-                &credential.used_from(&home, ANY_ACTION),
-                &home,
-                Promise::HomeIsAdmitted,
-            );
-            let service = credential.used_by_a_service(&home, ANY_ACTION);
-            check(&service, &home, Promise::ServiceIsAdmitted);
-        }
-        // The statement for tokens of no group guards hosts that are not there yet.
-        let unknown_vpc = Host {
-            vpc: nobodys_vpc(),
-            ..host.clone()
-        };
-        for home in host.public.iter().flat_map(ends).map(Position::Internet) {
-            let call = Credential::of(role, &unknown_vpc).used_from(&home, ANY_ACTION);
-            check(&call, &home, Promise::OutsiderIsDenied);
-        }
-        for outsider in outsiders(host, footprint, &hubs) {
-            let call = credential.used_from(&outsider, ANY_ACTION);
-            check(&call, &outsider, Promise::OutsiderIsDenied);
-            for action in EXEMPT_ACTIONS {
-                let call = credential.used_from(&outsider, &action.replace('*', "Any"));
-                check(&call, &outsider, Promise::ExemptIsAdmitted);
-            }
-        }
-    }
-    found
+    calls(role, footprint, settings)
+        .filter_map(|call| call.broken_by(documents))
+        .collect()
 }
 
-/// Home positions that `documents` deny: whom a pin in force locks out. Outsiders are not looked at.
+/// Calls of ours that `documents` deny: whom a pin locks out. Outsiders are not looked at.
 pub fn locked_out(
     role: &Role,
     footprint: &Footprint,
     settings: &Settings,
     documents: &[&Document],
 ) -> Vec<Counterexample> {
-    verify(role, footprint, settings, documents)
-        .into_iter()
-        .filter(|found| found.promise != Promise::OutsiderIsDenied)
+    calls(role, footprint, settings)
+        .filter(|call| call.promise != Promise::OutsiderIsDenied)
+        .filter_map(|call| call.broken_by(documents))
         .collect()
+}
+
+/// A call with a host's credential, and how it has to be decided.
+struct Call<'a> {
+    host: &'a Host,
+    from: Position,
+    request: Request,
+    promise: Promise,
+}
+
+impl Call<'_> {
+    fn broken_by(self, documents: &[&Document]) -> Option<Counterexample> {
+        let denied_by = evaluate::denied_by(documents.iter().copied(), &self.request);
+        let kept = denied_by.is_some() == (self.promise == Promise::OutsiderIsDenied);
+        (!kept).then(|| Counterexample {
+            instance: self.host.instance.clone(),
+            from: self.from,
+            promise: self.promise,
+            denied_by: denied_by.map(|statement| statement.sid.clone()),
+        })
+    }
+}
+
+/// Every call that is looked at, host by host.
+fn calls<'a>(
+    role: &'a Role,
+    footprint: &'a Footprint,
+    settings: &'a Settings,
+) -> impl Iterator<Item = Call<'a>> {
+    footprint.hosts.iter().flat_map(|host| {
+        let hubs: Vec<&VpcId> = settings.hub_vpcs.iter().flatten().collect();
+        let credential = Credential::of(role, host);
+        // One of a VPC that no group names: a host of the role that is not there yet.
+        let groupless = Credential::of(
+            role,
+            &Host {
+                vpc: nobodys_vpc(),
+                ..host.clone()
+            },
+        );
+        let call = |from: &Position, request, promise| Call {
+            host,
+            from: from.clone(),
+            request,
+            promise,
+        };
+        let mut calls = Vec::new();
+        for home in home_positions(host, &hubs) {
+            let own = credential.used_from(&home, ANY_ACTION);
+            let service = credential.used_by_a_service(&home, ANY_ACTION);
+            calls.push(call(&home, own, Promise::HomeIsAdmitted));
+            calls.push(call(&home, service, Promise::ServiceIsAdmitted));
+            if matches!(home, Position::Internet(_)) {
+                let request = groupless.used_from(&home, ANY_ACTION);
+                calls.push(call(&home, request, Promise::OutsiderIsDenied));
+            }
+        }
+        for outsider in outsiders(host, footprint, &hubs) {
+            let request = credential.used_from(&outsider, ANY_ACTION);
+            calls.push(call(&outsider, request, Promise::OutsiderIsDenied));
+            calls.extend(EXEMPT_ACTIONS.iter().map(|action| {
+                let request = credential.used_from(&outsider, &action.replace('*', "Any"));
+                call(&outsider, request, Promise::ExemptIsAdmitted)
+            }));
+        }
+        calls
+    })
 }
 
 /// Where a host's calls come from: each of its ways out, at both ends of each prefix.

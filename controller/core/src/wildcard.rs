@@ -2,7 +2,7 @@
 
 /// A symbol of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Symbol {
+pub(crate) enum Symbol {
     /// This character.
     Char(char),
     /// `?`
@@ -12,23 +12,32 @@ pub(super) enum Symbol {
 }
 
 /// Whether `value` is as `pattern` says.
-pub(super) fn matches(pattern: impl Iterator<Item = Symbol> + Clone, value: &str) -> bool {
+pub(crate) fn matches(pattern: impl Iterator<Item = Symbol> + Clone, value: &str) -> bool {
     walk(pattern, value, |a, b| a == b, |_| true)
 }
 
 /// The same for the name of an action, which has no case.
-pub(super) fn matches_ignoring_case(pattern: &str, value: &str) -> bool {
-    let symbols = pattern.chars().map(|c| match c {
+pub(crate) fn matches_ignoring_case(pattern: &str, value: &str) -> bool {
+    walk(
+        symbols(pattern),
+        value,
+        |a, b| a.eq_ignore_ascii_case(&b),
+        |_| true,
+    )
+}
+
+/// The symbols of a pattern as it is written.
+pub(crate) fn symbols(pattern: &str) -> impl Iterator<Item = Symbol> + Clone {
+    pattern.chars().map(|c| match c {
         '*' => Symbol::Many,
         '?' => Symbol::One,
         c => Symbol::Char(c),
-    });
-    walk(symbols, value, |a, b| a.eq_ignore_ascii_case(&b), |_| true)
+    })
 }
 
 /// The same for an ARN, in which no wildcard stands for one of the five colons between its parts.
 /// Then each of these colons is one of the pattern's, and the parts are compared pairwise.
-pub(super) fn matches_arn(pattern: impl Iterator<Item = Symbol> + Clone, value: &str) -> bool {
+pub(crate) fn matches_arn(pattern: impl Iterator<Item = Symbol> + Clone, value: &str) -> bool {
     let Some((last_colon, _)) = value.match_indices(':').nth(4) else {
         return false;
     };
@@ -83,14 +92,6 @@ mod tests {
     use proptest::{collection::vec, prop_assert_eq, proptest};
 
     use super::*;
-
-    fn symbols(pattern: &str) -> impl Iterator<Item = Symbol> + Clone {
-        pattern.chars().map(|c| match c {
-            '*' => Symbol::Many,
-            '?' => Symbol::One,
-            c => Symbol::Char(c),
-        })
-    }
 
     /// What the words say, tried in every way.
     fn plainly(pattern: &[char], value: &[char]) -> bool {
