@@ -31,7 +31,7 @@ struct Arguments {
     #[arg(short, long, default_value_t = 1338)]
     port: u16,
 
-    /// Refuse requests without a session token (`IMDSv1`).
+    /// Require a session token: refuse requests of IMDSv1.
     #[arg(short = 'I', long)]
     imdsv2: bool,
 }
@@ -55,7 +55,9 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     } = arguments;
     let listener = TcpListener::bind((hostname.as_str(), port))
         .await
-        .with_context(|| format!("cannot listen on {hostname} port {port}"))?;
+        .with_context(|| {
+            format!("cannot listen on {hostname} port {port} (set by --hostname and --port)")
+        })?;
     let addr = listener
         .local_addr()
         .context("cannot tell the address listened on")?;

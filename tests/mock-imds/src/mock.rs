@@ -69,7 +69,8 @@ impl MockImds {
         Arc::clone(&self.state)
     }
 
-    /// Stops it and waits until the port is free. Dropping stops it too, without the wait.
+    /// Stops it as [`run`] does, and waits until it has: then the port is free. Dropping it instead
+    /// cuts every connection at once.
     pub async fn stop(self) {
         let Self {
             stop, mut server, ..
