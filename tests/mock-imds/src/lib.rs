@@ -15,7 +15,7 @@
 //!                            └─ response.rs    IMDS's headers and error pages
 //! ```
 //!
-//! [`respond`] is the mock: no socket, no clock, and with a seed no chance either. [`MockImds`] puts
+//! [`respond()`] is the mock: no socket, no clock, and with a seed no chance either. [`MockImds`] puts
 //! it on a loopback port for as long as a test needs it:
 //!
 //! ```

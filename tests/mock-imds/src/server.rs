@@ -43,6 +43,7 @@ pub async fn run(
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
+        // Whoever pipes a request in, as with `nc`, ends its side before the answer is out.
         .half_close(true)
         .title_case_headers(true);
     let graceful = GracefulShutdown::new();
