@@ -1,2 +1,25 @@
-//! Skeleton.
+//! The controller: makes IAM's policies say where each role's tokens may be used from, and keeps
+//! that true. It runs as a job and keeps no state of its own.
+//!
+//! ```text
+//!  cloud ──observe──▶ shapes ──▶ estate ──▶ credpin_core::plan ──▶ apply ──▶ read back ──▶ report
+//!  (aws, dir)          (AWS's     (ours)     (decides, pure)      (no choices)
+//!    ▲                  words)                                        │
+//!    └───────────────────────── IAM only ─────────────────────────────┘
+//! ```
+//!
+//! Start at [`flow`], which is this picture as code; [`run`] is all of it. [`cloud`] has the two
+//! sides of a cloud, reading and writing, [`config`] what the operator decided, [`command`] what
+//! the binary's subcommands do, [`report`] what people and machines get to read.
+
+pub mod apply;
+pub mod cli;
 pub mod cloud;
+pub mod command;
+pub mod config;
+pub mod flow;
+pub mod read_back;
+pub mod release;
+pub mod report;
+
+pub use flow::{Blind, Planned, Run, plan, run};

@@ -30,7 +30,7 @@ use credpin_core::{estate::Gap, id::RegionName};
 use thiserror::Error;
 
 use super::{
-    Calls, IamView, Observation, Observe,
+    Calls, Observation, Observe,
     shapes::{Answer, ec2, iam},
 };
 
@@ -75,10 +75,14 @@ impl Dir {
         let mut seen = self.see_iam();
         match self.regions() {
             Ok(names) if names.is_empty() => {
-                seen.gaps.insert(gap(None, "DescribeRegions", format!(
-                    "{} has no folder of a region, such as eu-west-1/describe-instances.json",
-                    self.path.display()
-                )));
+                seen.gaps.insert(gap(
+                    None,
+                    "DescribeRegions",
+                    format!(
+                        "{} has no folder of a region, such as eu-west-1/describe-instances.json",
+                        self.path.display()
+                    ),
+                ));
             }
             Ok(names) => {
                 for name in names {
@@ -87,7 +91,8 @@ impl Dir {
                 }
             }
             Err(error) => {
-                seen.gaps.insert(gap(None, "DescribeRegions", error.to_string()));
+                seen.gaps
+                    .insert(gap(None, "DescribeRegions", error.to_string()));
             }
         }
         seen
@@ -139,7 +144,12 @@ impl Dir {
 
     fn policy_tags(&self, seen: &mut Observation) {
         let folder = self.path.join(IAM).join(POLICY_TAGS);
-        let names = seen.iam.details.policies.iter().filter_map(|policy| policy.policy_name.as_deref());
+        let names = seen
+            .iam
+            .details
+            .policies
+            .iter()
+            .filter_map(|policy| policy.policy_name.as_deref());
         for name in names {
             let path = folder.join(format!("{name}.json"));
             let Ok(name) = name.parse() else { continue };
@@ -149,7 +159,8 @@ impl Dir {
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    seen.gaps.insert(gap(None, iam::ListPolicyTags::CALL, error.to_string()));
+                    seen.gaps
+                        .insert(gap(None, iam::ListPolicyTags::CALL, error.to_string()));
                 }
             }
         }
@@ -179,13 +190,19 @@ fn read<A: Answer>(folder: &Path, region: Option<&RegionName>, gaps: &mut BTreeS
         Ok(None) => format!("{} is missing", path.display()),
         Err(error) => error.to_string(),
     };
-    let region_flag = region.map(|name| format!(" --region {name}")).unwrap_or_default();
-    gaps.insert(gap(region, A::CALL, format!(
-        "{why}; write it with `aws {} {}{region_flag} > {}`",
-        A::SERVICE,
-        A::COMMAND,
-        path.display(),
-    )));
+    let region_flag = region
+        .map(|name| format!(" --region {name}"))
+        .unwrap_or_default();
+    gaps.insert(gap(
+        region,
+        A::CALL,
+        format!(
+            "{why}; write it with `aws {} {}{region_flag} > {}`",
+            A::SERVICE,
+            A::COMMAND,
+            path.display(),
+        ),
+    ));
     A::default()
 }
 

@@ -28,7 +28,12 @@ pub fn estate(seen: &Observation) -> Estate {
     let regions = seen
         .regions
         .iter()
-        .map(|(name, region)| (name.clone(), ec2::read(region, &mut Sorter::new(Some(name), &mut gaps))))
+        .map(|(name, region)| {
+            (
+                name.clone(),
+                ec2::read(region, &mut Sorter::new(Some(name), &mut gaps)),
+            )
+        })
         .collect();
     let account = roles
         .values()

@@ -41,11 +41,19 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, F
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(FileError::Io { path: path.into(), source }),
+        Err(source) => {
+            return Err(FileError::Io {
+                path: path.into(),
+                source,
+            });
+        }
     };
     serde_json::from_slice(&bytes)
         .map(Some)
-        .map_err(|source| FileError::Json { path: path.into(), source })
+        .map_err(|source| FileError::Json {
+            path: path.into(),
+            source,
+        })
 }
 
 /// Writes `text` to `path` so that a reader, or a machine that lost power, finds the old text or

@@ -65,8 +65,13 @@ pub(super) fn overlay(root: &Path, seen: &mut Observation) {
 
 fn overlay_one(role: &str, state: State, seen: &mut Observation) {
     let details = &mut seen.iam.details;
-    if let Some(role) = details.role_detail_list.iter_mut().find(|it| it.role_name.as_deref() == Some(role)) {
-        role.attached_managed_policies.retain(|it| it.policy_arn != state.policy.arn);
+    if let Some(role) = details
+        .role_detail_list
+        .iter_mut()
+        .find(|it| it.role_name.as_deref() == Some(role))
+    {
+        role.attached_managed_policies
+            .retain(|it| it.policy_arn != state.policy.arn);
         if state.attached {
             role.attached_managed_policies.push(AttachedPolicy {
                 policy_name: state.policy.policy_name.clone(),
@@ -74,8 +79,16 @@ fn overlay_one(role: &str, state: State, seen: &mut Observation) {
             });
         }
     }
-    if let Some(name) = state.policy.policy_name.as_deref().and_then(|name| name.parse().ok()) {
-        let tags = ListPolicyTags { tags: state.tags, ..ListPolicyTags::default() };
+    if let Some(name) = state
+        .policy
+        .policy_name
+        .as_deref()
+        .and_then(|name| name.parse().ok())
+    {
+        let tags = ListPolicyTags {
+            tags: state.tags,
+            ..ListPolicyTags::default()
+        };
         seen.iam.policy_tags.insert(name, tags);
     }
     details.policies.retain(|it| it.arn != state.policy.arn);
@@ -129,13 +142,20 @@ impl Pin {
 
     fn in_force(&self) -> Option<&PolicyText> {
         let versions = &self.state.policy.policy_version_list;
-        versions.iter().find(|it| it.is_default_version)?.document.as_ref()
+        versions
+            .iter()
+            .find(|it| it.is_default_version)?
+            .document
+            .as_ref()
     }
 
     /// Puts a version in force; whether there is such a one.
     fn set_default(&mut self, id: &str) -> bool {
         let policy = &mut self.state.policy;
-        let known = policy.policy_version_list.iter().any(|it| it.version_id.as_deref() == Some(id));
+        let known = policy
+            .policy_version_list
+            .iter()
+            .any(|it| it.version_id.as_deref() == Some(id));
         if known {
             for version in &mut policy.policy_version_list {
                 version.is_default_version = version.version_id.as_deref() == Some(id);
@@ -149,25 +169,42 @@ impl Pin {
 impl Dir {
     /// The folder of a role's pins. IAM allows the names `.` and `..`, which are no folder's.
     fn folder(&self, role: &str) -> Option<PathBuf> {
-        (!matches!(role, "." | "..") && !role.contains('/')).then(|| self.path.join(PINS).join(role))
+        (!matches!(role, "." | "..") && !role.contains('/'))
+            .then(|| self.path.join(PINS).join(role))
     }
 
     /// The policy, of its state file or else of what IAM said; `None` where neither knows it.
     fn load(&self, arn: &Arn) -> Option<Pin> {
         let seen = self.see_iam();
         let details = seen.iam.details;
-        let policy = details.policies.into_iter().find(|it| it.arn.as_deref() == Some(arn.as_str()))?;
+        let policy = details
+            .policies
+            .into_iter()
+            .find(|it| it.arn.as_deref() == Some(arn.as_str()))?;
         let name: PolicyName = policy.policy_name.as_deref()?.parse().ok()?;
-        let tags = seen.iam.policy_tags.get(&name).cloned().unwrap_or_default().tags;
+        let tags = seen
+            .iam
+            .policy_tags
+            .get(&name)
+            .cloned()
+            .unwrap_or_default()
+            .tags;
         let role = &tags.iter().find(|tag| tag.key == ROLE_TAG)?.value;
         let attached = details.role_detail_list.iter().any(|it| {
             it.role_name.as_ref() == Some(role)
-                && it.attached_managed_policies.iter().any(|it| it.policy_arn.as_deref() == Some(arn.as_str()))
+                && it
+                    .attached_managed_policies
+                    .iter()
+                    .any(|it| it.policy_arn.as_deref() == Some(arn.as_str()))
         });
         Some(Pin {
             folder: self.folder(role)?,
             name,
-            state: State { policy, tags, attached },
+            state: State {
+                policy,
+                tags,
+                attached,
+            },
         })
     }
 
@@ -178,12 +215,21 @@ impl Dir {
         arn: &Arn,
         change: impl FnOnce(&mut Pin) -> Result<(), &'static str>,
     ) -> Result<(), CallError> {
-        let error = |why: String, not_found| CallError { call, on: arn.to_string(), why, not_found };
-        let mut pin = self
-            .load(arn)
-            .ok_or_else(|| error("the directory has no policy of ours with this ARN".into(), true))?;
+        let error = |why: String, not_found| CallError {
+            call,
+            on: arn.to_string(),
+            why,
+            not_found,
+        };
+        let mut pin = self.load(arn).ok_or_else(|| {
+            error(
+                "the directory has no policy of ours with this ARN".into(),
+                true,
+            )
+        })?;
         change(&mut pin).map_err(|why| error(why.into(), why == NO_VERSION))?;
-        pin.store().map_err(|source| error(source.to_string(), false))
+        pin.store()
+            .map_err(|source| error(source.to_string(), false))
     }
 }
 
@@ -203,7 +249,12 @@ impl WriteIam for Dir {
             why: "the directory has no policy of ours with this ARN".into(),
             not_found: true,
         })?;
-        Ok(pin.state.tags.into_iter().map(|tag| (tag.key, tag.value)).collect())
+        Ok(pin
+            .state
+            .tags
+            .into_iter()
+            .map(|tag| (tag.key, tag.value))
+            .collect())
     }
 
     async fn create_policy(&self, new: &NewPolicy<'_>) -> Result<(), CallError> {
@@ -224,7 +275,10 @@ impl WriteIam for Dir {
             version_id: Some("v1".into()),
             is_default_version: true,
         };
-        let tag = |(key, value): &(&str, &str)| Tag { key: (*key).into(), value: (*value).into() };
+        let tag = |(key, value): &(&str, &str)| Tag {
+            key: (*key).into(),
+            value: (*value).into(),
+        };
         let pin = Pin {
             folder: self
                 .folder(new.role.as_str())
@@ -286,9 +340,15 @@ impl WriteIam for Dir {
         })
     }
 
-    async fn set_default_version(&self, policy: &Arn, version: &VersionId) -> Result<(), CallError> {
+    async fn set_default_version(
+        &self,
+        policy: &Arn,
+        version: &VersionId,
+    ) -> Result<(), CallError> {
         self.change("SetDefaultPolicyVersion", policy, |pin| {
-            pin.set_default(version.as_str()).then_some(()).ok_or(NO_VERSION)
+            pin.set_default(version.as_str())
+                .then_some(())
+                .ok_or(NO_VERSION)
         })
     }
 
@@ -303,7 +363,10 @@ impl WriteIam for Dir {
     async fn tag_policy(&self, policy: &Arn, key: &str, value: &str) -> Result<(), CallError> {
         self.change("TagPolicy", policy, |pin| {
             pin.state.tags.retain(|tag| tag.key != key);
-            pin.state.tags.push(Tag { key: key.into(), value: value.into() });
+            pin.state.tags.push(Tag {
+                key: key.into(),
+                value: value.into(),
+            });
             Ok(())
         })
     }

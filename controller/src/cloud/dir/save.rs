@@ -40,7 +40,11 @@ pub fn save(seen: &Observation, path: &Path) -> Result<(), SaveError> {
         folder.save(&region.vpc_endpoints)?;
         folder.save(&region.addresses)?;
     }
-    let folder = |path| Folder { path, region: None, gaps: &seen.gaps };
+    let folder = |path| Folder {
+        path,
+        region: None,
+        gaps: &seen.gaps,
+    };
     let iam = path.join(IAM);
     folder(&iam).save(&seen.iam.details)?;
     for (name, tags) in &seen.iam.policy_tags {
@@ -73,5 +77,8 @@ fn write<A: Answer>(path: &Path, answer: &A) -> Result<(), SaveError> {
     serde_json::to_string_pretty(answer)
         .map_err(io::Error::from)
         .and_then(|text| file::write(path, &text))
-        .map_err(|source| SaveError { path: path.into(), source })
+        .map_err(|source| SaveError {
+            path: path.into(),
+            source,
+        })
 }

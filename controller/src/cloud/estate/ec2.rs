@@ -26,7 +26,10 @@ pub(super) fn read(seen: &shape::Region, sorter: &mut Sorter<'_>) -> Region {
     let elastic = elastic(&seen.addresses);
     let instances: BTreeMap<_, _> = sorter
         .each::<shape::DescribeInstances, _, _>(
-            seen.instances.reservations.iter().flat_map(|reservation| &reservation.instances),
+            seen.instances
+                .reservations
+                .iter()
+                .flat_map(|reservation| &reservation.instances),
             |shape| shape.instance_id.as_deref(),
             |shape| instance(shape, &elastic),
         )
@@ -41,7 +44,11 @@ pub(super) fn read(seen: &shape::Region, sorter: &mut Sorter<'_>) -> Region {
             |shape| interface(shape, &elastic).map(Some),
         )
         .into_iter()
-        .chain(instances.values().flat_map(|instance| instance.interfaces.iter().cloned()))
+        .chain(
+            instances
+                .values()
+                .flat_map(|instance| instance.interfaces.iter().cloned()),
+        )
         .map(|interface| (interface.id.clone(), interface))
         .collect();
     Region {
@@ -97,7 +104,10 @@ fn elastic(answer: &shape::DescribeAddresses) -> Elastic<'_> {
         .collect()
 }
 
-fn instance(shape: &shape::Instance, elastic: &Elastic<'_>) -> Result<Option<Instance>, FieldError> {
+fn instance(
+    shape: &shape::Instance,
+    elastic: &Elastic<'_>,
+) -> Result<Option<Instance>, FieldError> {
     let state = match shape.state.name.as_deref() {
         Some("pending") => InstanceState::Pending,
         Some("running") => InstanceState::Running,
@@ -105,7 +115,12 @@ fn instance(shape: &shape::Instance, elastic: &Elastic<'_>) -> Result<Option<Ins
         Some("stopping") => InstanceState::Stopping,
         Some("stopped") => InstanceState::Stopped,
         Some("terminated") => return Ok(None),
-        Some(other) => return Err(FieldError::new("State.Name", format_args!("`{other}` is not a state of an instance"))),
+        Some(other) => {
+            return Err(FieldError::new(
+                "State.Name",
+                format_args!("`{other}` is not a state of an instance"),
+            ));
+        }
         None => return Err(FieldError::new("State.Name", "is missing")),
     };
     // On its way out it has already lost its interfaces: nothing on it can call any more.
@@ -124,7 +139,10 @@ fn instance(shape: &shape::Instance, elastic: &Elastic<'_>) -> Result<Option<Ins
         state,
         profile: optional(
             "IamInstanceProfile.Arn",
-            shape.iam_instance_profile.as_ref().and_then(|profile| profile.arn.as_ref()),
+            shape
+                .iam_instance_profile
+                .as_ref()
+                .and_then(|profile| profile.arn.as_ref()),
         )?,
         vpc: required("VpcId", shape.vpc_id.as_ref())?,
         subnet: required("SubnetId", shape.subnet_id.as_ref())?,
@@ -136,7 +154,10 @@ fn instance(shape: &shape::Instance, elastic: &Elastic<'_>) -> Result<Option<Ins
     }))
 }
 
-fn interface(shape: &shape::NetworkInterface, elastic: &Elastic<'_>) -> Result<Interface, FieldError> {
+fn interface(
+    shape: &shape::NetworkInterface,
+    elastic: &Elastic<'_>,
+) -> Result<Interface, FieldError> {
     let mut ipv4: Vec<(bool, PrivateIpv4)> = shape
         .private_ip_addresses
         .iter()
@@ -150,7 +171,9 @@ fn interface(shape: &shape::NetworkInterface, elastic: &Elastic<'_>) -> Result<I
         ipv6: shape
             .ipv6_addresses
             .iter()
-            .map(|address| required::<Ipv6Addr>("Ipv6Addresses.Ipv6Address", address.ipv6_address.as_ref()))
+            .map(|address| {
+                required::<Ipv6Addr>("Ipv6Addresses.Ipv6Address", address.ipv6_address.as_ref())
+            })
             .collect::<Result<_, _>>()?,
         ipv4_prefixes: shape
             .ipv4_prefixes
@@ -170,9 +193,11 @@ fn private_ipv4(
     address: &shape::PrivateIpAddress,
     elastic: &Elastic<'_>,
 ) -> Result<PrivateIpv4, FieldError> {
-    let mapped = address.association.as_ref().and_then(|association| association.public_ip.as_ref());
-    let mut public: Option<Ipv4Addr> =
-        optional("PrivateIpAddresses.Association.PublicIp", mapped)?;
+    let mapped = address
+        .association
+        .as_ref()
+        .and_then(|association| association.public_ip.as_ref());
+    let mut public: Option<Ipv4Addr> = optional("PrivateIpAddresses.Association.PublicIp", mapped)?;
     // An elastic address may have been associated after the interface was described.
     if public.is_none()
         && let (Some(id), Some(private)) =
@@ -184,7 +209,10 @@ fn private_ipv4(
         })?);
     }
     Ok(PrivateIpv4 {
-        private: required("PrivateIpAddresses.PrivateIpAddress", address.private_ip_address.as_ref())?,
+        private: required(
+            "PrivateIpAddresses.PrivateIpAddress",
+            address.private_ip_address.as_ref(),
+        )?,
         public,
     })
 }
@@ -204,7 +232,10 @@ fn route_table(
 ) -> Result<RouteTable, FieldError> {
     // While it is being taken away an association may still carry traffic; when it failed, not.
     let holds = |association: &&shape::RouteTableAssociation| {
-        let state = association.association_state.as_ref().and_then(|state| state.state.as_deref());
+        let state = association
+            .association_state
+            .as_ref()
+            .and_then(|state| state.state.as_deref());
         !matches!(state, Some("disassociated" | "failed"))
     };
     let associations = || shape.associations.iter().filter(holds);
@@ -232,8 +263,14 @@ fn route_table(
 }
 
 fn destination(route: &shape::Route) -> Result<Destination, FieldError> {
-    let v4 = optional("Routes.DestinationCidrBlock", route.destination_cidr_block.as_ref())?;
-    let v6 = optional("Routes.DestinationIpv6CidrBlock", route.destination_ipv6_cidr_block.as_ref())?;
+    let v4 = optional(
+        "Routes.DestinationCidrBlock",
+        route.destination_cidr_block.as_ref(),
+    )?;
+    let v6 = optional(
+        "Routes.DestinationIpv6CidrBlock",
+        route.destination_ipv6_cidr_block.as_ref(),
+    )?;
     match (v4, v6, &route.destination_prefix_list_id) {
         (Some(net), ..) => Ok(Destination::V4(net)),
         (None, Some(net), _) => Ok(Destination::V6(net)),
@@ -254,19 +291,28 @@ fn target(
             Some(("vgw", _)) => Target::Opaque(format!("virtual private gateway {gateway}")),
             // The same kind of id serves two things: to a prefix list it is S3 or DynamoDB in this
             // VPC, to a CIDR it is a gateway load balancer with appliances behind it.
-            Some(("vpce", _)) if route.destination_prefix_list_id.is_some() => Target::GatewayEndpoint,
-            Some(("vpce", _)) => Target::Opaque(format!("gateway load balancer endpoint {gateway}")),
+            Some(("vpce", _)) if route.destination_prefix_list_id.is_some() => {
+                Target::GatewayEndpoint
+            }
+            Some(("vpce", _)) => {
+                Target::Opaque(format!("gateway load balancer endpoint {gateway}"))
+            }
             _ => Target::Opaque(format!("gateway {gateway}")),
         });
     }
     if let Some(nat) = optional("Routes.NatGatewayId", route.nat_gateway_id.as_ref())? {
         return Ok(Target::Nat(nat));
     }
-    if let Some(interface) = optional("Routes.NetworkInterfaceId", route.network_interface_id.as_ref())? {
+    if let Some(interface) = optional(
+        "Routes.NetworkInterfaceId",
+        route.network_interface_id.as_ref(),
+    )? {
         return Ok(Target::Interface(interface));
     }
     if let Some(id) = optional::<InstanceId>("Routes.InstanceId", route.instance_id.as_ref())? {
-        let primary = instances.get(&id).and_then(|instance| instance.interfaces.first());
+        let primary = instances
+            .get(&id)
+            .and_then(|instance| instance.interfaces.first());
         return Ok(match primary {
             Some(interface) => Target::Interface(interface.id.clone()),
             None => Target::Opaque(format!("instance {id}")),
@@ -286,11 +332,16 @@ fn target(
     let named = opaque
         .into_iter()
         .find_map(|(kind, id)| id.as_ref().map(|id| format!("{kind} {id}")));
-    Ok(Target::Opaque(named.unwrap_or_else(|| "a target of a kind that credpin does not know".to_owned())))
+    Ok(Target::Opaque(named.unwrap_or_else(|| {
+        "a target of a kind that credpin does not know".to_owned()
+    })))
 }
 
 fn nat(shape: &shape::NatGateway) -> Result<Option<Nat>, FieldError> {
-    if matches!(shape.state.as_deref(), Some("deleted" | "deleting" | "failed")) {
+    if matches!(
+        shape.state.as_deref(),
+        Some("deleted" | "deleting" | "failed")
+    ) {
         return Ok(None);
     }
     // An address that failed to be assigned was never used.

@@ -32,7 +32,10 @@ where
 }
 
 /// A field that may be absent.
-pub(super) fn optional<T>(field: &'static str, text: Option<&String>) -> Result<Option<T>, FieldError>
+pub(super) fn optional<T>(
+    field: &'static str,
+    text: Option<&String>,
+) -> Result<Option<T>, FieldError>
 where
     T: FromStr,
     T::Err: Display,

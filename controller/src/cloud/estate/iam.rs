@@ -32,7 +32,10 @@ pub(super) fn read(
         .collect();
     let policies = sorter
         .each::<GetAccountAuthorizationDetails, _, _>(
-            seen.details.policies.iter().filter(|policy| policy.path.as_deref() == Some(POLICY_PATH)),
+            seen.details
+                .policies
+                .iter()
+                .filter(|policy| policy.path.as_deref() == Some(POLICY_PATH)),
             |policy| policy.policy_name.as_deref(),
             |shape| policy(shape, seen).map(Some),
         )
@@ -48,7 +51,11 @@ fn role(shape: &RoleDetail) -> Result<Role, FieldError> {
         id: required("RoleId", shape.role_id.as_ref())?,
         arn: required("Arn", shape.arn.as_ref())?,
         path: required("Path", shape.path.as_ref())?,
-        tags: shape.tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect(),
+        tags: shape
+            .tags
+            .iter()
+            .map(|tag| (tag.key.clone(), tag.value.clone()))
+            .collect(),
         profiles: shape
             .instance_profile_list
             .iter()
@@ -57,7 +64,12 @@ fn role(shape: &RoleDetail) -> Result<Role, FieldError> {
         attached: shape
             .attached_managed_policies
             .iter()
-            .map(|policy| required("AttachedManagedPolicies.PolicyArn", policy.policy_arn.as_ref()))
+            .map(|policy| {
+                required(
+                    "AttachedManagedPolicies.PolicyArn",
+                    policy.policy_arn.as_ref(),
+                )
+            })
             .collect::<Result<_, _>>()?,
     })
 }

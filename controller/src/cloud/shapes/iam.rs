@@ -104,8 +104,13 @@ mod tests {
     #[test]
     fn a_document_reads_the_same_as_an_object_and_as_url_encoded_text() {
         let object = r#"{"Document": {"Version":"2012-10-17","Statement":[]}}"#;
-        let encoded = r#"{"Document": "%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%5D%7D"}"#;
-        let read = |text| serde_json::from_str::<PolicyVersion>(text).unwrap().document;
+        let encoded =
+            r#"{"Document": "%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%5D%7D"}"#;
+        let read = |text| {
+            serde_json::from_str::<PolicyVersion>(text)
+                .unwrap()
+                .document
+        };
         assert_eq!(read(object), read(encoded));
         assert!(read(object).unwrap().as_str().starts_with("{\"Version\""));
     }

@@ -1,0 +1,146 @@
+//! Carries a plan out. It makes no choices: the steps are done in order, role by role, and a role
+//! stops at its first failure while the others go on. Running again picks up where it stopped,
+//! because a plan starts from what is there.
+
+use credpin_core::{
+    id::{Arn, RoleName},
+    plan::{OWNER_TAG, Plan, ROLE_TAG, RolePlan, Step},
+};
+use serde::Serialize;
+use thiserror::Error;
+use tracing::info;
+
+use crate::cloud::{CallError, NewPolicy, WriteIam};
+
+/// What became of a plan.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// Steps that were done.
+    pub done: Vec<Step>,
+    /// Roles that stopped.
+    pub failed: Vec<Failure>,
+}
+
+/// A role that stopped on the way.
+#[derive(Debug, Error)]
+#[error("role {role}: {error}")]
+pub struct Failure {
+    /// The role.
+    pub role: RoleName,
+    /// Why; what was not done is in the next plan.
+    pub error: ApplyError,
+}
+
+/// Why a role stopped.
+#[derive(Debug, Error)]
+pub enum ApplyError {
+    /// The policy is not one of ours (invariant 6).
+    #[error(transparent)]
+    NotOurs(#[from] NotOurs),
+    /// A call failed.
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+/// A policy that lacks our tags, or has another role's: it is left alone.
+#[derive(Debug, PartialEq, Eq, Error, Serialize)]
+#[error(
+    "{policy} is not ours to change: it lacks the tags {}={} and {ROLE_TAG}={role}; \
+     delete it, or tag it if it is a pin that credpin wrote",
+    OWNER_TAG.0, OWNER_TAG.1
+)]
+pub struct NotOurs {
+    /// The policy.
+    pub policy: Arn,
+    /// The role that it would be the pin of.
+    pub role: RoleName,
+}
+
+/// Does the steps of `plan`.
+pub async fn apply<W: WriteIam>(plan: &Plan, iam: &W) -> Applied {
+    let mut applied = Applied::default();
+    for role in plan.roles.iter().filter(|role| !role.steps.is_empty()) {
+        if let Err(error) = apply_role(role, iam, &mut applied.done).await {
+            applied.failed.push(Failure {
+                role: role.role.clone(),
+                error,
+            });
+        }
+    }
+    applied
+}
+
+async fn apply_role<W: WriteIam>(
+    plan: &RolePlan,
+    iam: &W,
+    done: &mut Vec<Step>,
+) -> Result<(), ApplyError> {
+    // A policy that does not exist yet is ours once it is made: by its tags, in the same call.
+    let made_now = plan
+        .steps
+        .iter()
+        .any(|step| matches!(step, Step::CreatePolicy { .. }));
+    if let Some(step) = plan.steps.first().filter(|_| !made_now) {
+        check_ours(step.arn(), &plan.role, iam).await?;
+    }
+    for step in &plan.steps {
+        execute(step, iam).await?;
+        info!("{step}");
+        done.push(step.clone());
+    }
+    Ok(())
+}
+
+/// Whether the policy carries our tags and `role`'s name (invariant 6).
+pub(crate) async fn check_ours<W: WriteIam>(
+    policy: &Arn,
+    role: &RoleName,
+    iam: &W,
+) -> Result<(), ApplyError> {
+    let tags = iam.policy_tags(policy).await?;
+    let has = |(key, value): (&str, &str)| tags.get(key).is_some_and(|tag| tag == value);
+    if has(OWNER_TAG) && has((ROLE_TAG, role.as_str())) {
+        return Ok(());
+    }
+    Err(NotOurs {
+        policy: policy.clone(),
+        role: role.clone(),
+    }
+    .into())
+}
+
+async fn execute<W: WriteIam>(step: &Step, iam: &W) -> Result<(), CallError> {
+    match step {
+        Step::CreatePolicy {
+            role,
+            policy,
+            arn,
+            document,
+        } => {
+            iam.create_policy(&NewPolicy {
+                role,
+                name: policy,
+                arn,
+                document: &document.to_json(),
+                tags: &[OWNER_TAG, (ROLE_TAG, role.as_str())],
+            })
+            .await
+        }
+        Step::DeleteVersion { arn, version, .. } => {
+            done_already(iam.delete_version(arn, version).await)
+        }
+        Step::CreateVersion { arn, document, .. } => {
+            iam.create_version(arn, &document.to_json()).await
+        }
+        Step::Attach { role, arn } => iam.attach(role, arn).await,
+        Step::Detach { role, arn } => done_already(iam.detach(role, arn).await),
+    }
+}
+
+/// To take away what is not there is no failure: a retry whose first try got through unheard.
+pub(crate) fn done_already(result: Result<(), CallError>) -> Result<(), CallError> {
+    match result {
+        Err(error) if error.not_found => Ok(()),
+        other => other,
+    }
+}

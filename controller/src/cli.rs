@@ -1,0 +1,150 @@
+//! The command line. Names are fixed: users' scripts hold them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
+use credpin_core::{
+    id::{InstanceId, RegionName, RoleName},
+    position::Position,
+};
+use credpin_ledger::StoreUrl;
+
+use crate::config::CloudName;
+
+/// Keeps EC2 role credentials where they were issued.
+///
+/// credpin works out where the tokens of each role may be used from, writes that into IAM as a
+/// policy that denies everything else, and keeps it true as the fleet changes. Out of the box it
+/// only observes: nothing is written until the config says `mode = "enforce"` for a role.
+#[derive(Debug, Parser)]
+#[command(name = "credpin", version, max_term_width = 100)]
+#[command(after_help = "\
+Exit codes: 0 nothing (left) to do, 1 error, 2 the plan has changes, 3 something is held or was not \
+seen, 64 bad usage.
+Each flag beats its environment variable, which beats the config file.")]
+pub struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What holds for every command.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// The config file [default: ./credpin.toml, if there is one]
+    #[arg(long, global = true, env = "CREDPIN_CONFIG", value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// Which cloud: `aws`, or `dir:PATH` for a directory of what the AWS CLI prints [default: aws]
+    #[arg(long, global = true, env = "CREDPIN_CLOUD", value_name = "CLOUD")]
+    pub cloud: Option<CloudName>,
+    /// Where hosts ship their records: `file:///dir` or `s3://bucket/prefix`
+    #[arg(long, global = true, env = "CREDPIN_RECORDS", value_name = "URL")]
+    pub records: Option<StoreUrl>,
+    /// A region to look at; can be given several times [default: the environment's]
+    #[arg(
+        long,
+        global = true,
+        env = "CREDPIN_REGIONS",
+        value_name = "REGION",
+        value_delimiter = ','
+    )]
+    pub region: Vec<RegionName>,
+    /// Look at every region that is enabled for the account
+    #[arg(long, global = true, conflicts_with = "region")]
+    pub all_regions: bool,
+    /// Tell on stderr what is being done
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Look at the account and say what was seen
+    ///
+    /// With --out the view is written as a directory cloud, in the AWS CLI's own shapes, so that it
+    /// can be planned on without AWS. The same directory comes of a shell loop:
+    ///
+    ///   aws ec2 describe-instances --region eu-west-1 > PATH/eu-west-1/describe-instances.json
+    ///
+    /// and so for describe-network-interfaces, describe-subnets, describe-route-tables,
+    /// describe-nat-gateways, describe-vpcs, describe-vpc-endpoints and describe-addresses in every
+    /// region, and
+    ///
+    ///   aws iam get-account-authorization-details > PATH/iam/get-account-authorization-details.json
+    #[command(verbatim_doc_comment)]
+    Observe {
+        /// Write the view to this directory
+        #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath)]
+        out: Option<PathBuf>,
+    },
+    /// Say what would be done, and do nothing
+    Plan {
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Plan, ask, and do it
+    Apply {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// The scheduled job: observe, plan, apply, read back, report; asks nobody
+    Run,
+    /// One line a role: what is pinned, what is open
+    Status {
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say whether a call would be denied, and by which statement
+    Explain {
+        /// The role
+        #[arg(long)]
+        role: RoleName,
+        /// The instance that the token was delivered to
+        #[arg(long)]
+        instance: InstanceId,
+        /// Where it is used: an address of the internet (198.51.100.9), or an address in the VPC of
+        /// an endpoint (vpc-0abc/10.0.1.5)
+        #[arg(long, value_name = "ADDRESS|VPC/ADDRESS")]
+        from: Position,
+        /// The call
+        #[arg(long, default_value = "s3:GetObject")]
+        action: String,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take pins off at once; the next run leaves them off
+    ///
+    /// Needs IAM alone, so it works with EC2 down: marks each policy as released, then detaches it.
+    Release {
+        /// The roles
+        #[arg(
+            value_name = "ROLE",
+            required_unless_present = "all",
+            conflicts_with = "all"
+        )]
+        roles: Vec<RoleName>,
+        /// Every role that has a pin
+        #[arg(long)]
+        all: bool,
+        /// Go back to the previous document instead, if it still holds
+        #[arg(long, conflicts_with = "undo")]
+        previous: bool,
+        /// Let runs put the pin back
+        #[arg(long)]
+        undo: bool,
+    },
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}

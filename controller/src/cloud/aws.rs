@@ -1,0 +1,222 @@
+//! AWS itself. The only module that names an AWS SDK crate.
+//!
+//! Configured as every AWS tool is, by environment and profile, `AWS_ENDPOINT_URL*` included. Every
+//! list is read page by page to its end; a page that fails leaves what was seen and a gap. Calls are
+//! retried in the SDK's adaptive mode, which slows down when AWS says so, and every attempt is
+//! counted where it leaves.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_sdk_iam::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+use credpin_core::{estate::Gap, id::RegionName};
+use futures::future::join_all;
+use thiserror::Error;
+
+use super::{
+    Calls, Observation, Observe,
+    shapes::{Answer, ec2 as shape},
+};
+use crate::config::Regions;
+
+/// Reads every page of a call, in the order that AWS gives them: `Ok` once there are no more.
+macro_rules! pages {
+    ($call:expr, |$page:ident| $take:expr) => {{
+        let mut pages = $call.into_paginator().send();
+        loop {
+            match pages.next().await {
+                None => break Ok(()),
+                Some(Ok($page)) => $take,
+                Some(Err(error)) => break Err(crate::cloud::aws::why(&error)),
+            }
+        }
+    }};
+}
+
+mod count;
+mod ec2;
+mod iam;
+mod write;
+
+use count::Counter;
+
+/// The most that EC2 and IAM give at once.
+const PAGE: i32 = 1000;
+/// Attempts a call, before it counts as failed.
+const ATTEMPTS: u32 = 6;
+
+/// An account of AWS.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    regions: Regions,
+    config: SdkConfig,
+    counter: Counter,
+    iam: aws_sdk_iam::Client,
+    sts: aws_sdk_sts::Client,
+}
+
+/// What is missing to begin.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// Nobody named a region.
+    #[error(
+        "no region: set AWS_REGION, or name regions with --region or in credpin.toml, or say --all-regions"
+    )]
+    NoRegion,
+    /// The environment's region has no region's name.
+    #[error("the region of the environment is none")]
+    Region(#[from] credpin_core::id::IdError),
+}
+
+impl Aws {
+    /// The account that the environment gives credentials for. `None` for the environment's region.
+    pub async fn open(regions: Option<Regions>) -> Result<Self, OpenError> {
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
+            .build_https();
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .operation_attempt_timeout(Duration::from_secs(60))
+            .build();
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http)
+            .retry_config(RetryConfig::adaptive().with_max_attempts(ATTEMPTS))
+            .timeout_config(timeouts)
+            .load()
+            .await;
+        let regions = match (regions, config.region()) {
+            (Some(regions), _) => regions,
+            (None, Some(region)) => Regions::Only(vec![region.as_ref().parse()?]),
+            (None, None) => return Err(OpenError::NoRegion),
+        };
+        // IAM and STS are asked in some region too: which one a partition's endpoint needs follows
+        // from the first that is looked at.
+        let config = match &regions {
+            Regions::Only(names) if config.region().is_none() => {
+                let first = names.first().ok_or(OpenError::NoRegion)?.to_string();
+                config
+                    .into_builder()
+                    .region(aws_config::Region::new(first))
+                    .build()
+            }
+            Regions::All if config.region().is_none() => return Err(OpenError::NoRegion),
+            _ => config,
+        };
+        let counter = Counter::default();
+        let iam = aws_sdk_iam::config::Builder::from(&config)
+            .interceptor(counter.clone())
+            .build();
+        let sts = aws_sdk_sts::config::Builder::from(&config)
+            .interceptor(counter.clone())
+            .build();
+        Ok(Self {
+            regions,
+            iam: aws_sdk_iam::Client::from_conf(iam),
+            sts: aws_sdk_sts::Client::from_conf(sts),
+            config,
+            counter,
+        })
+    }
+
+    fn ec2(&self, region: Option<&RegionName>) -> aws_sdk_ec2::Client {
+        let mut config =
+            aws_sdk_ec2::config::Builder::from(&self.config).interceptor(self.counter.clone());
+        if let Some(region) = region {
+            config = config.region(aws_config::Region::new(region.to_string()));
+        }
+        aws_sdk_ec2::Client::from_conf(config.build())
+    }
+
+    async fn region_names(&self) -> Result<Vec<RegionName>, Gap> {
+        match &self.regions {
+            Regions::Only(names) => Ok(names.clone()),
+            Regions::All => ec2::enabled_regions(&self.ec2(None))
+                .await
+                .map_err(|why| gap(None, "DescribeRegions", why)),
+        }
+    }
+
+    async fn region(&self, name: &RegionName) -> (shape::Region, Vec<Gap>) {
+        let (region, failed) = ec2::region(&self.ec2(Some(name))).await;
+        let gaps = failed
+            .into_iter()
+            .map(|(call, why)| gap(Some(name), call, why))
+            .collect();
+        (region, gaps)
+    }
+}
+
+impl Observe for Aws {
+    async fn observe(&self) -> Observation {
+        let regions = async {
+            let names = self.region_names().await?;
+            let seen = join_all(names.iter().map(|name| self.region(name))).await;
+            Ok::<_, Gap>(names.into_iter().zip(seen).collect::<Vec<_>>())
+        };
+        let (mut seen, regions) = tokio::join!(self.observe_iam(), regions);
+        match regions {
+            Ok(regions) => {
+                for (name, (region, gaps)) in regions {
+                    seen.regions.insert(name, region);
+                    seen.gaps.extend(gaps);
+                }
+            }
+            Err(gap) => {
+                seen.gaps.insert(gap);
+            }
+        }
+        seen
+    }
+
+    async fn observe_iam(&self) -> Observation {
+        let (iam, failed) = iam::view(&self.iam, &self.sts).await;
+        Observation {
+            iam,
+            gaps: failed
+                .into_iter()
+                .map(|(call, why)| gap(None, call, why))
+                .collect(),
+            ..Observation::default()
+        }
+    }
+
+    fn calls(&self) -> Calls {
+        self.counter.calls()
+    }
+}
+
+/// A call that failed, with the reason.
+type Failed = (&'static str, String);
+
+/// Keeps the failure of the call that `A` answers.
+fn note<A: Answer>(result: Result<(), String>, failed: &mut Vec<Failed>) {
+    if let Err(why) = result {
+        failed.push((A::CALL, why));
+    }
+}
+
+fn gap(region: Option<&RegionName>, call: &str, why: String) -> Gap {
+    Gap {
+        region: region.cloned(),
+        what: call.to_owned(),
+        why,
+    }
+}
+
+/// What went wrong, in a line: AWS's own code and message where it answered at all.
+fn why<E, R>(error: &SdkError<E, R>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug,
+{
+    match (error.code(), error.message()) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), None) => code.to_owned(),
+        _ => DisplayErrorContext(error)
+            .to_string()
+            .lines()
+            .collect::<Vec<_>>()
+            .join(" "),
+    }
+}

@@ -1,0 +1,362 @@
+//! What the subcommands do: settle what is meant, run the flow, print, say how it ended.
+
+use std::{
+    fs,
+    io::{self, BufRead, IsTerminal, Write},
+    path::PathBuf,
+};
+
+use clap::CommandFactory;
+use credpin_core::{estate::Gap, explain::ExplainError};
+use credpin_ledger::{ReadError, Record, RecordStore, StoreError};
+use jiff::{SignedDuration, Timestamp};
+use thiserror::Error;
+
+use crate::{
+    cli::{Cli, Command, Common},
+    cloud::{
+        Observe, WriteIam,
+        dir::{self, Dir},
+        estate::estate,
+    },
+    config::{self, CloudName, Config, Mistakes, Regions},
+    flow::{self, Blind, Planned, Run},
+    release::{self, Released, Whose},
+    report::{self, Paint},
+};
+
+/// How far back records are read: twice the life of a credential (six hours, "Retrieve security
+/// credentials from instance metadata", EC2 User Guide), and a day for hosts that ship late.
+const RECORDS_WINDOW: SignedDuration = SignedDuration::from_hours(36);
+
+/// How a command ended; the number is the process's exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// There is nothing (left) to do.
+    Done = 0,
+    /// Something failed, and was said.
+    Failed = 1,
+    /// The plan has changes.
+    Changes = 2,
+    /// Something is held, or was not seen.
+    Held = 3,
+    /// The command line makes no sense.
+    Usage = 64,
+}
+
+/// Why a command could not be carried out.
+#[derive(Debug, Error)]
+pub enum CommandError {
+    /// The config file named cannot be read.
+    #[error("cannot read the config file {}", path.display())]
+    ConfigFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The config file has mistakes.
+    #[error(transparent)]
+    Config(#[from] Mistakes),
+    /// The directory cloud cannot be opened.
+    #[error(transparent)]
+    Dir(#[from] dir::OpenError),
+    /// AWS cannot be asked.
+    #[cfg(feature = "aws")]
+    #[error(transparent)]
+    Aws(#[from] crate::cloud::aws::OpenError),
+    /// This build has no AWS.
+    #[error("this build has no AWS: use --cloud dir:PATH, or a build with the feature `aws`")]
+    NoAws,
+    /// The roles were not seen.
+    #[error(transparent)]
+    Blind(#[from] Blind),
+    /// The view could not be written.
+    #[error(transparent)]
+    Save(#[from] dir::SaveError),
+    /// There is no answer to the question.
+    #[error(transparent)]
+    Explain(#[from] ExplainError),
+    /// Nobody is there to be asked.
+    #[error("nobody can be asked here: say --yes, or let the scheduled job be `credpin run`")]
+    NobodyToAsk,
+    /// The result cannot be written down.
+    #[error("cannot make JSON of the result")]
+    Json(#[from] serde_json::Error),
+    /// The result cannot be printed.
+    #[error("cannot print the result")]
+    Print(#[from] io::Error),
+    /// The record store cannot be reached.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The record store cannot be read.
+    #[error(transparent)]
+    Records(#[from] ReadError),
+}
+
+/// Carries out what the command line says.
+pub async fn execute(cli: Cli, now: Timestamp) -> Result<Exit, CommandError> {
+    if let Command::Completions { shell } = &cli.command {
+        let mut script = Vec::new();
+        clap_complete::generate(*shell, &mut Cli::command(), "credpin", &mut script);
+        print(&String::from_utf8_lossy(&script))?;
+        return Ok(Exit::Done);
+    }
+    let config = settle(&cli.common)?;
+    let context = Context {
+        config,
+        now,
+        paint: paint(),
+    };
+    match context.config.cloud.clone().unwrap_or(CloudName::Aws) {
+        CloudName::Dir(path) => context.execute(cli.command, &Dir::open(path)?).await,
+        #[cfg(feature = "aws")]
+        CloudName::Aws => {
+            let aws = crate::cloud::aws::Aws::open(context.config.regions.clone()).await?;
+            context.execute(cli.command, &aws).await
+        }
+        #[cfg(not(feature = "aws"))]
+        CloudName::Aws => Err(CommandError::NoAws),
+    }
+}
+
+/// The config file, with what the command line and the environment have to say over it.
+fn settle(common: &Common) -> Result<Config, CommandError> {
+    let path = common
+        .config
+        .clone()
+        .unwrap_or_else(|| config::DEFAULT_PATH.into());
+    let mut config = match fs::read_to_string(&path) {
+        Ok(text) => config::parse(&path.display().to_string(), &text)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && common.config.is_none() => {
+            Config::default()
+        }
+        Err(source) => return Err(CommandError::ConfigFile { path, source }),
+    };
+    if common.all_regions {
+        config.regions = Some(Regions::All);
+    } else if !common.region.is_empty() {
+        config.regions = Some(Regions::Only(common.region.clone()));
+    }
+    config.cloud = common.cloud.clone().or(config.cloud);
+    config.records = common.records.clone().or(config.records);
+    Ok(config)
+}
+
+/// What a command works with, but for the cloud.
+struct Context {
+    config: Config,
+    now: Timestamp,
+    paint: Paint,
+}
+
+impl Context {
+    async fn execute<C: Observe + WriteIam>(
+        &self,
+        command: Command,
+        cloud: &C,
+    ) -> Result<Exit, CommandError> {
+        match command {
+            Command::Observe { out } => self.observe(cloud, out).await,
+            Command::Plan { json } => {
+                let planned = self.plan(cloud).await?;
+                print(&if json {
+                    report::plan_json(&planned.plan)?
+                } else {
+                    report::plan(&planned.plan, self.paint)
+                })?;
+                Ok(plan_exit(&planned))
+            }
+            Command::Apply { yes } => self.apply(cloud, yes).await,
+            Command::Run => {
+                let Planned { plan, .. } = self.plan(cloud).await?;
+                print(&report::plan(&plan, self.paint))?;
+                self.carried_out(&flow::carry_out(plan, cloud).await)
+            }
+            Command::Status { json } => {
+                let plan = self.plan(cloud).await?.plan;
+                let recorded = self.config.records.is_some();
+                print(&if json {
+                    report::status_json(&plan, recorded)?
+                } else {
+                    report::status(&plan, recorded, self.paint)
+                })?;
+                Ok(if plan.is_held() {
+                    Exit::Held
+                } else {
+                    Exit::Done
+                })
+            }
+            Command::Explain {
+                role,
+                instance,
+                from,
+                action,
+                json,
+            } => {
+                let Planned { estate, plan } = self.plan(cloud).await?;
+                let answer = credpin_core::explain::explain(
+                    &estate, &plan, &role, &instance, &from, &action,
+                )?;
+                print(&if json {
+                    serde_json::to_string_pretty(&answer)? + "\n"
+                } else {
+                    report::explain(&answer, self.paint)
+                })?;
+                Ok(Exit::Done)
+            }
+            Command::Release {
+                roles,
+                all,
+                previous,
+                undo,
+            } => {
+                let whose = if all { Whose::All } else { Whose::Roles(roles) };
+                let released = match (previous, undo) {
+                    (true, _) => {
+                        release::previous(cloud, &whose, &self.config.settings, self.now).await?
+                    }
+                    (_, true) => release::undo(cloud, &whose).await,
+                    _ => release::release(cloud, &whose, self.now).await,
+                };
+                self.released(&released)
+            }
+            Command::Completions { .. } => Ok(Exit::Done),
+        }
+    }
+
+    async fn observe<C: Observe>(
+        &self,
+        cloud: &C,
+        out: Option<PathBuf>,
+    ) -> Result<Exit, CommandError> {
+        let seen = cloud.observe().await;
+        let estate = estate(&seen);
+        if let Some(path) = out {
+            dir::save(&seen, &path)?;
+        }
+        print(&report::view(&seen, &estate, self.paint))?;
+        Ok(if estate.gaps.is_empty() {
+            Exit::Done
+        } else {
+            Exit::Held
+        })
+    }
+
+    async fn plan<C: Observe>(&self, cloud: &C) -> Result<Planned, CommandError> {
+        let records = self.records().await;
+        Ok(flow::plan(cloud, &self.config.settings, &records, self.now).await?)
+    }
+
+    async fn apply<C: Observe + WriteIam>(
+        &self,
+        cloud: &C,
+        yes: bool,
+    ) -> Result<Exit, CommandError> {
+        let planned = self.plan(cloud).await?;
+        print(&report::plan(&planned.plan, self.paint))?;
+        if planned.plan.steps().next().is_none() {
+            return Ok(plan_exit(&planned));
+        }
+        if !yes && !confirmed()? {
+            print("Nothing was done.\n")?;
+            return Ok(plan_exit(&planned));
+        }
+        self.carried_out(&flow::carry_out(planned.plan, cloud).await)
+    }
+
+    fn carried_out(&self, run: &Run) -> Result<Exit, CommandError> {
+        print(&report::run(run, self.paint))?;
+        Ok(match run {
+            run if !run.is_complete() => Exit::Failed,
+            run if run.plan.is_held() => Exit::Held,
+            _ => Exit::Done,
+        })
+    }
+
+    fn released(&self, released: &Released) -> Result<Exit, CommandError> {
+        print(&report::released(released, self.paint))?;
+        let complete = released.failed.is_empty() && released.gaps.is_empty();
+        Ok(if complete { Exit::Done } else { Exit::Failed })
+    }
+
+    /// What hosts recorded of late. Records never hold anything up (invariant 3): a store that
+    /// cannot be read is told about and left out.
+    async fn records(&self) -> Vec<Record> {
+        match self.read_records().await {
+            Ok(records) => records,
+            Err(error) => {
+                tracing::warn!("going on without records: {}", chain(&error));
+                Vec::new()
+            }
+        }
+    }
+
+    async fn read_records(&self) -> Result<Vec<Record>, CommandError> {
+        let Some(url) = &self.config.records else {
+            return Ok(Vec::new());
+        };
+        let since = self.now.checked_sub(RECORDS_WINDOW).ok();
+        let read = RecordStore::open(url)?.read(since).await?;
+        for warning in &read.warnings {
+            tracing::warn!("left out of the record store: {warning}");
+        }
+        Ok(read.records)
+    }
+}
+
+/// An error with all of its causes, in a line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+fn plan_exit(planned: &Planned) -> Exit {
+    let blind = |gap: &Gap| gap.region.is_none();
+    if planned.plan.is_held() || planned.plan.gaps.iter().any(blind) {
+        Exit::Held
+    } else if planned.plan.steps().next().is_some() {
+        Exit::Changes
+    } else {
+        Exit::Done
+    }
+}
+
+/// Whether a person at the terminal says yes.
+fn confirmed() -> Result<bool, CommandError> {
+    let stdin = io::stdin();
+    if !stdin.is_terminal() {
+        return Err(CommandError::NobodyToAsk);
+    }
+    write!(io::stderr(), "\nDo this? Only `yes` is taken for a yes: ")?;
+    let mut answer = String::new();
+    stdin.lock().read_line(&mut answer)?;
+    Ok(answer.trim() == "yes")
+}
+
+/// Colour on a terminal, unless NO_COLOR asks for none (no-color.org).
+fn paint() -> Paint {
+    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    Paint {
+        colour: io::stdout().is_terminal() && !no_colour,
+    }
+}
+
+/// Prints to stdout. A reader that has seen enough (`| head`) is no error.
+fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}

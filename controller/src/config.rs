@@ -1,0 +1,187 @@
+//! `credpin.toml`: what the operator decided, parsed without touching anything.
+//!
+//! Every mistake is found in one go and names its line, and an unknown key is a mistake: a
+//! misspelt `hub-vpcs` would otherwise be a silent lock-out.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use credpin_core::{
+    id::RegionName,
+    settings::{Glob, Mode, RoleRule, Scope, Settings, StatedEgress},
+};
+use credpin_ledger::StoreUrl;
+use thiserror::Error;
+
+mod prefix;
+mod table;
+
+use prefix::public_prefix;
+use table::Table;
+
+/// The file that is read where none is named.
+pub const DEFAULT_PATH: &str = "credpin.toml";
+
+/// What the file says. The default is the empty file, which is a safe one: all is observed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// What bears on plans.
+    pub settings: Settings,
+    /// `cloud`
+    pub cloud: Option<CloudName>,
+    /// `regions`
+    pub regions: Option<Regions>,
+    /// `records`
+    pub records: Option<StoreUrl>,
+}
+
+/// Which cloud: `aws` or `dir:PATH`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CloudName {
+    /// AWS, with the credentials and the region of the environment.
+    Aws,
+    /// A directory of the AWS CLI's answers.
+    Dir(PathBuf),
+}
+
+/// Which regions of AWS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Regions {
+    /// Every region that is enabled for the account.
+    All,
+    /// These.
+    Only(Vec<RegionName>),
+}
+
+/// A text that names no cloud.
+#[derive(Debug, Error)]
+#[error("`{0}` is no cloud: write aws or dir:PATH")]
+pub struct CloudNameError(String);
+
+/// What is wrong with a config file, all of it.
+#[derive(Debug, Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct Mistakes(pub Vec<Mistake>);
+
+/// One mistake in a config file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The file's name.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// The key, as `egress.prefixes`; empty where the text is no TOML.
+    pub key: String,
+    /// What is wrong, and the way out.
+    pub what: String,
+}
+
+/// Reads the text of the config file called `file`.
+pub fn parse(file: &str, text: &str) -> Result<Config, Mistakes> {
+    let mut mistakes = table::Mistakes::default();
+    let config = match toml_span::parse(text) {
+        Ok(value) => Table::root(value, &mut mistakes).map(config),
+        Err(error) => {
+            mistakes.add(error.span.start, "", error.to_string());
+            None
+        }
+    };
+    match config {
+        Some(config) if mistakes.is_empty() => Ok(config),
+        _ => Err(Mistakes(mistakes.place(file, text))),
+    }
+}
+
+fn config(mut table: Table<'_, '_>) -> Config {
+    let mut config = Config::default();
+    let settings = &mut config.settings;
+    settings.mode = table.parsed("mode", mode).unwrap_or_default();
+    settings.hub_vpcs = table
+        .list("hub-vpcs", |text| text.parse().map_err(said))
+        .map(|vpcs| vpcs.into_iter().collect());
+    settings.allow_launch_gap = table.boolean("allow-launch-gap").unwrap_or_default();
+    table.only_false("allow-lossy", "prefixes that take in addresses of others");
+    table.only_false("pin-derived", "the statement for derived sessions");
+    settings.roles = table.tables("role", role);
+    settings.egress = table.tables("egress", egress);
+    config.cloud = table.parsed("cloud", |text| text.parse().map_err(said));
+    config.records = table.parsed("records", |text| text.parse().map_err(said));
+    config.regions = table.parsed_or_list(
+        "regions",
+        |text| text.parse().map_err(said),
+        |text| {
+            (text == "all")
+                .then_some(Regions::All)
+                .ok_or_else(|| "write \"all\" or a list of names".into())
+        },
+        Regions::Only,
+    );
+    table.finish();
+    config
+}
+
+fn role(table: &mut Table<'_, '_>) -> Option<RoleRule> {
+    let name = table.required("name", |text| Ok(Glob::new(text)));
+    let mode = table.required("mode", mode);
+    Some(RoleRule {
+        name: name?,
+        mode: mode?,
+    })
+}
+
+fn egress(table: &mut Table<'_, '_>) -> Option<StatedEgress> {
+    let vpc = table.parsed("vpc", |text| text.parse().map(Scope::Vpc).map_err(said));
+    let subnet = table.parsed("subnet", |text| {
+        text.parse().map(Scope::Subnet).map_err(said)
+    });
+    if table.named("vpc") == table.named("subnet") {
+        table.mistake("name one of the two: vpc or subnet");
+    }
+    let prefixes = table.list("prefixes", public_prefix);
+    if !table.named("prefixes") {
+        table.mistake("prefixes are missing: the public ones that this traffic leaves from, or []");
+    }
+    Some(StatedEgress {
+        scope: vpc.or(subnet)?,
+        prefixes: prefixes?,
+    })
+}
+
+fn mode(text: &str) -> Result<Mode, String> {
+    match text {
+        "observe" => Ok(Mode::Observe),
+        "enforce" => Ok(Mode::Enforce),
+        "canary" => Err("canary is not in this version: name the canary roles in [[role]] with mode = \"enforce\"".into()),
+        other => Err(format!("`{other}` is no mode: write observe or enforce")),
+    }
+}
+
+fn said(error: impl fmt::Display) -> String {
+    error.to_string()
+}
+
+impl FromStr for CloudName {
+    type Err = CloudNameError;
+
+    fn from_str(text: &str) -> Result<Self, CloudNameError> {
+        match text.strip_prefix("dir:") {
+            Some(path) if !path.is_empty() => Ok(Self::Dir(path.into())),
+            None if text == "aws" => Ok(Self::Aws),
+            _ => Err(CloudNameError(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: ", self.file, self.line, self.column)?;
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.what)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+use super::*;
+
+fn mistakes(text: &str) -> Vec<String> {
+    let mistakes = parse("credpin.toml", text).expect_err("it has mistakes").0;
+    mistakes.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_empty_file_observes_and_nothing_more() {
+    assert_eq!(parse("credpin.toml", "").unwrap(), Config::default());
+}
+
+#[test]
+fn every_key_is_read() {
+    let config = parse(
+        "credpin.toml",
+        r#"
+        mode = "enforce"
+        hub-vpcs = ["vpc-0hub"]
+        allow-launch-gap = true
+        allow-lossy = false
+        pin-derived = false
+        cloud = "dir:/srv/cloud"
+        regions = ["eu-west-1", "us-east-1"]
+        records = "file:///srv/records"
+        [[role]]
+        name = "web-*"
+        mode = "observe"
+        [[egress]]
+        vpc = "vpc-0abc"
+        prefixes = ["198.51.100.0/28"]
+        [[egress]]
+        subnet = "subnet-0abc"
+        prefixes = []
+        "#,
+    )
+    .unwrap();
+    assert_eq!(
+        config,
+        Config {
+            settings: Settings {
+                mode: Mode::Enforce,
+                hub_vpcs: Some(["vpc-0hub".parse().unwrap()].into()),
+                allow_launch_gap: true,
+                roles: vec![RoleRule {
+                    name: Glob::new("web-*"),
+                    mode: Mode::Observe
+                }],
+                egress: vec![
+                    StatedEgress {
+                        scope: Scope::Vpc("vpc-0abc".parse().unwrap()),
+                        prefixes: vec!["198.51.100.0/28".parse().unwrap()],
+                    },
+                    StatedEgress {
+                        scope: Scope::Subnet("subnet-0abc".parse().unwrap()),
+                        prefixes: vec![],
+                    },
+                ],
+                own_role: None,
+            },
+            cloud: Some(CloudName::Dir("/srv/cloud".into())),
+            regions: Some(Regions::Only(vec![
+                "eu-west-1".parse().unwrap(),
+                "us-east-1".parse().unwrap(),
+            ])),
+            records: Some(StoreUrl::Directory("/srv/records".into())),
+        }
+    );
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_each_with_its_place() {
+    let text = r#"mode = "strict"
+hub-vpc = ["vpc-0hub"]
+allow-lossy = true
+
+[[egress]]
+vpc = "0abc"
+prefixes = ["198.51.100.0/40", "10.0.0.0/8"]
+
+[[role]]
+mode = 7
+"#;
+    assert_eq!(
+        mistakes(text),
+        [
+            "credpin.toml:1:9: mode: `strict` is no mode: write observe or enforce",
+            "credpin.toml:2:1: hub-vpc: unknown key; known here: mode, hub-vpcs, allow-launch-gap, \
+             allow-lossy, pin-derived, role, egress, cloud, records, regions",
+            "credpin.toml:3:15: allow-lossy: this version does not have it (prefixes that take in \
+             addresses of others): leave it out, or false",
+            "credpin.toml:6:8: egress.vpc: `0abc` is not a VPC id (vpc-…)",
+            "credpin.toml:7:14: egress.prefixes: `198.51.100.0/40` is not a prefix: write it as \
+             198.51.100.0/28 or 2001:db8::/56",
+            "credpin.toml:7:33: egress.prefixes: `10.0.0.0/8` is not public (10.0.0.0/8), and AWS \
+             never sees a private address over the internet: state the public addresses that this \
+             traffic leaves from",
+            "credpin.toml:9:1: role: name is missing",
+            "credpin.toml:10:8: role.mode: wants a text in quotes, not integer",
+        ]
+    );
+}
+
+#[test]
+fn canary_is_refused_with_what_to_do_instead() {
+    let said = mistakes("mode = \"canary\"");
+    assert!(
+        said[0].contains("canary is not in this version: name the canary roles"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn an_egress_speaks_for_one_thing_and_says_what() {
+    let said = mistakes("[[egress]]\nvpc = \"vpc-0a\"\nsubnet = \"subnet-0a\"\nprefixes = []");
+    assert_eq!(
+        said,
+        ["credpin.toml:1:1: egress: name one of the two: vpc or subnet"]
+    );
+    let said = mistakes("[[egress]]\nvpc = \"vpc-0a\"");
+    assert!(said[0].contains("prefixes are missing"), "{said:?}");
+}
+
+#[test]
+fn what_is_no_toml_is_told_with_its_place() {
+    let said = mistakes("mode = \"enforce\"\nregions = [");
+    assert!(said[0].starts_with("credpin.toml:2:"), "{said:?}");
+}
+
+#[test]
+fn regions_are_a_list_or_all() {
+    let all = parse("credpin.toml", "regions = \"all\"").unwrap();
+    assert_eq!(all.regions, Some(Regions::All));
+    assert!(mistakes("regions = \"some\"")[0].contains("write \"all\" or a list of names"));
+    assert!(mistakes("regions = [\"Europe\"]")[0].contains("is not a region's name"));
+}
+
+#[test]
+fn a_cloud_is_aws_or_a_directory() {
+    assert_eq!("aws".parse::<CloudName>().unwrap(), CloudName::Aws);
+    for wrong in ["dir:", "gcp", ""] {
+        assert!(wrong.parse::<CloudName>().is_err(), "{wrong}");
+    }
+}

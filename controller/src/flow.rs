@@ -1,0 +1,107 @@
+//! The flow of a run, from looking to having looked again.
+
+use credpin_core::{
+    estate::{Estate, Gap},
+    plan::{self, Plan},
+    settings::Settings,
+};
+use credpin_ledger::Record;
+use jiff::Timestamp;
+use thiserror::Error;
+
+use crate::{
+    apply::{self, Applied},
+    cloud::{
+        Calls, Observation, Observe, WriteIam,
+        estate::{estate, own_role},
+    },
+    read_back::{self, Unconfirmed},
+};
+
+/// What was seen and what is to be done about it.
+#[derive(Debug)]
+pub struct Planned {
+    /// What was seen.
+    pub estate: Estate,
+    /// What is to be done.
+    pub plan: Plan,
+}
+
+/// What a run did.
+#[derive(Debug)]
+pub struct Run {
+    /// What was to be done.
+    pub plan: Plan,
+    /// What was done.
+    pub applied: Applied,
+    /// What was done and is not to be seen in IAM.
+    pub unconfirmed: Vec<Unconfirmed>,
+    /// Calls that it took.
+    pub calls: Calls,
+}
+
+/// Nothing can be planned, because the account's roles were not seen.
+#[derive(Debug, PartialEq, Eq, Error)]
+#[error("nothing can be planned without the account's roles: {0}")]
+pub struct Blind(pub Gap);
+
+/// Looks, and works out what is to be done.
+pub async fn plan<C: Observe>(
+    cloud: &C,
+    settings: &Settings,
+    records: &[Record],
+    now: Timestamp,
+) -> Result<Planned, Blind> {
+    understand(&cloud.observe().await, settings, records, now)
+}
+
+/// Works out what is to be done about what was seen.
+pub fn understand(
+    seen: &Observation,
+    settings: &Settings,
+    records: &[Record],
+    now: Timestamp,
+) -> Result<Planned, Blind> {
+    let estate = estate(seen);
+    if estate.roles.is_empty()
+        && let Some(gap) = estate.gaps.iter().find(|gap| gap.region.is_none())
+    {
+        return Err(Blind(gap.clone()));
+    }
+    let settings = Settings {
+        own_role: own_role(seen, &estate),
+        ..settings.clone()
+    };
+    let plan = plan::plan(&estate, records, &settings, now);
+    Ok(Planned { estate, plan })
+}
+
+/// The scheduled job: observe, plan, apply, read back. It asks nobody.
+pub async fn run<C: Observe + WriteIam>(
+    cloud: &C,
+    settings: &Settings,
+    records: &[Record],
+    now: Timestamp,
+) -> Result<Run, Blind> {
+    let Planned { plan, .. } = self::plan(cloud, settings, records, now).await?;
+    Ok(carry_out(plan, cloud).await)
+}
+
+/// Carries a plan out and looks whether it came true.
+pub async fn carry_out<C: Observe + WriteIam>(plan: Plan, cloud: &C) -> Run {
+    let applied = apply::apply(&plan, cloud).await;
+    let unconfirmed = read_back::read_back(&plan, &applied, cloud).await;
+    Run {
+        plan,
+        applied,
+        unconfirmed,
+        calls: cloud.calls(),
+    }
+}
+
+impl Run {
+    /// Whether all that was to be done was done and seen.
+    pub fn is_complete(&self) -> bool {
+        self.applied.failed.is_empty() && self.unconfirmed.is_empty()
+    }
+}

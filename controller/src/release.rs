@@ -1,0 +1,257 @@
+//! Taking pins off, by hand and at once: the way out that must work when all else does not.
+//!
+//! A release needs IAM alone. It marks the policy first, so that the next run does not put it back,
+//! and detaches it then. Going back to the previous document, too, is checked against a fresh view.
+
+use credpin_core::{
+    estate::{Estate, Gap, LivePolicy},
+    id::{PolicyName, RoleName, VersionId},
+    plan::{Plan, RELEASED_TAG, policy_name},
+    policy::{Document, ParseError},
+    settings::Settings,
+    verify::{self, Counterexample},
+};
+use jiff::Timestamp;
+use thiserror::Error;
+
+use crate::{
+    apply::{ApplyError, check_ours, done_already},
+    cloud::{CallError, Observe, WriteIam, estate::estate},
+    flow::{Blind, Planned},
+};
+
+/// Whose pins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// Every role's.
+    All,
+    /// These roles'.
+    Roles(Vec<RoleName>),
+}
+
+/// What became of each role.
+#[derive(Debug, Default)]
+pub struct Released {
+    /// Roles, each with what was done, as "detached".
+    pub done: Vec<(RoleName, &'static str)>,
+    /// Roles that it failed for.
+    pub failed: Vec<(RoleName, ReleaseError)>,
+    /// What could not be seen: pins there may be that were not released.
+    pub gaps: Vec<Gap>,
+}
+
+/// Why a role's pin is as it was.
+#[derive(Debug, Error)]
+pub enum ReleaseError {
+    /// It has none.
+    #[error("there is no policy {0} under /credpin/")]
+    NoPin(PolicyName),
+    /// It is not ours, or a call failed.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// There is no version to go back to.
+    #[error("there is no version before the one in force")]
+    NoPrevious,
+    /// The version to go back to cannot be read.
+    #[error("{version} is no document of ours")]
+    Unreadable {
+        /// The version.
+        version: VersionId,
+        /// What is wrong with it.
+        source: ParseError,
+    },
+    /// The version to go back to would lock out a host or admit an outsider.
+    #[error(
+        "{version} is not safe to go back to: {found}; `credpin release ROLE` takes the pin off"
+    )]
+    Unproven {
+        /// The version.
+        version: VersionId,
+        /// Why not.
+        found: Counterexample,
+    },
+    /// What the version would be proven against was not seen whole.
+    #[error("{version} cannot be proven safe: {why}; `credpin release ROLE` takes the pin off")]
+    Incomplete {
+        /// The version.
+        version: VersionId,
+        /// What is not known.
+        why: String,
+    },
+}
+
+impl From<CallError> for ReleaseError {
+    fn from(error: CallError) -> Self {
+        Self::Apply(error.into())
+    }
+}
+
+/// Takes pins off and marks them, so that they stay off until [`undo`].
+pub async fn release<C: Observe + WriteIam>(cloud: &C, whose: &Whose, now: Timestamp) -> Released {
+    let seen = estate(&cloud.observe_iam().await);
+    let mut released = Released::from(&seen);
+    for role in whose.roles(&seen) {
+        let result = release_one(cloud, &seen, &role, now).await;
+        released.note(role, result);
+    }
+    released
+}
+
+async fn release_one<C: WriteIam>(
+    cloud: &C,
+    seen: &Estate,
+    role: &RoleName,
+    now: Timestamp,
+) -> Result<&'static str, ReleaseError> {
+    let live = pin_of(seen, role)?;
+    check_ours(&live.arn, role, cloud).await?;
+    cloud
+        .tag_policy(&live.arn, RELEASED_TAG, &now.to_string())
+        .await?;
+    // IAM may show an attachment late, so it is detached whether or not one was seen.
+    done_already(cloud.detach(role, &live.arn).await)?;
+    Ok("released: detached, and marked so that the next run leaves it off")
+}
+
+/// Puts the previous version in force, where it holds against a fresh view of the account.
+pub async fn previous<C: Observe + WriteIam>(
+    cloud: &C,
+    whose: &Whose,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Released, Blind> {
+    let Planned { estate: seen, plan } = crate::flow::plan(cloud, settings, &[], now).await?;
+    let mut released = Released::from(&seen);
+    for role in whose.roles(&seen) {
+        let result = previous_one(cloud, &seen, &plan, settings, &role).await;
+        released.note(role, result);
+    }
+    Ok(released)
+}
+
+async fn previous_one<C: WriteIam>(
+    cloud: &C,
+    seen: &Estate,
+    plan: &Plan,
+    settings: &Settings,
+    role: &RoleName,
+) -> Result<&'static str, ReleaseError> {
+    let live = pin_of(seen, role)?;
+    let version = live.previous().ok_or(ReleaseError::NoPrevious)?;
+    prove(
+        version.id.clone(),
+        version.text.as_deref(),
+        seen,
+        plan,
+        settings,
+        role,
+    )?;
+    check_ours(&live.arn, role, cloud).await?;
+    cloud.set_default_version(&live.arn, &version.id).await?;
+    Ok("went back to the previous version; runs leave it in force until `credpin release --undo`")
+}
+
+/// That `text` admits every live host of the role and denies outsiders (invariant 5).
+fn prove(
+    version: VersionId,
+    text: Option<&str>,
+    seen: &Estate,
+    plan: &Plan,
+    settings: &Settings,
+    role: &RoleName,
+) -> Result<(), ReleaseError> {
+    let incomplete = |version, why: String| Err(ReleaseError::Incomplete { version, why });
+    let document = match Document::parse(text.unwrap_or_default()) {
+        Ok(document) => document,
+        Err(source) => return Err(ReleaseError::Unreadable { version, source }),
+    };
+    if let Some(gap) = seen.gaps.first() {
+        return incomplete(version, gap.to_string());
+    }
+    let (Some(planned), Some(known)) = (plan.role(role), seen.roles.get(role)) else {
+        return incomplete(version, "the role was not seen".into());
+    };
+    if let Some(unknown) = planned.footprint.unknown.first() {
+        return incomplete(version, unknown.to_string());
+    }
+    match verify::verify(known, &planned.footprint, settings, &[&document])
+        .into_iter()
+        .next()
+    {
+        Some(found) => Err(ReleaseError::Unproven { version, found }),
+        None => Ok(()),
+    }
+}
+
+/// Lets runs have the pin back: takes the mark off, and forgets versions newer than the one in
+/// force. It puts nothing in force itself: the next run does, proven against what it sees then.
+pub async fn undo<C: Observe + WriteIam>(cloud: &C, whose: &Whose) -> Released {
+    let seen = estate(&cloud.observe_iam().await);
+    let mut released = Released::from(&seen);
+    for role in whose.roles(&seen) {
+        let result = undo_one(cloud, &seen, &role).await;
+        released.note(role, result);
+    }
+    released
+}
+
+async fn undo_one<C: WriteIam>(
+    cloud: &C,
+    seen: &Estate,
+    role: &RoleName,
+) -> Result<&'static str, ReleaseError> {
+    let live = pin_of(seen, role)?;
+    check_ours(&live.arn, role, cloud).await?;
+    let current = live
+        .in_force()
+        .map_or(u64::MAX, |version| version.id.number());
+    for newer in live
+        .versions
+        .iter()
+        .filter(|version| version.id.number() > current)
+    {
+        done_already(cloud.delete_version(&live.arn, &newer.id).await)?;
+    }
+    cloud.untag_policy(&live.arn, RELEASED_TAG).await?;
+    Ok("given back to runs: the next one puts the pin in force again")
+}
+
+fn pin_of<'a>(seen: &'a Estate, role: &RoleName) -> Result<&'a LivePolicy, ReleaseError> {
+    let name = policy_name(role);
+    seen.policies.get(&name).ok_or(ReleaseError::NoPin(name))
+}
+
+impl Whose {
+    /// The roles that are meant. Under our path only names that we give are ours.
+    fn roles(&self, seen: &Estate) -> Vec<RoleName> {
+        match self {
+            Whose::Roles(roles) => roles.clone(),
+            Whose::All => seen
+                .policies
+                .keys()
+                .filter_map(|name| {
+                    let role: RoleName = name.as_str().strip_prefix("credpin-")?.parse().ok()?;
+                    (policy_name(&role) == *name).then_some(role)
+                })
+                .collect(),
+        }
+    }
+}
+
+impl From<&Estate> for Released {
+    fn from(seen: &Estate) -> Self {
+        Self {
+            gaps: seen.gaps.iter().cloned().collect(),
+            ..Self::default()
+        }
+    }
+}
+
+impl Released {
+    fn note(&mut self, role: RoleName, result: Result<&'static str, ReleaseError>) {
+        match result {
+            Ok(done) => self.done.push((role, done)),
+            Err(error) => self.failed.push((role, error)),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What people and machines get to read. Everything here is text made from values; nothing is
+//! decided and nothing printed.
+
+mod explain;
+mod plan;
+mod run;
+mod status;
+mod summary;
+mod view;
+
+pub use explain::explain;
+pub use plan::{plan, plan_json};
+pub use run::{released, run};
+pub use status::{status, status_json};
+pub use summary::Summary;
+pub use view::view;
+
+/// Colour, where the reader is a terminal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Paint {
+    /// Whether to use it.
+    pub colour: bool,
+}
+
+impl Paint {
+    fn green(self, text: &str) -> String {
+        self.with("32", text)
+    }
+
+    fn yellow(self, text: &str) -> String {
+        self.with("33", text)
+    }
+
+    fn red(self, text: &str) -> String {
+        self.with("31", text)
+    }
+
+    fn bold(self, text: &str) -> String {
+        self.with("1", text)
+    }
+
+    fn dim(self, text: &str) -> String {
+        self.with("2", text)
+    }
+
+    fn with(self, code: &str, text: &str) -> String {
+        if self.colour {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// `1 role`, `2 roles`.
+fn count(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}

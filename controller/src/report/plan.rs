@@ -1,0 +1,228 @@
+//! A plan, laid out like terraform's: what comes, what goes, what stands in the way.
+
+use std::fmt::Write as _;
+
+use credpin_core::{
+    estate::Gap,
+    plan::{Hold, Outcome, Plan, RolePlan, Step, difference},
+    policy::MANAGED_POLICY_QUOTA,
+    settings::Mode,
+};
+use serde::Serialize;
+
+use super::{
+    Paint, count,
+    summary::{Change, Summary},
+};
+
+/// The plan for a person.
+pub fn plan(plan: &Plan, paint: Paint) -> String {
+    let mut out = String::new();
+    match &plan.account {
+        Some(account) => line(&mut out, 0, &format!("Account {account}")),
+        None => line(&mut out, 0, "An account that nothing names"),
+    }
+    gaps(&mut out, plan.gaps.iter(), paint);
+    for role in &plan.roles {
+        out.push('\n');
+        self::role(&mut out, role, paint);
+    }
+    for warning in &plan.warnings {
+        line(&mut out, 0, &paint.yellow(&format!("\nWarning: {warning}")));
+    }
+    out.push('\n');
+    line(
+        &mut out,
+        0,
+        &paint.bold(&format!("Plan: {}.", Summary::of(plan))),
+    );
+    if !plan.roles.is_empty() && plan.roles.iter().all(|role| role.mode == Mode::Observe) {
+        let name = &plan.roles[0].role;
+        line(
+            &mut out,
+            0,
+            "Every role is only observed. To pin one, write in credpin.toml:",
+        );
+        line(&mut out, 1, "[[role]]");
+        line(&mut out, 1, &format!("name = \"{name}\""));
+        line(&mut out, 1, "mode = \"enforce\"");
+    }
+    out
+}
+
+/// The plan for a machine. `schema` changes when a field's meaning does.
+pub fn plan_json(plan: &Plan) -> serde_json::Result<String> {
+    #[derive(Serialize)]
+    struct Json<'a> {
+        schema: u32,
+        summary: Summary,
+        #[serde(flatten)]
+        plan: &'a Plan,
+    }
+    let summary = Summary::of(plan);
+    serde_json::to_string_pretty(&Json {
+        schema: 1,
+        summary,
+        plan,
+    })
+    .map(|json| json + "\n")
+}
+
+/// What was not seen, if anything.
+pub(super) fn gaps<'a>(out: &mut String, gaps: impl Iterator<Item = &'a Gap>, paint: Paint) {
+    let mut gaps = gaps.peekable();
+    if gaps.peek().is_some() {
+        line(
+            out,
+            0,
+            &paint.red("! The view is incomplete, and no pin changes until it is whole:"),
+        );
+    }
+    for gap in gaps {
+        line(out, 2, &gap.to_string());
+    }
+}
+
+fn role(out: &mut String, role: &RolePlan, paint: Paint) {
+    let hosts = count(role.footprint.hosts.len(), "host");
+    let (mark, what) = headline(role, paint);
+    line(
+        out,
+        0,
+        &format!("{mark} {} {what} ({hosts})", paint.bold(role.role.as_str())),
+    );
+    match Change::of(role) {
+        Some(Change::Create) => admits(out, role),
+        Some(Change::Update) => differences(out, role, paint),
+        _ => {}
+    }
+    for step in &role.steps {
+        line(out, 2, &paint.dim(&format!("-> {step}")));
+    }
+    if !role.holds.is_empty() && role.outcome == Outcome::Observed {
+        line(out, 2, "mode = \"enforce\" would be held:");
+    }
+    if matches!(role.outcome, Outcome::Observed | Outcome::Held) {
+        holds(out, &role.holds, paint);
+    }
+    exposure(out, role);
+    for warning in &role.warnings {
+        line(out, 2, &paint.yellow(&format!("warning: {warning}")));
+    }
+}
+
+/// Gaps hold every role alike and stand at the top: they are not told again for each.
+fn holds(out: &mut String, holds: &[Hold], paint: Paint) {
+    let mark = paint.red("!");
+    if holds.iter().any(|hold| matches!(hold, Hold::Gap(_))) {
+        line(out, 2, &format!("{mark} the view is incomplete, see above"));
+    }
+    for hold in holds.iter().filter(|hold| !matches!(hold, Hold::Gap(_))) {
+        line(out, 2, &format!("{mark} {hold}"));
+    }
+}
+
+fn headline(role: &RolePlan, paint: Paint) -> (String, String) {
+    let size = || {
+        let size = role.pin.as_ref().map_or(0, |pin| pin.size);
+        format!("{size} of {MANAGED_POLICY_QUOTA} characters")
+    };
+    match (Change::of(role), role.outcome) {
+        (Some(Change::Create), _) => (paint.green("+"), format!("gets a pin, {}", size())),
+        (Some(Change::Update), _) => (paint.yellow("~"), format!("gets a new pin, {}", size())),
+        (Some(Change::Attach), _) => (paint.green("+"), "gets its pin attached again".into()),
+        (Some(Change::Detach), _) => (
+            paint.red("-"),
+            "loses its pin: it is only observed now".into(),
+        ),
+        (None, Outcome::Held) if role.in_force.is_some() => {
+            (paint.red("!"), "is held, with the pin that it has".into())
+        }
+        (None, Outcome::Held) => (paint.red("!"), "is held, without a pin".into()),
+        (None, Outcome::Observed) => (".".into(), "is only observed".into()),
+        (None, Outcome::Released) => (
+            ".".into(),
+            format!(
+                "was released; `credpin release --undo {}` ends that",
+                role.role
+            ),
+        ),
+        (None, Outcome::RolledBack) => (
+            ".".into(),
+            format!(
+                "was put back to an earlier pin; `credpin release --undo {}` ends that",
+                role.role
+            ),
+        ),
+        (None, Outcome::Idle) => (".".into(), "has no host; what is in force stays".into()),
+        (None, Outcome::Unchanged | Outcome::Change) => ("=".into(), "is as it should be".into()),
+    }
+}
+
+/// Where a new pin lets the role's tokens be used from.
+fn admits(out: &mut String, role: &RolePlan) {
+    for (vpc, egress) in &role.footprint.egress {
+        let from = listed(egress);
+        let from = if egress.is_empty() { "nowhere" } else { &from };
+        line(
+            out,
+            2,
+            &format!("tokens of {vpc}, from the internet: {from}"),
+        );
+    }
+    let mut own = "their host's own address, in their own VPC or a hub".to_owned();
+    let more = &role.footprint;
+    for list in [listed(&more.more_private_ipv4), listed(&more.private_ipv6)] {
+        if !list.is_empty() {
+            let _ = write!(own, ", {list}");
+        }
+    }
+    line(out, 2, &format!("through endpoints: {own}"));
+}
+
+fn listed<T: ToString>(values: impl IntoIterator<Item = T>) -> String {
+    let texts: Vec<String> = values.into_iter().map(|value| value.to_string()).collect();
+    texts.join(", ")
+}
+
+/// What an update lets in and shuts out, by statement.
+fn differences(out: &mut String, role: &RolePlan, paint: Paint) {
+    let (Some(old), Some(new)) = (&role.in_force, &role.pin) else {
+        return;
+    };
+    for change in difference(&old.document, &new.document) {
+        line(out, 2, &change.sid);
+        for value in &change.added {
+            line(out, 3, &paint.green(&format!("+ {value}")));
+        }
+        for value in &change.removed {
+            line(out, 3, &paint.red(&format!("- {value}")));
+        }
+    }
+}
+
+fn exposure(out: &mut String, role: &RolePlan) {
+    let now = &role.exposure_now;
+    let detached = role
+        .steps
+        .iter()
+        .any(|step| matches!(step, Step::Detach { .. }));
+    match &role.exposure_pinned {
+        _ if detached => line(out, 2, &format!("open now: {now}; then: everything")),
+        // What is held may not come to be: its figures would promise too much.
+        Some(pinned) if pinned != now && role.holds.is_empty() => {
+            let when = if role.steps.is_empty() {
+                "with a pin"
+            } else {
+                "then"
+            };
+            line(out, 2, &format!("open now: {now}"));
+            line(out, 2, &format!("{when}: {pinned}"));
+        }
+        _ => line(out, 2, &format!("open now: {now}")),
+    }
+}
+
+fn line(out: &mut String, indent: usize, text: &str) {
+    let _ = writeln!(out, "{:width$}{text}", "", width = indent * 2);
+}

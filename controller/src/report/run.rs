@@ -1,0 +1,70 @@
+//! What a run did, and what a release did.
+
+use std::fmt::Write as _;
+
+use super::{Paint, count};
+use crate::{cloud::Calls, flow::Run, release::Released};
+
+/// What was done, what was not, and what it took.
+pub fn run(run: &Run, paint: Paint) -> String {
+    let mut out = String::new();
+    let done = count(run.applied.done.len(), "step");
+    let failed = &run.applied.failed;
+    let result = match (run.is_complete(), run.applied.done.is_empty()) {
+        (true, true) => "Done: nothing was to be written.".to_owned(),
+        (true, false) => format!("Done: {done}, read back as planned."),
+        (false, _) => format!(
+            "Not done: {done} done, {} stopped, {} not read back as planned.",
+            count(failed.len(), "role"),
+            run.unconfirmed.len()
+        ),
+    };
+    let result = if run.is_complete() {
+        paint.green(&result)
+    } else {
+        paint.red(&result)
+    };
+    let _ = writeln!(out, "{result}");
+    for failure in failed {
+        let _ = writeln!(out, "  {} {failure}", paint.red("!"));
+    }
+    for unconfirmed in &run.unconfirmed {
+        let _ = writeln!(out, "  {} {unconfirmed}", paint.red("!"));
+    }
+    let _ = writeln!(out, "Calls to AWS: {}.", calls(&run.calls));
+    out
+}
+
+/// What became of each role that was to be released.
+pub fn released(released: &Released, paint: Paint) -> String {
+    let mut out = String::new();
+    for (role, done) in &released.done {
+        let _ = writeln!(out, "{role}: {done}");
+    }
+    for (role, error) in &released.failed {
+        let _ = writeln!(out, "{} {role}: {error}", paint.red("!"));
+    }
+    for gap in &released.gaps {
+        let _ = writeln!(
+            out,
+            "{} not seen, so there may be pins left: {gap}",
+            paint.red("!")
+        );
+    }
+    if released.done.is_empty() && released.failed.is_empty() {
+        let _ = writeln!(out, "There is no pin.");
+    }
+    out
+}
+
+fn calls(calls: &Calls) -> String {
+    if calls.is_empty() {
+        return "none".to_owned();
+    }
+    let by_name: Vec<String> = calls
+        .iter()
+        .map(|(name, number)| format!("{name} {number}"))
+        .collect();
+    let all: u64 = calls.values().sum();
+    format!("{all} ({})", by_name.join(", "))
+}

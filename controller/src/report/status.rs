@@ -1,0 +1,165 @@
+//! One line a role: what is pinned, and what is open.
+
+use std::fmt::Write as _;
+
+use credpin_core::{
+    exposure::Exposure,
+    id::RoleName,
+    plan::{Hold, Outcome, Plan, RolePlan},
+    settings::Mode,
+};
+use serde::Serialize;
+
+use super::{Paint, plan::gaps};
+
+/// A role as `status` shows it.
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    role: &'a RoleName,
+    mode: Mode,
+    pin: Pin,
+    hosts: usize,
+    exposure: &'a Exposure,
+    holds: Vec<String>,
+    recorded_hosts: Option<usize>,
+    live_tokens: Option<usize>,
+}
+
+/// How a role's pin is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Pin {
+    None,
+    InForce,
+    Stale,
+    Held,
+    Released,
+    RolledBack,
+}
+
+/// The table for a person. `recorded`: whether records were read, without which what they tell is
+/// not shown.
+pub fn status(plan: &Plan, recorded: bool, paint: Paint) -> String {
+    let mut out = String::new();
+    gaps(&mut out, plan.gaps.iter(), paint);
+    let rows: Vec<Row<'_>> = plan
+        .roles
+        .iter()
+        .map(|role| Row::new(role, recorded))
+        .collect();
+    let mut table = vec![vec![
+        "ROLE".to_owned(),
+        "MODE".into(),
+        "PIN".into(),
+        "HOSTS".into(),
+    ]];
+    if recorded {
+        table[0].extend(["PROXY".into(), "TOKENS".into()]);
+    }
+    table[0].push("OPEN TO".into());
+    table.extend(rows.iter().map(Row::cells));
+    align(&mut out, &table);
+    for row in rows.iter().filter(|row| row.pin == Pin::Held) {
+        let _ = writeln!(out, "\n{} {} is held:", paint.red("!"), row.role);
+        for hold in &row.holds {
+            let _ = writeln!(out, "    {hold}");
+        }
+    }
+    for warning in plan
+        .roles
+        .iter()
+        .flat_map(|role| &role.warnings)
+        .chain(&plan.warnings)
+    {
+        let _ = writeln!(out, "{}", paint.yellow(&format!("\nWarning: {warning}")));
+    }
+    out
+}
+
+/// The same for a machine.
+pub fn status_json(plan: &Plan, recorded: bool) -> serde_json::Result<String> {
+    let rows: Vec<Row<'_>> = plan
+        .roles
+        .iter()
+        .map(|role| Row::new(role, recorded))
+        .collect();
+    serde_json::to_string_pretty(&rows).map(|json| json + "\n")
+}
+
+impl<'a> Row<'a> {
+    fn new(plan: &'a RolePlan, recorded: bool) -> Self {
+        Self {
+            role: &plan.role,
+            mode: plan.mode,
+            pin: Pin::of(plan),
+            hosts: plan.footprint.hosts.len(),
+            exposure: &plan.exposure_now,
+            holds: plan.holds.iter().map(Hold::to_string).collect(),
+            recorded_hosts: recorded.then_some(plan.coverage.recorded_hosts),
+            live_tokens: recorded.then_some(plan.coverage.live_tokens),
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let mode = match self.mode {
+            Mode::Observe => "observe",
+            Mode::Enforce => "enforce",
+        };
+        let mut cells = vec![
+            self.role.to_string(),
+            mode.to_owned(),
+            self.pin.words().to_owned(),
+            self.hosts.to_string(),
+        ];
+        if let (Some(recorded), Some(tokens)) = (self.recorded_hosts, self.live_tokens) {
+            cells.push(format!("{recorded} of {}", self.hosts));
+            cells.push(tokens.to_string());
+        }
+        cells.push(self.exposure.to_string());
+        cells
+    }
+}
+
+impl Pin {
+    fn of(plan: &RolePlan) -> Self {
+        match plan.outcome {
+            Outcome::Held => Pin::Held,
+            Outcome::Released => Pin::Released,
+            Outcome::RolledBack => Pin::RolledBack,
+            _ if plan.in_force.is_none() => Pin::None,
+            Outcome::Change => Pin::Stale,
+            Outcome::Observed | Outcome::Unchanged | Outcome::Idle => Pin::InForce,
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Pin::None => "none",
+            Pin::InForce => "in force",
+            Pin::Stale => "stale",
+            Pin::Held => "held",
+            Pin::Released => "released",
+            Pin::RolledBack => "rolled back",
+        }
+    }
+}
+
+/// Columns two blanks apart, as wide as their widest cell.
+fn align(out: &mut String, table: &[Vec<String>]) {
+    let columns = table.first().map_or(0, Vec::len);
+    let width = |column: usize| {
+        table
+            .iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    for row in table {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            let _ = write!(line, "{cell:width$}  ");
+        }
+        let _ = writeln!(out, "{}", line.trim_end());
+    }
+}

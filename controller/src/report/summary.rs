@@ -1,0 +1,102 @@
+//! A plan in figures.
+
+use std::fmt;
+
+use credpin_core::plan::{Outcome, Plan, RolePlan, Step};
+use serde::Serialize;
+
+/// How many roles come to what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Get a pin.
+    pub create: usize,
+    /// Get a new document.
+    pub update: usize,
+    /// Get their pin attached again.
+    pub attach: usize,
+    /// Lose their pin.
+    pub detach: usize,
+    /// Something stands in the way.
+    pub held: usize,
+    /// Are as they should be.
+    pub unchanged: usize,
+    /// Are only looked at.
+    pub observed: usize,
+    /// Were released by an operator.
+    pub released: usize,
+    /// Were put back to an earlier document by an operator.
+    pub rolled_back: usize,
+    /// Have no host.
+    pub idle: usize,
+}
+
+/// What the steps of a role come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Create,
+    Update,
+    Attach,
+    Detach,
+}
+
+impl Change {
+    pub(super) fn of(role: &RolePlan) -> Option<Self> {
+        let changes = role.steps.iter().filter_map(|step| match step {
+            Step::CreatePolicy { .. } => Some(Change::Create),
+            Step::CreateVersion { .. } => Some(Change::Update),
+            Step::Attach { .. } => Some(Change::Attach),
+            Step::Detach { .. } => Some(Change::Detach),
+            Step::DeleteVersion { .. } => None,
+        });
+        // A new document is put down before it is attached: the first change names the whole.
+        changes.into_iter().next()
+    }
+}
+
+impl Summary {
+    /// The figures of `plan`.
+    pub fn of(plan: &Plan) -> Self {
+        let mut summary = Self::default();
+        for role in &plan.roles {
+            let figure = match (Change::of(role), role.outcome) {
+                (Some(Change::Create), _) => &mut summary.create,
+                (Some(Change::Update), _) => &mut summary.update,
+                (Some(Change::Attach), _) => &mut summary.attach,
+                (Some(Change::Detach), _) => &mut summary.detach,
+                (None, Outcome::Held) => &mut summary.held,
+                (None, Outcome::Observed) => &mut summary.observed,
+                (None, Outcome::Released) => &mut summary.released,
+                (None, Outcome::RolledBack) => &mut summary.rolled_back,
+                (None, Outcome::Idle) => &mut summary.idle,
+                (None, Outcome::Unchanged | Outcome::Change) => &mut summary.unchanged,
+            };
+            *figure += 1;
+        }
+        summary
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to create, {} to update", self.create, self.update)?;
+        if self.attach > 0 {
+            write!(f, ", {} to attach", self.attach)?;
+        }
+        write!(f, ", {} to detach; ", self.detach)?;
+        write!(
+            f,
+            "{} held, {} unchanged, {} observed",
+            self.held, self.unchanged, self.observed
+        )?;
+        for (number, what) in [
+            (self.released, "released"),
+            (self.rolled_back, "rolled back"),
+            (self.idle, "without a host"),
+        ] {
+            if number > 0 {
+                write!(f, ", {number} {what}")?;
+            }
+        }
+        Ok(())
+    }
+}

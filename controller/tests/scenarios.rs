@@ -1,0 +1,91 @@
+//! Plans of whole accounts, byte for byte: each folder of `scenarios/` is a directory cloud and a
+//! config, and the plan of it as a person and as a machine reads it.
+//!
+//! `UPDATE_GOLDEN=1 cargo test -p credpin --test scenarios` writes what is found; read the diff.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use credpin::{
+    cloud::{Observe, dir::Dir},
+    config,
+    report::{self, Paint},
+};
+use jiff::Timestamp;
+
+/// Every scenario, relative to the crate: paths are part of what gaps say.
+fn scenarios() -> Vec<PathBuf> {
+    let mut all: Vec<PathBuf> = fs::read_dir("tests/scenarios")
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    all.sort();
+    all
+}
+
+async fn plan(scenario: &Path) -> credpin::Planned {
+    let file = scenario.join("credpin.toml");
+    let config = config::parse("credpin.toml", &fs::read_to_string(file).unwrap()).unwrap();
+    let cloud = Dir::open(scenario.join("cloud")).unwrap();
+    credpin::plan(&cloud, &config.settings, &[], Timestamp::UNIX_EPOCH)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn plans_are_as_they_were_read_and_agreed_to() {
+    let mut wrong = Vec::new();
+    let scenarios = scenarios();
+    assert!(scenarios.len() >= 9, "where have the scenarios gone?");
+    for scenario in scenarios {
+        let plan = plan(&scenario).await.plan;
+        for (name, text) in [
+            ("plan.txt", report::plan(&plan, Paint::default())),
+            ("plan.json", report::plan_json(&plan).unwrap()),
+        ] {
+            let file = scenario.join(name);
+            if std::env::var_os("UPDATE_GOLDEN").is_some() {
+                fs::write(&file, &text).unwrap();
+            }
+            if fs::read_to_string(&file).unwrap_or_default() != text {
+                wrong.push(format!("{}:\n{text}", file.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn the_same_view_gives_the_same_plan_byte_for_byte() {
+    for scenario in scenarios() {
+        let first = report::plan_json(&plan(&scenario).await.plan).unwrap();
+        let second = report::plan_json(&plan(&scenario).await.plan).unwrap();
+        assert_eq!(first, second, "{}", scenario.display());
+    }
+}
+
+/// What `observe --out` writes is the cloud it was seen in, holes included.
+#[tokio::test]
+async fn a_saved_view_reads_as_the_view_that_was_saved() {
+    for scenario in scenarios() {
+        let seen = Dir::open(scenario.join("cloud")).unwrap().observe().await;
+        let out = tempfile::tempdir().unwrap();
+        credpin::cloud::dir::save(&seen, out.path()).unwrap();
+        let again = Dir::open(out.path()).unwrap().observe().await;
+        let whats = |gaps: &std::collections::BTreeSet<credpin_core::estate::Gap>| {
+            gaps.iter()
+                .map(|gap| (gap.region.clone(), gap.what.clone()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            whats(&again.gaps),
+            whats(&seen.gaps),
+            "{}",
+            scenario.display()
+        );
+        assert_eq!(again.iam, seen.iam, "{}", scenario.display());
+        assert_eq!(again.regions, seen.regions, "{}", scenario.display());
+    }
+}
