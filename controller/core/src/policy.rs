@@ -10,7 +10,7 @@ use std::{
 };
 
 use ipnet::IpNet;
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer, ser::SerializeStruct};
 use sha2::{Digest as _, Sha256};
 
 use crate::request::Key;
@@ -21,6 +21,8 @@ pub use parse::{ParseError, Place, Problem};
 
 /// Characters of a managed policy, blanks not counted (IAM User Guide, "IAM and STS quotas").
 pub const MANAGED_POLICY_QUOTA: usize = 6144;
+
+const ALWAYS_JSON: &str = "text and lists under text keys always have a JSON form";
 
 /// A policy document: statements that each deny.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -104,13 +106,12 @@ pub struct Digest(String);
 impl Document {
     /// The canonical JSON, without blanks.
     pub fn to_json(&self) -> String {
-        self.to_value().to_string()
+        serde_json::to_string(self).expect(ALWAYS_JSON)
     }
 
     /// The same, laid out for a person.
     pub fn to_json_pretty(&self) -> String {
-        serde_json::to_string_pretty(&self.to_value())
-            .expect("a value with text keys always has a JSON form")
+        serde_json::to_string_pretty(self).expect(ALWAYS_JSON)
     }
 
     /// Its length as IAM counts it against [`MANAGED_POLICY_QUOTA`].
@@ -135,16 +136,14 @@ impl Document {
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         parse::document(text)
     }
-
-    fn to_value(&self) -> Value {
-        let statements: Vec<Value> = self.statements.iter().map(Statement::to_value).collect();
-        json!({ "Version": "2012-10-17", "Statement": statements })
-    }
 }
 
-impl serde::Serialize for Document {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.to_value().serialize(serializer)
+impl Serialize for Document {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut document = serializer.serialize_struct("Document", 2)?;
+        document.serialize_field("Version", "2012-10-17")?;
+        document.serialize_field("Statement", &self.statements)?;
+        document.end()
     }
 }
 
@@ -170,30 +169,43 @@ impl Statement {
     pub fn conditions(&self) -> impl Iterator<Item = (Key, &Test)> {
         self.conditions.iter().map(|((_, key), test)| (*key, test))
     }
+}
 
-    fn to_value(&self) -> Value {
+/// Elements are written in a fixed order of their own, whatever features `serde_json` has.
+impl Serialize for Statement {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (word, patterns) = match &self.actions {
             Actions::Only(patterns) => ("Action", patterns),
             Actions::AllBut(patterns) => ("NotAction", patterns),
         };
-        let mut condition = Map::new();
+        let mut conditions: BTreeMap<&str, BTreeMap<&str, Values>> = BTreeMap::new();
         for ((operator, key), test) in &self.conditions {
-            condition
-                .entry(operator.name())
-                .or_insert_with(|| Value::Object(Map::new()))
-                .as_object_mut()
-                .expect("made as an object above")
-                .insert(key.name().to_owned(), test.to_value());
+            let keys = conditions.entry(operator.name()).or_default();
+            keys.insert(key.name(), Values(test.values()));
         }
-        let mut statement = Map::new();
-        statement.insert("Sid".into(), json!(self.sid));
-        statement.insert("Effect".into(), json!("Deny"));
-        statement.insert(word.into(), one_or_many(patterns.iter().map(String::clone)));
-        statement.insert("Resource".into(), json!("*"));
-        if !condition.is_empty() {
-            statement.insert("Condition".into(), Value::Object(condition));
+        let mut statement = serializer.serialize_struct("Statement", 5)?;
+        statement.serialize_field("Sid", &self.sid)?;
+        statement.serialize_field("Effect", "Deny")?;
+        statement.serialize_field(word, &Values(patterns.clone()))?;
+        statement.serialize_field("Resource", "*")?;
+        if conditions.is_empty() {
+            statement.skip_field("Condition")?;
+        } else {
+            statement.serialize_field("Condition", &conditions)?;
         }
-        Value::Object(statement)
+        statement.end()
+    }
+}
+
+/// Values as IAM writes them: a single one bare, since brackets count against the quota.
+struct Values(Vec<String>);
+
+impl Serialize for Values {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.as_slice() {
+            [one] => one.serialize(serializer),
+            many => many.serialize(serializer),
+        }
     }
 }
 
@@ -213,26 +225,15 @@ impl Test {
 
     /// Its values as they stand in the document.
     pub fn values(&self) -> Vec<String> {
-        match self.to_value() {
-            Value::Array(values) => values
-                .iter()
-                .filter_map(Value::as_str)
-                .map(str::to_owned)
-                .collect(),
-            value => value.as_str().map(str::to_owned).into_iter().collect(),
-        }
-    }
-
-    fn to_value(&self) -> Value {
         match self {
-            Test::Null(value) | Test::BoolIfExists(value) => json!(value.to_string()),
+            Test::Null(value) | Test::BoolIfExists(value) => vec![value.to_string()],
             Test::StringEquals(texts)
             | Test::StringNotEquals(texts)
             | Test::StringLike(texts)
-            | Test::ArnEquals(texts) => one_or_many(texts.iter().map(Text::to_string)),
+            | Test::ArnEquals(texts) => texts.iter().map(Text::to_string).collect(),
             // IpNet always writes a prefix length, `/32` too, as IAM wants it.
             Test::IpAddress(nets) | Test::NotIpAddress(nets) => {
-                one_or_many(nets.iter().map(IpNet::to_string))
+                nets.iter().map(IpNet::to_string).collect()
             }
         }
     }
@@ -250,15 +251,6 @@ impl Operator {
             Operator::NotIpAddress => "NotIpAddress",
             Operator::ArnEquals => "ArnEquals",
         }
-    }
-}
-
-/// IAM writes a single value bare; brackets are counted against the quota.
-fn one_or_many(values: impl Iterator<Item = String>) -> Value {
-    let mut values: Vec<String> = values.collect();
-    match values.len() {
-        1 => Value::String(values.remove(0)),
-        _ => json!(values),
     }
 }
 

@@ -118,7 +118,7 @@ fn fleet_of(vpcs: &[Vpc]) -> Fleet {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn what_is_planned_is_proven_or_held_for_a_reason_and_settles(vpcs in vpcs()) {

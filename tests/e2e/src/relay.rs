@@ -1,0 +1,174 @@
+//! A man in the middle between credpin and moto: it counts calls, makes pages small, and fails calls
+//! on demand. AWS's query protocol names the call in the body (`Action=…`), which is all it reads.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use anyhow::Result;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{
+    Request, Response,
+    body::{Bytes, Incoming},
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::{
+    http::exchange,
+    serve::{Answer, serve},
+};
+
+/// Larger than any request of credpin.
+const LARGEST_BODY: usize = 1 << 20;
+
+/// The relay. Dropped, it ends.
+#[derive(Debug)]
+pub struct Relay {
+    endpoint: String,
+    inner: Arc<Inner>,
+    task: JoinHandle<()>,
+}
+
+/// What befalls a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It goes through.
+    Pass,
+    /// It is refused with this status and AWS error code, and nothing happens.
+    Refuse(u16, &'static str),
+    /// The connection is cut before anything happens.
+    Lose,
+    /// It is carried out, and then the connection is cut without an answer.
+    CarryOutAndLose,
+}
+
+/// A call as the relay saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Such as `DescribeInstances`.
+    pub action: String,
+    /// Whether it asks for a further page.
+    pub next_page: bool,
+}
+
+type Rule = Box<dyn FnMut(&Call) -> Fate + Send>;
+
+struct Inner {
+    to: SocketAddr,
+    page_size: Mutex<Option<usize>>,
+    rule: Mutex<Rule>,
+    calls: Mutex<Vec<Call>>,
+}
+
+impl Relay {
+    /// A relay to `to`, such as moto's address.
+    pub async fn start(to: SocketAddr) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let endpoint = format!("http://{}", listener.local_addr()?);
+        let inner = Arc::new(Inner {
+            to,
+            page_size: Mutex::default(),
+            rule: Mutex::new(Box::new(|_| Fate::Pass)),
+            calls: Mutex::default(),
+        });
+        let handling = Arc::clone(&inner);
+        let handler = move |request, _| {
+            let inner = Arc::clone(&handling);
+            async move { inner.answer(request).await }
+        };
+        let task = tokio::spawn(serve(listener, handler));
+        Ok(Self { endpoint, inner, task })
+    }
+
+    /// `http://127.0.0.1:PORT`, for `AWS_ENDPOINT_URL`.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Makes every page that AWS is asked for at most this long.
+    pub fn make_pages_small(&self, items: usize) {
+        *lock(&self.inner.page_size) = Some(items);
+    }
+
+    /// Decides the fate of every further call.
+    pub fn decide(&self, rule: impl FnMut(&Call) -> Fate + Send + 'static) {
+        *lock(&self.inner.rule) = Box::new(rule);
+    }
+
+    /// The calls since the last time this was asked, in order.
+    pub fn take_calls(&self) -> Vec<Call> {
+        std::mem::take(&mut *lock(&self.inner.calls))
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Inner {
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let (mut head, body) = request.into_parts();
+        let body = Limited::new(body, LARGEST_BODY).collect().await.ok()?.to_bytes();
+        let form: Vec<(String, String)> = url::form_urlencoded::parse(&body).into_owned().collect();
+        let value = |key: &str| form.iter().find(|(k, _)| k == key).map(|(_, v)| v.clone());
+        let call = Call {
+            action: value("Action").unwrap_or_default(),
+            next_page: value("NextToken").or_else(|| value("Marker")).is_some(),
+        };
+        let fate = lock(&self.rule)(&call);
+        lock(&self.calls).push(call);
+        match fate {
+            Fate::Lose => return None,
+            Fate::Refuse(status, code) => return refusal(status, code),
+            Fate::Pass | Fate::CarryOutAndLose => {}
+        }
+        let body = self.with_small_pages(form);
+        head.headers.remove("content-length");
+        head.headers.insert("connection", "close".parse().ok()?);
+        let request = Request::from_parts(head, Full::new(Bytes::from(body)));
+        let answer = exchange(self.to, request).await.ok()?;
+        (fate == Fate::Pass).then(|| {
+            let (mut head, body) = answer.into_parts();
+            head.headers.remove("transfer-encoding");
+            Response::from_parts(head, Full::new(body))
+        })
+    }
+
+    /// The form with its page size brought down.
+    fn with_small_pages(&self, form: Vec<(String, String)>) -> String {
+        let size = *lock(&self.page_size);
+        let form = form.into_iter().map(|(key, value)| match (key.as_str(), size) {
+            ("MaxResults" | "MaxItems", Some(size)) => (key, size.to_string()),
+            _ => (key, value),
+        });
+        url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish()
+    }
+}
+
+/// An error in the form that both EC2 and IAM clients understand.
+fn refusal(status: u16, code: &str) -> Answer {
+    let body = format!(
+        "<Response><Errors><Error><Code>{code}</Code><Message>on demand</Message></Error></Errors>\
+         <Error><Code>{code}</Code><Message>on demand</Message></Error><RequestID>0</RequestID></Response>"
+    );
+    Response::builder()
+        .status(status)
+        .header("content-type", "text/xml")
+        .body(Full::from(body))
+        .ok()
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner").field("to", &self.to).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
