@@ -1,1 +1,63 @@
-//! Skeleton.
+//! The host's agent: it fronts the instance metadata service (IMDS), guards it, and puts each
+//! credential that it hands out on record before the first byte of it goes out.
+//!
+//! ```text
+//!              server.rs        service.rs
+//!  client ──▶ connections ──▶ guard ──▶ forward ──▶ read ─────▶ record ──▶ reply
+//!             Listeners      guard.rs  upstream.rs credential.rs  recorder.rs  │
+//!                            path.rs                              describe.rs  answer.rs
+//!                            refusal.rs                               │
+//!                                                      ledger on the host ──▶ record store
+//!                                                      credpin-ledger         shipping.rs
+//! ```
+//!
+//! [`Proxy::start`] opens the ledger and [`Proxy::run`] serves until it is told to stop; the caller
+//! owns the sockets ([`Listeners`]) and says what to do ([`Config`]). So a test or another program
+//! can run one in its own process:
+//!
+//! ```no_run
+//! # async fn example(shutdown: impl Future<Output = ()>) -> Result<(), Box<dyn std::error::Error>> {
+//! use credpin_proxy::{Config, Listeners};
+//!
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! let config = Config {
+//!     upstream: "http://127.0.0.1:1338".parse()?,
+//!     ledger: "/tmp/ledger".into(),
+//!     records: Some("file:///tmp/records".parse()?),
+//!     ..Config::default()
+//! };
+//! credpin_proxy::run(Listeners::from(listener), config, shutdown).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Two rules are held by types: what goes upstream is a [`guard::Admitted`], which only the guard
+//! makes; and a credential is let go against a proof that only the recorder makes.
+
+mod admin;
+mod answer;
+mod clock;
+mod credential;
+mod describe;
+mod metrics;
+mod proxy;
+mod recorder;
+mod server;
+mod service;
+mod shipping;
+mod upstream;
+
+pub mod check;
+pub mod cli;
+pub mod config;
+pub mod guard;
+pub mod hardening;
+pub mod headers;
+pub mod history;
+pub mod path;
+pub mod refusal;
+
+pub use clock::Clock;
+pub use config::{Config, OnLedgerFailure};
+pub use proxy::{BindError, Listeners, Machine, Proxy, StartError, run};
+pub use upstream::{UpstreamError, UpstreamUrl, UpstreamUrlError};

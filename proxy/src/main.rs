@@ -1,2 +1,149 @@
-//! Skeleton.
-fn main() {}
+//! `credpin-proxy`: arguments, config, tracing, sockets, run, exit code. All else is in the library.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{CommandFactory, Parser};
+use credpin_proxy::cli::{Cli, Command};
+use credpin_proxy::config::{LogFormat, LogLevel};
+use credpin_proxy::{Clock, Config, Listeners, Machine, Proxy, check, hardening, history};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+fn main() -> ExitCode {
+    match act(Cli::parse().command) {
+        Ok(code) => code,
+        // `credpin-proxy ledger | head` ends our output, and that is all that happened.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("credpin-proxy: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn act(command: Command) -> Result<ExitCode> {
+    let environment = environment();
+    match command {
+        Command::Run(flags) => {
+            let config = flags.load(&environment)?;
+            start_logs(&config);
+            hardening::apply();
+            runtime()?.block_on(run(config))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Check(flags) => {
+            let config = flags.load(&environment)?;
+            print(&format!(
+                "ok   config    {} settings are well-formed\n",
+                "all"
+            ))?;
+            let findings = runtime()?.block_on(check::check(&config, &Clock::system()));
+            print(&check::report(&findings))?;
+            let good = findings.iter().all(|finding| finding.result.is_ok());
+            Ok(if good {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            })
+        }
+        Command::Ledger { json, flags } => {
+            let dir = flags.load(&environment)?.ledger;
+            let records = history::read(&dir)
+                .with_context(|| format!("cannot read the ledger {}", dir.display()))?;
+            if json {
+                print(&(serde_json::to_string_pretty(&records)? + "\n"))?;
+            } else {
+                print(&history::table(&records))?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "credpin-proxy", &mut text);
+            io::stdout().write_all(&text)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn run(config: Config) -> Result<()> {
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?,
+        signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?,
+    );
+    let listeners = Listeners::bind(&config).await?;
+    let ready = format!(
+        "credpin-proxy {} ready on {}, upstream {}, ledger {}\n",
+        env!("CARGO_PKG_VERSION"),
+        join(&listeners.addresses()?),
+        config.upstream,
+        config.ledger.display()
+    );
+    let machine = Machine::this(&config)?;
+    let proxy = Proxy::start(listeners, config, machine).await?;
+    print(&ready)?;
+    proxy.run(either(&mut terminate, &mut interrupt)).await;
+    Ok(())
+}
+
+async fn either(one: &mut Signal, other: &mut Signal) {
+    tokio::select! {
+        _ = one.recv() => {}
+        _ = other.recv() => {}
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    runtime.context("cannot start the runtime")
+}
+
+/// Logs of ours at the level that is set; of the libraries only what is wrong.
+fn start_logs(config: &Config) {
+    let LogLevel(level) = config.log_level;
+    let targets = Targets::new()
+        .with_target("credpin_proxy", level)
+        .with_target("credpin_ledger", level)
+        .with_default(LevelFilter::WARN);
+    let logs = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let all = tracing_subscriber::registry().with(targets);
+    match config.log_format {
+        LogFormat::Text => all.with(logs).init(),
+        LogFormat::Json => all.with(logs.json()).init(),
+    }
+}
+
+/// A variable that is not UTF-8 is none of ours.
+fn environment() -> BTreeMap<String, String> {
+    let utf8 = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(utf8).collect()
+}
+
+fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+fn join<T: ToString>(items: &[T]) -> String {
+    items
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

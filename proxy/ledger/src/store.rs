@@ -120,6 +120,17 @@ impl RecordStore {
         }
     }
 
+    /// Whether the store answers. Asks for an object that nobody has; a host that may not read is
+    /// told so, and that is an answer too.
+    pub async fn reach(&self) -> Result<(), object_store::Error> {
+        use object_store::{Error, ObjectStoreExt};
+        let nobody = Path::from(crate::PREFIX).join("reach");
+        match self.objects.head(&nobody).await {
+            Ok(_) | Err(Error::NotFound { .. } | Error::PermissionDenied { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// A store on any object store: memory, or one that fails, in tests.
     pub fn over(objects: Arc<dyn ObjectStore>) -> Self {
         Self { objects }

@@ -1,0 +1,47 @@
+//! Answers that are the proxy's own, made to look as IMDS's.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, SERVER};
+use http::{Response, StatusCode};
+use http_body_util::Full;
+
+/// What every client gets: a body that is whole before its first byte goes out.
+pub(crate) type Answer = Response<Full<Bytes>>;
+
+/// IMDS's answer for an error: the status and its page of XHTML, and no word about why.
+pub(crate) fn error(status: StatusCode) -> Answer {
+    let mut answer = Response::new(Full::from(page(status)));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(SERVER, HeaderValue::from_static("EC2ws"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+    answer
+}
+
+/// 405, with the methods that IMDS has on that path.
+pub(crate) fn method_not_allowed(is_token: bool) -> Answer {
+    let mut answer = error(StatusCode::METHOD_NOT_ALLOWED);
+    let allow = if is_token {
+        "OPTIONS, PUT"
+    } else {
+        "GET, HEAD"
+    };
+    answer
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(allow));
+    answer
+}
+
+fn page(status: StatusCode) -> String {
+    let reason = status.canonical_reason().unwrap_or_default();
+    let title = format!("{} - {reason}", status.as_u16());
+    format!(
+        "<?xml version=\"1.0\" encoding=\"iso-8859-1\"?>\n\
+         <!DOCTYPE html PUBLIC \"-//W3C//DTD XHTML 1.0 Transitional//EN\"\n\
+         \t\"http://www.w3.org/TR/xhtml1/DTD/xhtml1-transitional.dtd\">\n\
+         <html xmlns=\"http://www.w3.org/1999/xhtml\" xml:lang=\"en\" lang=\"en\">\n \
+         <head>\n  <title>{title}</title>\n </head>\n \
+         <body>\n  <h1>{title}</h1>\n </body>\n\
+         </html>\n"
+    )
+}

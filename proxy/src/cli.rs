@@ -1,0 +1,135 @@
+//! The command line.
+
+#![allow(
+    clippy::doc_markdown,
+    rustdoc::bare_urls,
+    reason = "what is written here is what --help prints"
+)]
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::config::{Config, Mistakes, Origin, Setting};
+
+/// Guards the instance metadata service and records each credential that it hands out.
+///
+/// Settings come from the file, then from CREDPIN_PROXY_* variables (CREDPIN_PROXY_SHIP_INTERVAL for
+/// `ship-interval`), then from flags; a later one wins. An empty file is a valid one.
+#[derive(Debug, Parser)]
+#[command(name = "credpin-proxy", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the proxy can be asked to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve clients until SIGTERM or SIGINT; then finish what has begun
+    Run(Flags),
+    /// Look whether all that the proxy needs is there: one line each, exit 0 if so and 1 if not
+    Check(Flags),
+    /// List what this host has handed out, newest first
+    Ledger {
+        /// As a JSON array of records
+        #[arg(long)]
+        json: bool,
+        /// Where the ledger is.
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// The settings that have flags.
+#[derive(Args, Debug, Default)]
+pub struct Flags {
+    /// The config file [default: /etc/credpin/proxy.toml, if it is there]
+    #[arg(long, value_name = "FILE", env = "CREDPIN_PROXY_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Where to serve clients; may be repeated [default: 127.0.0.1:9337]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Vec<String>,
+    /// The metadata service [default: http://169.254.169.254]
+    #[arg(long, value_name = "URL")]
+    pub upstream: Option<String>,
+    /// The ledger's directory [default: /var/lib/credpin/ledger]
+    #[arg(long, value_name = "DIR")]
+    pub ledger: Option<String>,
+    /// The record store to ship to, file:///dir or s3://bucket/prefix [default: off]
+    #[arg(long, value_name = "URL")]
+    pub records: Option<String>,
+    /// Where /healthz, /readyz and /metrics are [default: off]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub admin: Option<String>,
+}
+
+/// A config could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file that was named cannot be read.
+    #[error("cannot read the config file {}", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// What is written is wrong.
+    #[error(transparent)]
+    Mistakes(#[from] Mistakes),
+}
+
+const DEFAULT_FILE: &str = "/etc/credpin/proxy.toml";
+
+impl Flags {
+    /// Reads the file and puts `environment` and these flags over it. Only a file that is named
+    /// must be there.
+    pub fn load(&self, environment: &BTreeMap<String, String>) -> Result<Config, LoadError> {
+        let file = self.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
+        let text = match std::fs::read_to_string(file) {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == ErrorKind::NotFound && self.config.is_none() => None,
+            Err(source) => {
+                let file = file.to_owned();
+                return Err(LoadError::Read { file, source });
+            }
+        };
+        let named = text.as_deref().map(|text| (file, text));
+        Ok(Config::resolve(named, environment, &self.settings())?)
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        let single = [
+            ("upstream", &self.upstream),
+            ("ledger", &self.ledger),
+            ("records", &self.records),
+            ("admin", &self.admin),
+        ];
+        let mut settings: Vec<Setting> = single
+            .into_iter()
+            .filter_map(|(key, value)| Some(setting(key, vec![value.clone()?])))
+            .collect();
+        if !self.listen.is_empty() {
+            settings.push(setting("listen", self.listen.clone()));
+        }
+        settings
+    }
+}
+
+fn setting(key: &str, values: Vec<String>) -> Setting {
+    Setting {
+        origin: Origin::Flag(key.to_owned()),
+        key: key.to_owned(),
+        values,
+    }
+}

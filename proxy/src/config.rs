@@ -1,0 +1,392 @@
+//! What the proxy is told to do: file, environment and flags, read without touching the world.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use credpin_ledger::StoreUrl;
+
+use crate::upstream::UpstreamUrl;
+
+mod file;
+
+/// Every setting of the proxy. An empty file is a valid one: every setting has a safe default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `listen`: where clients are served. Default `127.0.0.1:9337`.
+    pub listen: Vec<SocketAddr>,
+    /// `upstream`: the metadata service. Default `http://169.254.169.254`.
+    pub upstream: UpstreamUrl,
+    /// `admin`: where `/healthz`, `/readyz` and `/metrics` are. Off by default: what is not open
+    /// cannot be asked by a request that a server was tricked into.
+    pub admin: Option<SocketAddr>,
+    /// `ledger`: the directory of the ledger. Default `/var/lib/credpin/ledger`.
+    pub ledger: PathBuf,
+    /// `records`: the record store to ship to. None by default: records stay on the host.
+    pub records: Option<StoreUrl>,
+    /// `ship-interval`: between two shipments. Default one minute.
+    pub ship_interval: Duration,
+    /// `on-ledger-failure`: what to do with a credential that cannot be recorded. Default `serve`.
+    pub on_ledger_failure: OnLedgerFailure,
+    /// `ledger-timeout`: a write that takes longer has failed. Default five seconds.
+    pub ledger_timeout: Duration,
+    /// `connect-timeout`: for a connection to the metadata service. Default one second.
+    pub connect_timeout: Duration,
+    /// `response-timeout`: for its whole answer. Default five seconds.
+    pub response_timeout: Duration,
+    /// `max-connections`: of clients; more wait. Default 1024.
+    pub max_connections: usize,
+    /// `log-format`: default `text`.
+    pub log_format: LogFormat,
+    /// `log-level`: default `info`.
+    pub log_level: LogLevel,
+}
+
+/// What becomes of a credential whose record cannot be made durable (invariant 1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnLedgerFailure {
+    /// It is served; the record is held in memory and written later, and the proxy says so loudly.
+    Serve,
+    /// It is refused with 503.
+    Refuse,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The least important log lines that are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogLevel(pub tracing::level_filters::LevelFilter);
+
+/// One setting as somebody wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Where.
+    pub origin: Origin,
+    /// Its key, as in the file: `ship-interval`.
+    pub key: String,
+    /// Its values: one, or for a list several.
+    pub values: Vec<String>,
+}
+
+/// Where a setting was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// In a file, at a line and column, both from 1.
+    File(PathBuf, usize, usize),
+    /// In a variable of the environment.
+    Environment(String),
+    /// As a flag, by its name without dashes.
+    Flag(String),
+    /// Nowhere in particular: it is how settings go together.
+    Together,
+}
+
+/// One thing that is wrong, where, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// Where it is.
+    pub origin: Origin,
+    /// The key of the setting; empty if it has none.
+    pub key: String,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+/// Everything that is wrong, at once.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Mistakes(pub Vec<Mistake>);
+
+/// What every variable of the environment that is a setting begins with.
+const ENVIRONMENT: &str = "CREDPIN_PROXY_";
+/// Names the file and is no setting.
+const CONFIG: &str = "CREDPIN_PROXY_CONFIG";
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: vec![(Ipv4Addr::LOCALHOST, 9337).into()],
+            upstream: UpstreamUrl::default(),
+            admin: None,
+            ledger: "/var/lib/credpin/ledger".into(),
+            records: None,
+            ship_interval: Duration::from_mins(1),
+            on_ledger_failure: OnLedgerFailure::Serve,
+            ledger_timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(1),
+            response_timeout: Duration::from_secs(5),
+            max_connections: 1024,
+            log_format: LogFormat::Text,
+            log_level: LogLevel(tracing::level_filters::LevelFilter::INFO),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the settings of the file (its name and text), then of the environment, then of the
+    /// flags; a later one wins. All mistakes are reported, those that a later one hides too.
+    pub fn resolve(
+        file: Option<(&Path, &str)>,
+        environment: &BTreeMap<String, String>,
+        flags: &[Setting],
+    ) -> Result<Self, Mistakes> {
+        let mut mistakes = Vec::new();
+        let mut settings = Vec::new();
+        if let Some((name, text)) = file {
+            match file::settings(name, text) {
+                Ok((found, wrong)) => {
+                    settings.extend(found);
+                    mistakes.extend(wrong);
+                }
+                Err(syntax) => mistakes.push(syntax),
+            }
+        }
+        settings.extend(environment.iter().filter_map(from_environment));
+        settings.extend(flags.iter().cloned());
+        let mut config = Self::default();
+        for Setting {
+            origin,
+            key,
+            values,
+        } in settings
+        {
+            let values: Vec<&str> = values.iter().map(|value| value.trim()).collect();
+            if let Err(message) = config.set(&key, &values) {
+                mistakes.push(Mistake {
+                    origin,
+                    key,
+                    message,
+                });
+            }
+        }
+        mistakes.extend(config.contradictions());
+        if mistakes.is_empty() {
+            Ok(config)
+        } else {
+            Err(Mistakes(mistakes))
+        }
+    }
+
+    fn set(&mut self, key: &str, values: &[&str]) -> Result<(), String> {
+        match key {
+            "listen" => self.listen = listen(values)?,
+            "upstream" => self.upstream = parse(one(values)?)?,
+            "admin" => self.admin = unless_off(one(values)?, address)?,
+            "ledger" => self.ledger = directory(one(values)?)?,
+            "records" => self.records = unless_off(one(values)?, parse)?,
+            "ship-interval" => self.ship_interval = duration(one(values)?)?,
+            "on-ledger-failure" => self.on_ledger_failure = parse(one(values)?)?,
+            "ledger-timeout" => self.ledger_timeout = duration(one(values)?)?,
+            "connect-timeout" => self.connect_timeout = duration(one(values)?)?,
+            "response-timeout" => self.response_timeout = duration(one(values)?)?,
+            "max-connections" => self.max_connections = count(one(values)?)?,
+            "log-format" => self.log_format = parse(one(values)?)?,
+            "log-level" => self.log_level = parse(one(values)?)?,
+            _ => {
+                return Err(format!(
+                    "there is no such setting; there are: {}",
+                    KEYS.join(", ")
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn contradictions(&self) -> Option<Mistake> {
+        let upstream: SocketAddr = {
+            let authority = self.upstream.authority();
+            let port = authority.port_u16().unwrap_or(80);
+            let host = authority.host().trim_matches(['[', ']']);
+            SocketAddr::new(host.parse().ok()?, port)
+        };
+        let here = |listen: &SocketAddr| {
+            let any = listen.ip().is_unspecified() && upstream.ip().is_loopback();
+            listen.port() == upstream.port() && (any || listen.ip() == upstream.ip())
+        };
+        self.listen.iter().any(here).then(|| Mistake {
+            origin: Origin::Together,
+            key: "upstream".to_owned(),
+            message: format!(
+                "{} is where the proxy itself listens: name the real metadata service",
+                self.upstream
+            ),
+        })
+    }
+}
+
+/// Every key of [`Config::set`].
+const KEYS: [&str; 13] = [
+    "listen",
+    "upstream",
+    "admin",
+    "ledger",
+    "records",
+    "ship-interval",
+    "on-ledger-failure",
+    "ledger-timeout",
+    "connect-timeout",
+    "response-timeout",
+    "max-connections",
+    "log-format",
+    "log-level",
+];
+
+fn from_environment((name, value): (&String, &String)) -> Option<Setting> {
+    let key = name.strip_prefix(ENVIRONMENT).filter(|_| name != CONFIG)?;
+    Some(Setting {
+        origin: Origin::Environment(name.clone()),
+        key: key.to_ascii_lowercase().replace('_', "-"),
+        values: value.split(',').map(str::to_owned).collect(),
+    })
+}
+
+fn one<'a>(values: &[&'a str]) -> Result<&'a str, String> {
+    match values {
+        [value] => Ok(value),
+        _ => Err("takes one value".to_owned()),
+    }
+}
+
+fn parse<T: FromStr<Err: fmt::Display>>(value: &str) -> Result<T, String> {
+    value
+        .parse()
+        .map_err(|error: T::Err| format!("{value:?}: {error}"))
+}
+
+fn unless_off<T>(
+    value: &str,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    match value {
+        "off" => Ok(None),
+        value => parse(value).map(Some),
+    }
+}
+
+fn listen(values: &[&str]) -> Result<Vec<SocketAddr>, String> {
+    if values.is_empty() {
+        return Err("name at least one address, as \"127.0.0.1:9337\"".to_owned());
+    }
+    values.iter().map(|value| address(value)).collect()
+}
+
+fn address(value: &str) -> Result<SocketAddr, String> {
+    let hint = "write ADDRESS:PORT, as 127.0.0.1:9337 or [::1]:9337";
+    value
+        .parse()
+        .map_err(|_| format!("{value:?} is no address with a port: {hint}"))
+}
+
+fn directory(value: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(value);
+    if path.as_os_str().is_empty() {
+        return Err("name a directory".to_owned());
+    }
+    Ok(path)
+}
+
+fn count(value: &str) -> Result<usize, String> {
+    let count = value
+        .parse()
+        .ok()
+        .filter(|count| (1..=1_000_000).contains(count));
+    count.ok_or_else(|| format!("{value:?} is no number from 1 to 1000000"))
+}
+
+fn duration(value: &str) -> Result<Duration, String> {
+    let digits = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number = digits
+        .parse()
+        .ok()
+        .filter(|number| (1..=86_400_000).contains(number));
+    let unit = match &value[digits.len()..] {
+        "ms" => Some(1),
+        "s" => Some(1000),
+        "m" => Some(60_000),
+        "h" => Some(3_600_000),
+        _ => None,
+    };
+    let millis = number
+        .zip(unit)
+        .and_then(|(number, unit): (u64, u64)| number.checked_mul(unit));
+    let millis = millis.filter(|millis| *millis <= 86_400_000);
+    let hint = "write a number with a unit, as 500ms, 5s, 1m or 1h, up to 24h";
+    let millis = millis.ok_or_else(|| format!("{value:?} is no time: {hint}"))?;
+    Ok(Duration::from_millis(millis))
+}
+
+impl FromStr for OnLedgerFailure {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "serve" => Ok(Self::Serve),
+            "refuse" => Ok(Self::Refuse),
+            _ => Err("write serve or refuse"),
+        }
+    }
+}
+
+impl FromStr for LogFormat {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("write text or json"),
+        }
+    }
+}
+
+impl FromStr for LogLevel {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let named = ["error", "warn", "info", "debug", "trace"].contains(&text);
+        let level = text.parse().ok().filter(|_| named);
+        level
+            .map(Self)
+            .ok_or("write error, warn, info, debug or trace")
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file, line, column) => write!(f, "{}:{line}:{column}", file.display()),
+            Self::Environment(name) => f.write_str(name),
+            Self::Flag(name) => write!(f, "--{name}"),
+            Self::Together => f.write_str("config"),
+        }
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.origin)?;
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! The config file: TOML, one table of keys, each with the place where it stands.
+
+use std::path::Path;
+
+use toml_span::value::{Value, ValueInner};
+
+use super::{Mistake, Origin, Setting};
+
+/// The settings in `text`, in the order of the file, and what in it is none. `file` is its name.
+///
+/// Fails only where the text is no TOML: then there is one mistake, the first.
+pub(super) fn settings(file: &Path, text: &str) -> Result<(Vec<Setting>, Vec<Mistake>), Mistake> {
+    let at = |offset| {
+        let (line, column) = place(text, offset);
+        Origin::File(file.to_owned(), line, column)
+    };
+    let mut root = toml_span::parse(text).map_err(|error| Mistake {
+        origin: at(error.span.start),
+        key: String::new(),
+        message: format!("this is not TOML: {}", error.kind),
+    })?;
+    let ValueInner::Table(table) = root.take() else {
+        return Ok((Vec::new(), Vec::new())); // A document is a table.
+    };
+    let mut entries: Vec<_> = table.into_iter().collect();
+    entries.sort_by_key(|(key, _)| key.span.start);
+    let (mut settings, mut mistakes) = (Vec::new(), Vec::new());
+    for (key, value) in entries {
+        let (origin, name) = (at(key.span.start), key.name.into_owned());
+        match values(value) {
+            Ok(values) => settings.push(Setting {
+                origin,
+                key: name,
+                values,
+            }),
+            Err(message) => mistakes.push(Mistake {
+                origin,
+                key: name,
+                message: message.to_owned(),
+            }),
+        }
+    }
+    Ok((settings, mistakes))
+}
+
+fn values(mut value: Value<'_>) -> Result<Vec<String>, &'static str> {
+    match value.take() {
+        ValueInner::Array(values) => values.into_iter().map(scalar).collect(),
+        other => scalar(Value::new(other)).map(|value| vec![value]),
+    }
+}
+
+fn scalar(mut value: Value<'_>) -> Result<String, &'static str> {
+    match value.take() {
+        ValueInner::String(text) => Ok(text.into_owned()),
+        ValueInner::Integer(number) => Ok(number.to_string()),
+        ValueInner::Boolean(_) => Err("takes a text or a number, not true or false"),
+        ValueInner::Float(_) => Err("takes a text or a whole number"),
+        ValueInner::Table(_) => Err("is no section: every setting stands at the top"),
+        ValueInner::Array(_) => Err("takes a list of texts, not of lists"),
+    }
+}
+
+/// Line and column, from 1, of the byte at `offset`.
+fn place(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    let line = before.matches('\n').count() + 1;
+    (line, before[line_start..].chars().count() + 1)
+}

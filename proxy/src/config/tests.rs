@@ -1,0 +1,162 @@
+use super::*;
+
+fn resolve(
+    file: &str,
+    environment: &[(&str, &str)],
+    flags: &[(&str, &str)],
+) -> Result<Config, String> {
+    let environment = environment
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect();
+    let flag = |(name, value): &(&str, &str)| Setting {
+        origin: Origin::Flag((*name).to_owned()),
+        key: (*name).to_owned(),
+        values: vec![(*value).to_owned()],
+    };
+    let flags: Vec<_> = flags.iter().map(flag).collect();
+    let file = (Path::new("proxy.toml"), file);
+    Config::resolve(Some(file), &environment, &flags).map_err(|mistakes| mistakes.to_string())
+}
+
+#[test]
+fn an_empty_file_is_a_valid_one() {
+    assert_eq!(resolve("", &[], &[]), Ok(Config::default()));
+    assert_eq!(resolve("# nothing\n", &[], &[]), Ok(Config::default()));
+    assert_eq!(
+        Config::resolve(None, &BTreeMap::new(), &[]),
+        Ok(Config::default())
+    );
+}
+
+#[test]
+fn every_setting_can_be_set() {
+    let text = r#"
+        listen = ["127.0.0.1:1", "[::1]:2"]
+        upstream = "http://127.0.0.1:1338"
+        admin = "127.0.0.1:9338"
+        ledger = "/tmp/ledger"
+        records = "file:///tmp/records"
+        ship-interval = "10m"
+        on-ledger-failure = "refuse"
+        ledger-timeout = "500ms"
+        connect-timeout = "2s"
+        response-timeout = "3s"
+        max-connections = 7
+        log-format = "json"
+        log-level = "debug"
+    "#;
+    let config = Config {
+        listen: vec!["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()],
+        upstream: "http://127.0.0.1:1338".parse().unwrap(),
+        admin: Some("127.0.0.1:9338".parse().unwrap()),
+        ledger: "/tmp/ledger".into(),
+        records: Some("file:///tmp/records".parse().unwrap()),
+        ship_interval: Duration::from_mins(10),
+        on_ledger_failure: OnLedgerFailure::Refuse,
+        ledger_timeout: Duration::from_millis(500),
+        connect_timeout: Duration::from_secs(2),
+        response_timeout: Duration::from_secs(3),
+        max_connections: 7,
+        log_format: LogFormat::Json,
+        log_level: LogLevel(tracing::level_filters::LevelFilter::DEBUG),
+    };
+    assert_eq!(resolve(text, &[], &[]), Ok(config));
+    for key in KEYS {
+        assert!(text.contains(&format!("{key} =")), "{key}");
+    }
+}
+
+#[test]
+fn a_flag_beats_the_environment_and_that_the_file() {
+    let file = "ledger = \"/file\"\nadmin = \"127.0.0.1:1\"\nship-interval = \"2s\"";
+    let environment = [
+        ("CREDPIN_PROXY_LEDGER", "/environment"),
+        ("CREDPIN_PROXY_ADMIN", "off"),
+        ("CREDPIN_PROXY_LISTEN", "127.0.0.1:1, 127.0.0.1:2"),
+        ("CREDPIN_PROXY_CONFIG", "named elsewhere"),
+        ("PATH", "/bin"),
+    ];
+    let config = resolve(file, &environment, &[("ledger", "/flag")]).unwrap();
+    assert_eq!(config.ledger, Path::new("/flag"));
+    assert_eq!((config.admin, config.listen.len()), (None, 2));
+    assert_eq!(config.ship_interval, Duration::from_secs(2));
+}
+
+#[test]
+fn every_mistake_is_reported_at_once_with_its_place() {
+    let file = "listen = \"localhost:80\"\nledgr = \"/x\"\n  ship-interval = 60\n\
+        max-connections = 0\nrecords = \"ftp://x\"\nlog-level = \"loud\"\nlisten-too = []\n[section]\na = 1\n";
+    let environment = [
+        ("CREDPIN_PROXY_ON_LEDGER_FAILURE", "panic"),
+        ("CREDPIN_PROXY_LISTEM", "x"),
+    ];
+    let report = resolve(file, &environment, &[("admin", "9338")]).unwrap_err();
+    let unknown = format!("there is no such setting; there are: {}", KEYS.join(", "));
+    let expected = [
+        "proxy.toml:8:2: section: is no section: every setting stands at the top",
+        "proxy.toml:1:1: listen: \"localhost:80\" is no address with a port: write ADDRESS:PORT, as 127.0.0.1:9337 or [::1]:9337",
+        &format!("proxy.toml:2:1: ledgr: {unknown}"),
+        "proxy.toml:3:3: ship-interval: \"60\" is no time: write a number with a unit, as 500ms, 5s, 1m or 1h, up to 24h",
+        "proxy.toml:4:1: max-connections: \"0\" is no number from 1 to 1000000",
+        "proxy.toml:5:1: records: \"ftp://x\": \"ftp://x\" is not a record store: write file:///dir or s3://bucket/prefix",
+        "proxy.toml:6:1: log-level: \"loud\": write error, warn, info, debug or trace",
+        &format!("proxy.toml:7:1: listen-too: {unknown}"),
+        &format!("CREDPIN_PROXY_LISTEM: listem: {unknown}"),
+        "CREDPIN_PROXY_ON_LEDGER_FAILURE: on-ledger-failure: \"panic\": write serve or refuse",
+        "--admin: admin: \"9338\" is no address with a port: write ADDRESS:PORT, as 127.0.0.1:9337 or [::1]:9337",
+    ];
+    assert_eq!(report, expected.join("\n"));
+}
+
+#[test]
+fn what_is_no_toml_says_where() {
+    let report = resolve("listen = \"127.0.0.1:1\"\nledger = /var\n", &[], &[]).unwrap_err();
+    assert!(report.starts_with("proxy.toml:2:"), "{report}");
+    let report = resolve("ledger = \"/a\"\nledger = \"/b\"\n", &[], &[]).unwrap_err();
+    assert!(report.starts_with("proxy.toml:2:1: "), "{report}");
+}
+
+#[test]
+fn the_proxy_cannot_be_its_own_upstream() {
+    for (listen, upstream) in [
+        ("127.0.0.1:1338", "http://127.0.0.1:1338"),
+        ("0.0.0.0:1338", "http://127.0.0.1:1338"),
+        ("169.254.169.254:80", "http://169.254.169.254"),
+        ("[::1]:80", "http://[::1]"),
+    ] {
+        let flags = [("listen", listen), ("upstream", upstream)];
+        let report = resolve("", &[], &flags).unwrap_err();
+        assert!(
+            report.contains("where the proxy itself listens"),
+            "{report}"
+        );
+    }
+}
+
+#[test]
+fn times_have_units_and_bounds() {
+    for (text, millis) in [
+        ("1ms", 1),
+        ("5s", 5000),
+        ("1m", 60_000),
+        ("24h", 86_400_000),
+    ] {
+        assert_eq!(duration(text), Ok(Duration::from_millis(millis)));
+    }
+    for text in [
+        "",
+        "5",
+        "0s",
+        "-5s",
+        "1.5s",
+        "25h",
+        "5S",
+        "s",
+        "18446744073709551615h",
+        "5 s",
+        "é",
+    ] {
+        assert!(duration(text).is_err(), "{text}");
+    }
+}

@@ -1,0 +1,67 @@
+//! Headers that are a connection's own, and headers that travel.
+
+use http::HeaderMap;
+use http::header::{
+    CONNECTION, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
+};
+
+/// The session token of IMDSv2.
+pub const TOKEN: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
+/// How long a session shall last, in seconds.
+pub const TOKEN_TTL: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds");
+
+const HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// What of `headers` is meant for the other end: without those of the connection (RFC 9110, 7.6.1),
+/// which are a fixed few and any that `Connection` names.
+pub fn end_to_end(headers: &HeaderMap) -> HeaderMap {
+    let mut kept = headers.clone();
+    for options in headers.get_all(CONNECTION) {
+        let options = options.as_bytes().split(|byte| *byte == b',');
+        for option in options.map(<[u8]>::trim_ascii) {
+            if let Ok(name) = HeaderName::from_bytes(option) {
+                kept.remove(name);
+            }
+        }
+    }
+    for name in HOP_BY_HOP {
+        kept.remove(name);
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_connection_names_stays_here() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "close, X-One ,x-two"),
+            ("connection", "x-aws-ec2-metadata-token"),
+            ("x-one", "1"),
+            ("x-two", "2"),
+            ("x-three", "3"),
+            ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+            ("x-aws-ec2-metadata-token", "secret"),
+        ] {
+            headers.append(HeaderName::from_static(name), value.parse().unwrap());
+        }
+        let kept = end_to_end(&headers);
+        let names: Vec<_> = kept.keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["x-three"]);
+    }
+}

@@ -1,0 +1,130 @@
+//! What the proxy counts. No label has a secret, an access key id or anything a client sent.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use credpin_ledger::Kind;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// The counters, shared by all who count. A clone counts into the same.
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    requests: Family<Outcome, Counter>,
+    refusals: Family<Rule, Counter>,
+    upstream_failures: Family<Failure, Counter>,
+    issued: Family<IssuedAs, Counter>,
+    pub(crate) unreadable: Counter,
+    pub(crate) ledger_failures: Counter,
+    held: Gauge<i64, AtomicI64>,
+    pub(crate) ship_failures: Counter,
+    pub(crate) segments_shipped: Counter,
+    pub(crate) segments_pending: Gauge<i64, AtomicI64>,
+    pub(crate) ship_lag: Gauge<i64, AtomicI64>,
+    registry: Arc<Registry>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Rule {
+    rule: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Failure {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct IssuedAs {
+    kind: &'static str,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut all = Registry::with_prefix("credpin_proxy");
+        macro_rules! register {
+            ($name:literal, $help:literal) => {{
+                let metric = Default::default();
+                Registry::register(&mut all, $name, $help, Clone::clone(&metric));
+                metric
+            }};
+        }
+        Self {
+            requests: register!("requests", "Requests, by what became of them"),
+            refusals: register!("refusals", "Requests that the guard refused, by rule"),
+            upstream_failures: register!(
+                "upstream_failures",
+                "Requests that the metadata service did not answer"
+            ),
+            issued: register!(
+                "credentials_issued",
+                "Records written: credentials new to this host, and new consumers of one"
+            ),
+            unreadable: register!(
+                "credential_documents_unreadable",
+                "Credential documents that were not understood, and so not passed on"
+            ),
+            ledger_failures: register!("ledger_failures", "Records that could not be made durable"),
+            held: register!(
+                "records_held",
+                "Records that only memory has, because the ledger failed"
+            ),
+            ship_failures: register!(
+                "ship_failures",
+                "Segments that could not be shipped, each try counted"
+            ),
+            segments_shipped: register!("segments_shipped", "Segments shipped to the record store"),
+            segments_pending: register!(
+                "segments_pending",
+                "Segments that are not in the record store"
+            ),
+            ship_lag: register!(
+                "ship_lag_seconds",
+                "Age of the oldest record that is not in the record store"
+            ),
+            registry: Arc::new(all),
+        }
+    }
+
+    pub(crate) fn request(&self, outcome: &'static str) {
+        self.requests.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    pub(crate) fn refusal(&self, rule: &'static str) {
+        self.refusals.get_or_create(&Rule { rule }).inc();
+    }
+
+    pub(crate) fn upstream_failure(&self, kind: &'static str) {
+        self.upstream_failures
+            .get_or_create(&Failure { kind })
+            .inc();
+    }
+
+    pub(crate) fn issued(&self, kind: Kind) {
+        let kind = match kind {
+            Kind::Issued => "issued",
+            Kind::Consumer => "consumer",
+        };
+        self.issued.get_or_create(&IssuedAs { kind }).inc();
+    }
+
+    pub(crate) fn set_held(&self, records: usize) {
+        self.held.set(i64::try_from(records).unwrap_or(i64::MAX));
+    }
+
+    /// All of them, in the text format of `OpenMetrics`.
+    pub(crate) fn text(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}

@@ -1,0 +1,278 @@
+//! The whole proxy: its parts put together, started, run and ended.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use credpin_ledger::{
+    BootId, Directory, KeyError, Ledger, OpenError, Recovered, WriteError, Writer,
+};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::{error, warn};
+
+use crate::clock::Clock;
+use crate::config::{Config, OnLedgerFailure};
+use crate::describe::Describer;
+use crate::metrics::Metrics;
+use crate::recorder::Recorder;
+use crate::service::Service;
+use crate::shipping::Shipping;
+use crate::upstream::Upstream;
+use crate::{admin, server};
+
+/// The sockets that a proxy serves on. The caller binds them, or has them from elsewhere.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For clients of the metadata service.
+    pub imds: Vec<TcpListener>,
+    /// For who watches the proxy.
+    pub admin: Option<TcpListener>,
+}
+
+/// What a proxy takes of the machine that it runs on. Tests give it other clocks and disks.
+pub struct Machine {
+    /// The time.
+    pub clock: Clock,
+    /// Opens the ledger; after a failure it is called again.
+    pub open_ledger: Box<dyn FnMut() -> Result<(Ledger, Recovered), OpenError> + Send>,
+}
+
+/// A proxy that has its ledger open and can serve.
+pub struct Proxy {
+    config: Config,
+    listeners: Listeners,
+    service: Arc<Service>,
+    shipping: Option<Arc<Shipping>>,
+    writer: Writer,
+}
+
+/// A socket could not be bound.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} (`{key}`): {}", why(error))]
+pub struct BindError {
+    key: &'static str,
+    address: SocketAddr,
+    // Said in the sentence itself, so no source of it.
+    error: io::Error,
+}
+
+/// A proxy could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The kernel does not say which boot this is.
+    #[error("cannot read the boot id in {BOOT_ID}")]
+    Boot(#[source] io::Error),
+    /// What it says is no boot id.
+    #[error("{BOOT_ID} has no boot id")]
+    BootId(#[from] KeyError),
+    /// The ledger's thread could not be started.
+    #[error("cannot start the ledger's thread")]
+    Thread(#[source] io::Error),
+    /// The ledger cannot be opened, and so no credential could be recorded.
+    #[error(transparent)]
+    Ledger(#[from] WriteError),
+}
+
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+/// What each of the last steps may take once the proxy is told to stop.
+const LAST: Duration = Duration::from_secs(5);
+
+/// Starts a proxy on this machine and serves until `shutdown`.
+pub async fn run(
+    listeners: Listeners,
+    config: Config,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), StartError> {
+    let machine = Machine::this(&config)?;
+    let proxy = Proxy::start(listeners, config, machine).await?;
+    proxy.run(shutdown).await;
+    Ok(())
+}
+
+impl Listeners {
+    /// Binds what `config` names.
+    pub async fn bind(config: &Config) -> Result<Self, BindError> {
+        let mut imds = Vec::new();
+        for address in &config.listen {
+            imds.push(bind("listen", *address).await?);
+        }
+        let admin = match config.admin {
+            Some(address) => Some(bind("admin", address).await?),
+            None => None,
+        };
+        Ok(Self { imds, admin })
+    }
+
+    /// Where clients are served.
+    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.imds.iter().map(TcpListener::local_addr).collect()
+    }
+}
+
+impl From<TcpListener> for Listeners {
+    fn from(listener: TcpListener) -> Self {
+        Self {
+            imds: vec![listener],
+            admin: None,
+        }
+    }
+}
+
+impl Machine {
+    /// This machine: its clock, its boot, and the directory that `config` names.
+    pub fn this(config: &Config) -> Result<Self, StartError> {
+        let boot = std::fs::read_to_string(BOOT_ID).map_err(StartError::Boot)?;
+        let boot: BootId = boot.trim().parse()?;
+        let dir = config.ledger.clone();
+        let open = move || Ledger::open(Box::new(Directory::open(&dir)?), boot.clone());
+        Ok(Self {
+            clock: Clock::system(),
+            open_ledger: Box::new(open),
+        })
+    }
+}
+
+impl Proxy {
+    /// Opens the ledger. Where it cannot be opened, `on-ledger-failure = "serve"` starts all the
+    /// same and tries again with each record; but a ledger that another process holds is a mistake
+    /// in any case.
+    pub async fn start(
+        listeners: Listeners,
+        config: Config,
+        machine: Machine,
+    ) -> Result<Self, StartError> {
+        let Machine { clock, open_ledger } = machine;
+        let writer = Writer::start(clock.now(), open_ledger).map_err(StartError::Thread)?;
+        match writer.open().await {
+            Ok(()) => {}
+            Err(error) if must_stop(&error, config.on_ledger_failure) => return Err(error.into()),
+            Err(error) => error!(
+                error = &error as &dyn std::error::Error,
+                "the ledger cannot be opened: serving all the same, records are held in memory"
+            ),
+        }
+        let metrics = Metrics::new();
+        let upstream = Upstream::new(
+            config.upstream.clone(),
+            config.connect_timeout,
+            config.response_timeout,
+        );
+        let describer = Arc::new(Describer::new(upstream.clone()));
+        let recorder = Recorder::new(
+            writer.clone(),
+            Arc::clone(&describer),
+            metrics.clone(),
+            config.on_ledger_failure,
+            config.ledger_timeout,
+        );
+        let shipping = config.records.clone().map(|url| {
+            Arc::new(Shipping {
+                writer: writer.clone(),
+                url,
+                interval: config.ship_interval,
+                describer,
+                metrics: metrics.clone(),
+                clock: clock.clone(),
+            })
+        });
+        let service = Arc::new(Service {
+            upstream,
+            recorder,
+            metrics,
+            clock,
+        });
+        Ok(Self {
+            config,
+            listeners,
+            service,
+            shipping,
+            writer,
+        })
+    }
+
+    /// Serves until `shutdown`. Then requests that have begun are finished, what is held in memory
+    /// is written, and what is written is shipped, each as far as it goes within a few seconds.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self {
+            config,
+            listeners,
+            service,
+            shipping,
+            writer,
+        } = self;
+        let mut beside = JoinSet::new();
+        let recording = Arc::clone(&service);
+        beside.spawn(async move { recording.recorder.retry().await });
+        if let Some(shipping) = shipping.clone() {
+            beside.spawn(async move { shipping.run().await });
+        }
+        if let Some(listener) = listeners.admin {
+            beside.spawn(watch(listener, Arc::clone(&service)));
+        }
+        let answering = Arc::clone(&service);
+        let answer = move |request, ends| {
+            let service = Arc::clone(&answering);
+            async move { service.answer(request, ends).await }
+        };
+        server::serve(listeners.imds, config.max_connections, answer, shutdown).await;
+        beside.shutdown().await;
+        end(&service, shipping.as_deref(), &writer).await;
+    }
+}
+
+/// Serves who watches the proxy; until it is dropped, so also while the last requests end.
+async fn watch(listener: TcpListener, service: Arc<Service>) {
+    const CONNECTIONS: usize = 16;
+    let answer = move |request, _| {
+        let answer = admin::answer(&request, &service.metrics, service.recorder.held());
+        async move { answer }
+    };
+    server::serve(vec![listener], CONNECTIONS, answer, std::future::pending()).await;
+}
+
+async fn end(service: &Service, shipping: Option<&Shipping>, writer: &Writer) {
+    let flushed = timeout(LAST, service.recorder.flush()).await;
+    if !flushed.unwrap_or(false) {
+        let records = service.recorder.held();
+        error!(
+            records,
+            "the ledger still fails: records that only memory had are lost"
+        );
+    }
+    if let Some(shipping) = shipping
+        && !timeout(LAST, shipping.round()).await.unwrap_or(false)
+    {
+        warn!("the last records are not shipped yet: the next start ships them");
+    }
+    if timeout(LAST, writer.close()).await.is_err() {
+        error!("the disk did not finish its last write within {LAST:?}");
+    }
+}
+
+fn must_stop(error: &WriteError, on_failure: OnLedgerFailure) -> bool {
+    let locked = matches!(error, WriteError::Open(OpenError::Locked { .. }));
+    locked || on_failure == OnLedgerFailure::Refuse
+}
+
+async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address).await.map_err(|error| BindError {
+        key,
+        address,
+        error,
+    })
+}
+
+fn why(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another process has this port; stop it or name another".into(),
+        io::ErrorKind::AddrNotAvailable => "this host does not have that address".into(),
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need CAP_NET_BIND_SERVICE; name another and redirect to it".into()
+        }
+        _ => error.to_string(),
+    }
+}

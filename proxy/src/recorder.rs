@@ -1,0 +1,241 @@
+//! Record before release: invariant 1.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use credpin_ledger::{Consumer, ImdsVersion, Kind, Receipt, Record, SCHEMA, WriteError, Writer};
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tracing::{error, info, warn};
+
+use crate::config::OnLedgerFailure;
+use crate::credential::Credential;
+use crate::describe::Describer;
+use crate::metrics::Metrics;
+
+/// Proof that a credential is on record for a consumer: durable, or, where the operator prefers
+/// serving to refusing, held in memory. [`Recorder::record`] makes it and nothing else does.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    access_key_id: String,
+}
+
+/// Puts credentials on record.
+pub(crate) struct Recorder {
+    writer: Writer,
+    describer: Arc<Describer>,
+    metrics: Metrics,
+    on_failure: OnLedgerFailure,
+    /// How long a write may take before it counts as failed.
+    timeout: Duration,
+    held: Mutex<VecDeque<Record>>,
+    holding: Notify,
+}
+
+/// Who asked for what.
+pub(crate) struct Asked {
+    pub(crate) role: String,
+    pub(crate) consumer: Consumer,
+    pub(crate) now: Timestamp,
+}
+
+/// A credential is not on record, so it must not go out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotRecorded {
+    #[error("the ledger failed, and on-ledger-failure is \"refuse\"")]
+    Refused(#[source] LedgerFailure),
+    #[error("the ledger failed, and {HELD} records are held in memory already")]
+    Full(#[source] LedgerFailure),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LedgerFailure {
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error("the disk did not finish the write within {0:?}")]
+    Slow(Duration),
+}
+
+/// Records that memory holds while the disk cannot: some 10 MiB of them.
+const HELD: usize = 10_000;
+const RETRY: Duration = Duration::from_secs(1);
+
+impl Recorder {
+    pub(crate) fn new(
+        writer: Writer,
+        describer: Arc<Describer>,
+        metrics: Metrics,
+        on_failure: OnLedgerFailure,
+        timeout: Duration,
+    ) -> Self {
+        Self {
+            writer,
+            describer,
+            metrics,
+            on_failure,
+            timeout,
+            held: Mutex::default(),
+            holding: Notify::new(),
+        }
+    }
+
+    /// Returns once `credential` is on record for who asked. Of many that ask at once for a new
+    /// credential one is written, and all wait for it.
+    pub(crate) async fn record(
+        &self,
+        credential: &Credential,
+        asked: Asked,
+    ) -> Result<Recorded, NotRecorded> {
+        let access_key_id = credential.access_key_id();
+        let recorded = Recorded {
+            access_key_id: access_key_id.to_owned(),
+        };
+        let known = self.writer.knows(access_key_id, &asked.consumer);
+        if known || self.holds(access_key_id, &asked.consumer) {
+            return Ok(recorded);
+        }
+        let record = self.describe(credential, asked).await;
+        match self.write(record.clone()).await {
+            Ok(()) => Ok(recorded),
+            Err(failure) => {
+                self.metrics.ledger_failures.inc();
+                self.hold(record, failure)?;
+                Ok(recorded)
+            }
+        }
+    }
+
+    /// Writes what is held as soon as the disk can. Runs until it is dropped.
+    pub(crate) async fn retry(&self) {
+        loop {
+            self.holding.notified().await;
+            while !self.flush().await {
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+
+    /// Tries to write all that is held; returns whether nothing is left.
+    pub(crate) async fn flush(&self) -> bool {
+        while let Some(record) = self.next_held() {
+            if let Err(failure) = self.write(record).await {
+                self.metrics.ledger_failures.inc();
+                error!(
+                    error = &failure as &dyn std::error::Error,
+                    "the ledger still fails"
+                );
+                return false;
+            }
+            let mut held = self.lock();
+            held.pop_front();
+            self.metrics.set_held(held.len());
+            if held.is_empty() {
+                info!("the ledger works again: every record that was held is written");
+            }
+        }
+        true
+    }
+
+    /// How many records only memory has.
+    pub(crate) fn held(&self) -> usize {
+        self.lock().len()
+    }
+
+    async fn describe(&self, credential: &Credential, asked: Asked) -> Record {
+        Record {
+            schema: SCHEMA,
+            // These three are the ledger's to give.
+            kind: Kind::Issued,
+            boot_id: String::new(),
+            seq: 0,
+            time: asked.now,
+            host: self.describer.host(asked.now).await,
+            role: asked.role,
+            access_key_id: credential.access_key_id().to_owned(),
+            issued: credential.issued(),
+            expires: credential.expires(),
+            consumer: asked.consumer,
+            // The guard gives credentials to no other.
+            imds_version: ImdsVersion::V2,
+            proxy_version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    async fn write(&self, record: Record) -> Result<(), LedgerFailure> {
+        let receipt = timeout(self.timeout, self.writer.record(record)).await;
+        let receipt = receipt.map_err(|_| LedgerFailure::Slow(self.timeout))??;
+        if let Receipt::Written(record) = receipt {
+            self.metrics.issued(record.kind);
+            info!(
+                access_key_id = record.access_key_id,
+                role = record.role,
+                consumer = %record.consumer.peer,
+                "credential issued"
+            );
+        }
+        Ok(())
+    }
+
+    fn hold(&self, record: Record, failure: LedgerFailure) -> Result<(), NotRecorded> {
+        if self.on_failure == OnLedgerFailure::Refuse {
+            return Err(NotRecorded::Refused(failure));
+        }
+        let mut held = self.lock();
+        if held
+            .iter()
+            .any(|other| is_same(other, &record.access_key_id, &record.consumer))
+        {
+            return Ok(());
+        }
+        if held.len() >= HELD {
+            return Err(NotRecorded::Full(failure));
+        }
+        error!(
+            error = &failure as &dyn std::error::Error,
+            "the ledger failed: serving all the same, the record is held in memory"
+        );
+        warn!(
+            access_key_id = record.access_key_id,
+            role = record.role,
+            consumer = %record.consumer.peer,
+            "credential issued, not yet recorded"
+        );
+        held.push_back(record);
+        self.metrics.set_held(held.len());
+        self.holding.notify_one();
+        Ok(())
+    }
+
+    fn holds(&self, access_key_id: &str, consumer: &Consumer) -> bool {
+        let held = self.lock();
+        held.iter()
+            .any(|held| is_same(held, access_key_id, consumer))
+    }
+
+    fn next_held(&self) -> Option<Record> {
+        self.lock().front().cloned()
+    }
+
+    /// No panic can leave the queue half changed, so a poisoned lock is as good as any.
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Record>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_same(held: &Record, access_key_id: &str, consumer: &Consumer) -> bool {
+    held.access_key_id == access_key_id && held.consumer == *consumer
+}
+
+impl Recorded {
+    pub(crate) fn access_key_id(&self) -> &str {
+        &self.access_key_id
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(access_key_id: &str) -> Self {
+        let access_key_id = access_key_id.to_owned();
+        Self { access_key_id }
+    }
+}

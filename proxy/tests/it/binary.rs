@@ -1,0 +1,248 @@
+//! The binary: what people and scripts see.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use credpin_mock_imds::MockImds;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::rig::{ROLE, talk};
+
+fn credpin_proxy(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_credpin-proxy"));
+    command.env_clear().args(args);
+    command
+}
+
+async fn output(args: &[&str]) -> Output {
+    let mut command = credpin_proxy(args);
+    tokio::task::spawn_blocking(move || command.output().unwrap())
+        .await
+        .unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// A proxy as a process of its own, ended with the test.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts it on a free port; returns its ready line too.
+async fn run(imds: &MockImds, dir: &Path) -> (Process, String) {
+    let (upstream, ledger) = (imds.endpoint(), dir.join("ledger"));
+    let mut command = credpin_proxy(&[
+        "run",
+        "--listen",
+        "127.0.0.1:0",
+        "--upstream",
+        &upstream,
+        "--ledger",
+    ]);
+    command
+        .arg(ledger)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    tokio::task::spawn_blocking(move || {
+        let mut child = command.spawn().unwrap();
+        let mut ready = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut ready)
+            .unwrap();
+        (Process(child), ready)
+    })
+    .await
+    .unwrap()
+}
+
+fn address(ready: &str) -> String {
+    let (_, rest) = ready.split_once(" ready on ").unwrap();
+    rest.split_once(',').unwrap().0.to_owned()
+}
+
+async fn credential(address: &str) -> u16 {
+    let to = address.parse().unwrap();
+    let put = format!(
+        "PUT /latest/api/token HTTP/1.1\r\nHost: {address}\r\nX-aws-ec2-metadata-token-ttl-seconds: 60\r\nConnection: close\r\n\r\n"
+    );
+    let token = talk(to, put.as_bytes()).await.text();
+    let get = format!(
+        "GET {ROLE} HTTP/1.1\r\nHost: {address}\r\nX-aws-ec2-metadata-token: {token}\r\nConnection: close\r\n\r\n"
+    );
+    talk(to, get.as_bytes()).await.status
+}
+
+#[tokio::test]
+async fn it_runs_lists_what_it_gave_out_and_ends_on_sigterm() {
+    let (imds, dir) = (
+        MockImds::builder().start().await.unwrap(),
+        tempfile::tempdir().unwrap(),
+    );
+    let (mut process, ready) = run(&imds, dir.path()).await;
+    assert!(ready.ends_with(&format!(
+        ", upstream {}, ledger {}\n",
+        imds.endpoint(),
+        dir.path().join("ledger").display()
+    )));
+    assert_eq!(credential(&address(&ready)).await, 200);
+    let ledger = dir.path().join("ledger");
+    let ledger = ledger.to_str().unwrap();
+
+    // While it runs, and of the open segment too.
+    let key = imds.handle().issued().remove(0).access_key_id;
+    let table = stdout(&output(&["ledger", "--ledger", ledger]).await);
+    let lines: Vec<_> = table.lines().collect();
+    assert!(lines[0].starts_with("TIME "), "{table}");
+    assert!(
+        lines[1].contains(&key)
+            && lines[1].contains("example-role")
+            && lines[1].ends_with("new credential"),
+        "{table}"
+    );
+    let json = stdout(&output(&["ledger", "--json", "--ledger", ledger]).await);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json[0]["access_key_id"], key);
+
+    // A second one on the same ledger is told so, in one line.
+    let second = output(&[
+        "run",
+        "--listen",
+        "127.0.0.1:0",
+        "--upstream",
+        &imds.endpoint(),
+        "--ledger",
+        ledger,
+    ])
+    .await;
+    assert_eq!(second.status.code(), Some(1));
+    assert!(
+        stderr(&second).contains("is in use by another process"),
+        "{}",
+        stderr(&second)
+    );
+
+    let check = output(&["check", "--upstream", &imds.endpoint(), "--ledger", ledger]).await;
+    assert!(
+        stdout(&check).contains("in use by a running proxy"),
+        "{}",
+        stdout(&check)
+    );
+
+    let pid = Pid::from_child(&process.0);
+    kill_process(pid, Signal::TERM).unwrap();
+    let ended = tokio::task::spawn_blocking(move || (process.0.wait().unwrap(), process))
+        .await
+        .unwrap();
+    assert_eq!(ended.0.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_one_sentence() {
+    let taken = crate::rig::listener().await;
+    let address = taken.local_addr().unwrap().to_string();
+    let output = output(&[
+        "run",
+        "--listen",
+        &address,
+        "--ledger",
+        "/nonexistent/ledger",
+        "--upstream",
+        "http://127.0.0.1:9",
+    ])
+    .await;
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        stderr(&output),
+        format!(
+            "credpin-proxy: cannot listen on {address} (`listen`): another process has this port; stop it or name another\n"
+        )
+    );
+}
+
+#[tokio::test]
+async fn mistakes_in_the_config_are_told_all_at_once() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("proxy.toml");
+    std::fs::write(&file, "listen = 80\nledgr = \"/x\"\n").unwrap();
+    let file = file.to_str().unwrap();
+    let output_ = output(&["run", "--config", file, "--admin", "here"]).await;
+    assert_eq!(output_.status.code(), Some(1));
+    let text = stderr(&output_);
+    for part in [
+        &format!("{file}:1:1: listen: "),
+        &format!("{file}:2:1: ledgr: "),
+        "--admin: admin: ",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    let absent = output(&["run", "--config", "/nonexistent/proxy.toml"]).await;
+    assert_eq!(absent.status.code(), Some(1));
+    assert!(stderr(&absent).contains("cannot read the config file /nonexistent/proxy.toml"));
+}
+
+#[tokio::test]
+async fn the_doctor_says_what_is_wrong() {
+    let (imds, dir) = (
+        MockImds::builder().start().await.unwrap(),
+        TempDir::new().unwrap(),
+    );
+    let ledger = dir.path().join("ledger");
+    let records = format!("file://{}", dir.path().join("records").display());
+    let good = [
+        "check",
+        "--upstream",
+        &imds.endpoint(),
+        "--ledger",
+        ledger.to_str().unwrap(),
+        "--records",
+        &records,
+    ];
+    let good = output(&good).await;
+    let text = stdout(&good);
+    assert_eq!(good.status.code(), Some(0), "{text}");
+    assert!(text.lines().all(|line| line.starts_with("ok ")), "{text}");
+    assert!(
+        text.contains("i-0123456789abcdef0 in us-east-1, account 123456789012"),
+        "{text}"
+    );
+
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let bad = [
+        "check",
+        "--upstream",
+        "http://127.0.0.1:9",
+        "--ledger",
+        file.to_str().unwrap(),
+    ];
+    let bad = output(&bad).await;
+    let text = stdout(&bad);
+    assert_eq!(bad.status.code(), Some(1));
+    let failed: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with("FAIL "))
+        .collect();
+    assert_eq!(failed.len(), 3, "upstream, ledger and clock: {text}");
+}
+
+#[tokio::test]
+async fn completions_are_printed() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = output(&["completions", shell]).await;
+        assert!(output.status.success() && stdout(&output).contains("credpin-proxy"));
+    }
+}

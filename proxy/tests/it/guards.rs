@@ -1,0 +1,145 @@
+//! What an SSRF can send, and what it gets.
+
+use crate::rig::{ROLE, Rig, talk};
+
+/// IMDS itself would answer these without a token: the mock allows IMDSv1.
+#[tokio::test]
+async fn no_spelling_of_the_path_gives_a_credential_without_a_session() {
+    let rig = Rig::start().await;
+    let role = ROLE.trim_start_matches("/latest/meta-data");
+    for path in [
+        ROLE.to_owned(),
+        format!("{ROLE}/"),
+        format!("/{ROLE}"),
+        format!("//latest///meta-data/{role}"),
+        format!("/1.0/meta-data{role}"),
+        format!("/2021-03-23/meta-data{role}"),
+        format!("/latest/meta-data/./{role}"),
+        format!("/latest/dynamic/../meta-data{role}"),
+        format!("/latest/dynamic/%2e%2e/meta-data{role}"),
+        format!("/latest/meta-data{}", role.replace('s', "%73")),
+        format!("/latest/meta-data{}", role.replace('/', "%2f")),
+        format!("/latest/meta-data{}", role.replace('s', "%2573")),
+        format!("/latest/meta-data{}", role.replace('-', "%2D")),
+        format!("/latest/meta-data{}", role.replace("security", "Security")),
+        format!("/latest\\meta-data{role}"),
+        format!("{ROLE}?x=y"),
+        format!("{ROLE}%3fx"),
+        format!("{ROLE};x=y"),
+        format!("{ROLE}#x"),
+        format!("{ROLE}%00"),
+        format!("http://169.254.169.254{ROLE}"),
+        "/latest/meta-data/identity-credentials/ec2/security-credentials/ec2-instance".to_owned(),
+    ] {
+        for method in ["GET", "HEAD", "POST", "PUT"] {
+            let reply = rig.ask(method, &path, "").await;
+            assert!(
+                (400..=405).contains(&reply.status),
+                "{method} {path}: {reply:?}"
+            );
+            assert!(!reply.text().contains("AccessKeyId"), "{path}");
+        }
+    }
+    assert!(rig.imds().issued().is_empty());
+    assert!(
+        rig.imds().requests().is_empty(),
+        "refused before anything was sent on"
+    );
+    assert!(rig.records().is_empty());
+}
+
+#[tokio::test]
+async fn a_session_that_imds_did_not_make_is_none() {
+    let rig = Rig::start().await;
+    for token in [
+        "x",
+        "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==",
+    ] {
+        let reply = rig.get(ROLE, token).await;
+        assert_eq!(reply.status, 401, "{reply:?}");
+    }
+    let token = rig.token().await;
+    rig.imds().forget_tokens();
+    assert_eq!(rig.get(ROLE, &token).await.status, 401);
+    assert!(rig.imds().issued().is_empty());
+}
+
+#[tokio::test]
+async fn what_does_not_come_from_the_host_itself_is_refused() {
+    let rig = Rig::start().await;
+    let token = format!("X-aws-ec2-metadata-token: {}\r\n", rig.token().await);
+    let seen = rig.imds().requests().len();
+    for (headers, status) in [
+        ("X-Forwarded-For: 203.0.113.9\r\n", 403),
+        ("x-forwarded-for:\r\n", 403),
+        ("Forwarded: for=203.0.113.9\r\n", 403),
+        ("Via: 1.1 proxy\r\n", 403),
+        (
+            "X-Forwarded-For: 203.0.113.9\r\nConnection: X-Forwarded-For\r\n",
+            403,
+        ),
+        ("Host: 169.254.169.254\r\n", 400),
+        ("X-aws-ec2-metadata-token: other\r\n", 400),
+        ("Content-Length: 1\r\n", 400),
+        ("Transfer-Encoding: chunked\r\n", 400),
+        ("Connection: x-aws-ec2-metadata-token\r\n", 401),
+    ] {
+        let reply = rig.ask("GET", ROLE, &format!("{token}{headers}")).await;
+        assert!(reply.is_imds_error(status), "{headers}: {reply:?}");
+    }
+    for host in [
+        "evil.example",
+        "localhost",
+        "127.0.0.1",
+        "169.254.169.254.nip.io",
+        "[::1]",
+        "2852039166",
+    ] {
+        let head =
+            format!("GET {ROLE} HTTP/1.1\r\nHost: {host}\r\n{token}Connection: close\r\n\r\n");
+        let reply = talk(rig.proxy.addr, head.as_bytes()).await;
+        assert!(reply.is_imds_error(403), "{host}: {reply:?}");
+    }
+    assert_eq!(
+        rig.imds().requests().len(),
+        seen,
+        "nothing of it was sent on"
+    );
+}
+
+#[tokio::test]
+async fn the_proxys_own_address_is_a_host_of_it_and_so_sdks_can_be_pointed_at_it() {
+    let rig = Rig::start().await;
+    let token = rig.token().await;
+    let addr = rig.proxy.addr;
+    let head = format!(
+        "GET {ROLE} HTTP/1.1\r\nHost: {addr}\r\nX-aws-ec2-metadata-token: {token}\r\nConnection: close\r\n\r\n"
+    );
+    let reply = talk(addr, head.as_bytes()).await;
+    assert_eq!(reply.status, 200);
+    assert!(reply.text().contains("SecretAccessKey"));
+}
+
+#[tokio::test]
+async fn a_method_that_imds_does_not_have_is_answered_as_imds_does() {
+    let rig = Rig::start().await;
+    let reply = rig.ask("POST", "/latest/api/token", "").await;
+    assert!(reply.is_imds_error(405));
+    assert_eq!(reply.header("allow"), Some("OPTIONS, PUT"));
+    let reply = rig.ask("DELETE", "/latest/meta-data/", "").await;
+    assert_eq!(reply.header("allow"), Some("GET, HEAD"));
+}
+
+#[tokio::test]
+async fn refusals_are_counted_by_rule() {
+    let rig = Rig::start().await;
+    rig.ask("GET", ROLE, "").await;
+    rig.ask("GET", ROLE, "").await;
+    rig.ask("GET", "/..", "").await;
+    rig.metric("credpin_proxy_refusals_total{rule=\"no-token\"} 2")
+        .await;
+    rig.metric("credpin_proxy_refusals_total{rule=\"path\"} 1")
+        .await;
+    rig.metric("credpin_proxy_requests_total{outcome=\"refused\"} 3")
+        .await;
+}

@@ -1,0 +1,14 @@
+//! The proxy between raw sockets and the mock IMDS.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+#![allow(clippy::expect_used, reason = "a test that cannot go on panics")]
+
+mod binary;
+mod disk;
+mod guards;
+mod records;
+mod rig;
+mod secrets;
+mod shipping;
+mod transparent;
+mod upstream;
