@@ -9,12 +9,13 @@
 //!
 //! Start at [`tools`] (what `make tools` installed), [`moto`] and [`estate`] (the account and what stands
 //! in it), [`gate`] (the AWS endpoint that denies the thief), [`client`] (honest or thief) and [`judge`]
-//! (the second opinion on policies). Every process starts in [`process`], where the environment is
-//! scrubbed and addresses must be loopback.
+//! (the second opinion on policies, asked about random ones of [`arbitrary`]). Every process starts in
+//! [`process`], where the environment is scrubbed and addresses must be loopback.
 //!
 //! This is a test crate: its functions return [`anyhow::Error`], which a failing test prints.
 
 pub mod account;
+pub mod arbitrary;
 pub mod client;
 pub mod credentials;
 pub mod estate;
