@@ -1,0 +1,141 @@
+//! Units: systemd itself finds nothing wrong with them, and the proxy's is as shut as it can be.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use clap::Parser;
+use tempfile::TempDir;
+
+use crate::{at, output, program, text};
+
+const UNITS: [&str; 4] = [
+    "credpin-proxy.service",
+    "credpin-redirect.service",
+    "credpin.service",
+    "credpin.timer",
+];
+
+/// The most that the hardened units may be exposed, of 10.
+const EXPOSURE: f64 = 1.5;
+
+/// The value of a unit's setting.
+fn setting(unit: &str, key: &str) -> String {
+    let text = text(&format!("deploy/systemd/{unit}"));
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    value
+        .unwrap_or_else(|| panic!("{unit} has no {key}"))
+        .to_owned()
+}
+
+/// A file system with the units installed, and stand-ins for what they start and are ordered after.
+fn installed() -> TempDir {
+    let root = tempfile::tempdir().unwrap();
+    let units = root.path().join("etc/systemd/system");
+    let programs = root.path().join("usr/bin");
+    fs::create_dir_all(&units).unwrap();
+    fs::create_dir_all(&programs).unwrap();
+    for unit in UNITS {
+        fs::copy(at("deploy/systemd").join(unit), units.join(unit)).unwrap();
+    }
+    for name in [
+        "sysinit",
+        "basic",
+        "shutdown",
+        "network",
+        "network-online",
+        "timers",
+        "multi-user",
+    ] {
+        fs::write(
+            units.join(format!("{name}.target")),
+            "[Unit]\nDescription=Stand-in\n",
+        )
+        .unwrap();
+    }
+    for name in ["credpin", "credpin-proxy", "nft"] {
+        let program = programs.join(name);
+        fs::write(&program, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    root
+}
+
+#[test]
+fn systemd_finds_nothing_wrong_with_the_units() {
+    let root = installed();
+    let mut verify = program("systemd-analyze", "systemd");
+    verify
+        .arg(format!("--root={}", root.path().display()))
+        .arg("verify")
+        .args(UNITS);
+    output(&mut verify);
+}
+
+#[test]
+fn the_hardened_units_are_hardly_exposed() {
+    for unit in ["credpin-proxy.service", "credpin.service"] {
+        let mut security = program("systemd-analyze", "systemd");
+        security
+            .args(["security", "--offline=true", "--no-pager"])
+            .arg(at("deploy/systemd").join(unit));
+        let report = output(&mut security);
+        let level = report
+            .rsplit_once(": ")
+            .and_then(|(_, level)| level.split(' ').next()?.parse().ok());
+        let level: f64 = level.unwrap_or_else(|| panic!("no exposure in: {report}"));
+        assert!(level <= EXPOSURE, "{unit}: {report}");
+    }
+}
+
+#[test]
+fn the_proxy_has_no_capability_and_a_user_that_exists() {
+    assert_eq!(
+        setting("credpin-proxy.service", "CapabilityBoundingSet"),
+        ""
+    );
+    assert_eq!(setting("credpin-proxy.service", "AmbientCapabilities"), "");
+
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir(root.path().join("etc")).unwrap();
+    let mut sysusers = program("systemd-sysusers", "systemd");
+    sysusers
+        .arg(format!("--root={}", root.path().display()))
+        .arg(at("deploy/systemd/credpin.sysusers.conf"));
+    // It tells what it does on stderr.
+    let told = sysusers.output().unwrap();
+    assert!(
+        told.status.success(),
+        "{}",
+        String::from_utf8_lossy(&told.stderr)
+    );
+    let users = fs::read_to_string(root.path().join("etc/passwd")).unwrap();
+    let exists = |name: &str| {
+        users
+            .lines()
+            .any(|line| line.starts_with(&format!("{name}:")))
+    };
+    for unit in ["credpin-proxy.service", "credpin.service"] {
+        let user = setting(unit, "User");
+        assert!(exists(&user), "{user} of {unit} is not in: {users}");
+    }
+    // The redirect lets the same user through.
+    let redirect = text("deploy/nftables/credpin.nft");
+    let user = setting("credpin-proxy.service", "User");
+    assert!(redirect.contains(&format!("define proxy_user = \"{user}\"")));
+}
+
+#[test]
+fn the_units_start_what_the_binaries_understand() {
+    let proxy = setting("credpin-proxy.service", "ExecStart");
+    credpin_proxy::cli::Cli::try_parse_from(proxy.split(' ')).unwrap();
+    let controller = setting("credpin.service", "ExecStart");
+    credpin::cli::Cli::try_parse_from(controller.split(' ')).unwrap();
+}
+
+#[test]
+fn the_unit_keeps_the_ledger_where_the_proxy_looks_for_it() {
+    let state = setting("credpin-proxy.service", "StateDirectory");
+    let default = credpin_proxy::Config::default().ledger;
+    assert_eq!(default, std::path::Path::new("/var/lib").join(state));
+}
