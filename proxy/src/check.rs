@@ -44,6 +44,8 @@ pub async fn check(config: &Config, clock: &Clock) -> Vec<Finding> {
     };
     let finding = |name, result| Finding { name, result };
     vec![
+        // A config that is wrong is told before there is anything to look at.
+        finding("config", Ok("every setting is well-formed".to_owned())),
         finding("upstream", imds),
         finding("ledger", ledger(&config.ledger)),
         finding("store", store(config).await),

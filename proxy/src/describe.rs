@@ -5,6 +5,7 @@ use http::{HeaderValue, Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 use tracing::warn;
 
 use crate::headers::{TOKEN, TOKEN_TTL};
@@ -18,11 +19,20 @@ use crate::upstream::{Upstream, UpstreamError};
 /// and the name under which it is shipped completes it.
 pub(crate) struct Describer {
     upstream: Upstream,
-    last: Mutex<Option<(Host, Timestamp)>>,
+    last: Mutex<Option<Described>>,
+}
+
+struct Described {
+    /// What is known; empty if nothing is.
+    host: Host,
+    /// Ask again after this.
+    until: Timestamp,
 }
 
 /// Addresses can change while the host runs (an Elastic IP address, a new secondary address).
 const FRESH: SignedDuration = SignedDuration::from_mins(5);
+/// After a description that failed: each that waits for one holds up a credential.
+const RETRY: SignedDuration = SignedDuration::from_secs(10);
 /// Enough for the few requests of one description.
 const SESSION_SECONDS: &str = "60";
 
@@ -53,25 +63,27 @@ impl Describer {
     /// The host, as far as it is known at `now`. Who asks at the same time shares one description.
     pub(crate) async fn host(&self, now: Timestamp) -> Host {
         let mut last = self.last.lock().await;
-        if let Some((host, at)) = &*last
-            && now.duration_since(*at).abs() < FRESH
+        if let Some(Described { host, until }) = &*last
+            && now < *until
         {
             return host.clone();
         }
-        match self.describe().await {
-            Ok(host) if !host.instance_id.is_empty() => {
-                *last = Some((host.clone(), now));
+        let within = self.upstream.response_timeout();
+        let failed = match timeout(within, self.describe()).await {
+            Ok(Ok(host)) if !host.instance_id.is_empty() => {
+                *last = Some(Described::new(host.clone(), now, FRESH));
                 return host;
             }
-            Ok(_) => warn!("the metadata service does not say which instance this is"),
-            Err(error) => warn!(
-                error = &error as &dyn std::error::Error,
-                "the metadata service does not say which instance this is"
-            ),
-        }
-        last.as_ref()
-            .map(|(host, _)| host.clone())
-            .unwrap_or_default()
+            Ok(Err(error)) => Some(error),
+            Ok(Ok(_)) | Err(_) => None,
+        };
+        warn!(
+            error = failed.as_ref().map(|error| error as &dyn std::error::Error),
+            "the metadata service does not say which instance this is"
+        );
+        let host = last.take().map(|last| last.host).unwrap_or_default();
+        *last = Some(Described::new(host.clone(), now, RETRY));
+        host
     }
 
     async fn describe(&self) -> Result<Host, UpstreamError> {
@@ -91,6 +103,13 @@ impl Describer {
         }
         .describe()
         .await
+    }
+}
+
+impl Described {
+    fn new(host: Host, now: Timestamp, fresh: SignedDuration) -> Self {
+        let until = now.saturating_add(fresh).unwrap_or(now);
+        Self { host, until }
     }
 }
 

@@ -51,6 +51,10 @@ pub fn admit(head: &Parts, local: SocketAddr) -> Result<Admitted, Refusal> {
     let mut headers = end_to_end(&head.headers);
     headers.remove(HOST);
     headers.remove(CONTENT_LENGTH);
+    // Whoever prints these headers does not print it.
+    if let Some(token) = headers.get_mut(TOKEN) {
+        token.set_sensitive(true);
+    }
     let token = at_most_one(&headers, &TOKEN)?;
     at_most_one(&headers, &TOKEN_TTL)?;
     if path.credential().is_some() && token.is_none_or(<[u8]>::is_empty) {
@@ -156,6 +160,8 @@ mod tests {
         let token = ("x-aws-ec2-metadata-token", "t");
         assert!(try_it("GET", ROLE, &[token]).is_ok());
         assert!(try_it("HEAD", ROLE, &[token]).is_ok());
+        let secret = ("x-aws-ec2-metadata-token", "unseen");
+        assert!(!format!("{:?}", try_it("GET", ROLE, &[secret])).contains("unseen"));
         for headers in [
             &[][..],
             &[("x-aws-ec2-metadata-token", "")],

@@ -10,8 +10,8 @@ use http::uri::{Authority, Scheme};
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
@@ -103,6 +103,11 @@ impl Upstream {
         &self.url
     }
 
+    /// How long a whole answer may take.
+    pub(crate) fn response_timeout(&self) -> Duration {
+        self.response_timeout
+    }
+
     /// Sends on what the guard let in, and nothing but that.
     pub(crate) async fn forward(
         &self,
@@ -152,7 +157,9 @@ impl Upstream {
         let is_head = request.method() == Method::HEAD;
         let answered = async {
             let response = self.client.request(request).await;
-            let (head, body) = response.map_err(|e| self.broken(root(e)))?.into_parts();
+            let (head, body) = response
+                .map_err(|error| self.broken(error.into()))?
+                .into_parts();
             let mut headers = end_to_end(&head.headers);
             if !is_head {
                 headers.remove(CONTENT_LENGTH);
@@ -238,11 +245,6 @@ impl fmt::Display for UpstreamUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "http://{}", self.0)
     }
-}
-
-/// The client's error says "client error"; what it wraps says which.
-fn root(error: ClientError) -> Box<dyn std::error::Error + Send + Sync> {
-    error.into()
 }
 
 #[cfg(test)]

@@ -329,4 +329,6 @@ fn failed(what: &'static str, segment: &SegmentName) -> impl FnOnce(io::Error) -
 }
 
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod tests;

@@ -180,4 +180,17 @@ mod tests {
             assert!(text.parse::<StoreUrl>().is_err(), "{text}");
         }
     }
+
+    #[cfg(feature = "s3")]
+    #[test]
+    fn a_bucket_opens_without_asking_anybody() {
+        RecordStore::open(&"s3://bucket/prefix".parse().unwrap()).unwrap();
+    }
+
+    #[cfg(not(feature = "s3"))]
+    #[test]
+    fn a_build_without_s3_says_so() {
+        let error = RecordStore::open(&"s3://bucket/prefix".parse().unwrap()).unwrap_err();
+        assert!(matches!(error, StoreError::NoS3));
+    }
 }

@@ -61,6 +61,9 @@ enum Command {
     Close(oneshot::Sender<()>),
 }
 
+/// Records between two looks at how much of the disk the ledger takes.
+const PRUNE_EVERY: u32 = 256;
+
 /// Requests that may wait for the disk before new ones wait for room.
 const QUEUE: usize = 1024;
 
@@ -79,6 +82,7 @@ impl Writer {
             ledger: None,
             index: Arc::clone(&index),
             now,
+            since_prune: PRUNE_EVERY,
         };
         let thread = thread::Builder::new().name("ledger".into());
         thread.spawn(move || worker.run(queue))?;
@@ -139,6 +143,7 @@ struct Worker {
     ledger: Option<Ledger>,
     index: Arc<Mutex<Index>>,
     now: Timestamp,
+    since_prune: u32,
 }
 
 impl Worker {
@@ -196,16 +201,31 @@ impl Worker {
         let record = self.ledger()?.append(record)?;
         self.now = self.now.max(record.time);
         lock(&self.index).insert(&record, record.time);
+        self.since_prune += 1;
+        if self.since_prune > PRUNE_EVERY {
+            // The record is durable; that room was not made is the next one's trouble.
+            if let Err(error) = self.prune() {
+                error!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot prune the ledger"
+                );
+            }
+        }
         Ok(Receipt::Written(Box::new(record)))
     }
 
     fn seal(&mut self) -> Result<Vec<SegmentName>, WriteError> {
-        let ledger = self.ledger()?;
-        ledger.seal()?;
-        for segment in ledger.prune()? {
+        self.ledger()?.seal()?;
+        self.prune()?;
+        Ok(self.ledger()?.sealed()?)
+    }
+
+    fn prune(&mut self) -> Result<(), WriteError> {
+        self.since_prune = 0;
+        for segment in self.ledger()?.prune()? {
             error!(%segment, "the ledger is full: removed the oldest records, which no store has");
         }
-        Ok(ledger.sealed()?)
+        Ok(())
     }
 
     fn read(&mut self, segment: &SegmentName) -> Result<Vec<u8>, WriteError> {

@@ -1,19 +1,22 @@
-//! A disk that a test can stop, break and mend.
+//! A disk that a test can stop, break and mend; and a clock that it can put forward.
 
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 
 use credpin_ledger::{Directory, Disk, Entry, OpenError, Tail};
+use jiff::SignedDuration;
 use tokio::sync::Notify;
 
-/// The test's hand on a disk.
+/// The test's hand on a machine.
 #[derive(Default)]
 pub(crate) struct Lever {
     mode: Mutex<Mode>,
     changed: Condvar,
     /// A write has come to a stop.
     pub(crate) stopped: Notify,
+    /// By how much the proxy's clock is ahead.
+    pub(crate) ahead: Mutex<SignedDuration>,
 }
 
 /// What becomes of writes.

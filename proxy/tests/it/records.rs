@@ -7,6 +7,7 @@ use std::time::Duration;
 use credpin_ledger::{Kind, OpenError, WriteError};
 use credpin_mock_imds::Fault;
 use credpin_proxy::{Config, OnLedgerFailure, StartError};
+use jiff::SignedDuration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -266,12 +267,17 @@ async fn a_host_that_does_not_know_itself_still_records() {
     rig.imds().set_fault("/latest/dynamic", Fault::Close);
     assert_eq!(rig.get(ROLE, &token).await.status, 200);
     assert_eq!(rig.records()[0].host, credpin_ledger::Host::default());
-    // Once it can be had it is in the next record.
+    // Not asked for again at once: each new consumer would wait for it.
     rig.imds().clear_faults();
     rig.imds().rotate_credentials();
     assert_eq!(rig.get(ROLE, &token).await.status, 200);
+    assert_eq!(rig.records()[1].host, credpin_ledger::Host::default());
+    // But soon, and once it can be had it is in the next record.
+    *rig.lever.ahead.lock().unwrap() = SignedDuration::from_secs(10);
+    rig.imds().rotate_credentials();
+    assert_eq!(rig.get(ROLE, &token).await.status, 200);
     assert_eq!(
-        rig.records()[1].host.instance_id,
+        rig.records()[2].host.instance_id,
         rig.imds().host().instance_id
     );
 }

@@ -1,13 +1,12 @@
 //! A mock IMDS, a proxy before it, and a client that writes what it is told to.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use credpin_ledger::{Ledger, Record};
 use credpin_mock_imds::{MockImds, State};
-use credpin_proxy::{Config, Listeners, Machine, Proxy, StartError};
+use credpin_proxy::{Clock, Config, Listeners, Machine, Proxy, StartError};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -132,9 +131,8 @@ impl Rig {
                 tokio::task::yield_now().await;
             }
         };
-        if timeout(PATIENCE, there).await.is_err() {
-            panic!("{}", self.admin("/metrics").await.text());
-        }
+        let came = timeout(PATIENCE, there).await.is_ok();
+        assert!(came, "{}", self.admin("/metrics").await.text());
     }
 }
 
@@ -177,9 +175,9 @@ pub(crate) async fn start(config: &Config, lever: &Arc<Lever>) -> Result<Running
         imds: vec![imds],
         admin: Some(admin),
     };
-    let (path, lever): (PathBuf, _) = (config.ledger.clone(), Arc::clone(lever));
+    let (path, lever, ahead) = (config.ledger.clone(), Arc::clone(lever), Arc::clone(lever));
     let machine = Machine {
-        clock: credpin_proxy::Clock::system(),
+        clock: Clock::new(move || Clock::system().now() + *ahead.ahead.lock().unwrap()),
         open_ledger: Box::new(move || {
             let disk = Levered::open(&path, &lever)?;
             Ledger::open(Box::new(disk), BOOT.parse().unwrap())

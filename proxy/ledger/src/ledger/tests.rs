@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use super::memory::{Fault, Faulty, Memory};
 use super::*;
 use crate::Directory;
 use crate::line::tests::record;
@@ -95,9 +96,9 @@ fn a_torn_line_is_cut_off_at_every_byte() {
     for torn in 0..=bytes.len() {
         // What a crash leaves in the last block may be nothing, zeros, or an earlier file's bytes.
         for junk in [&b""[..], b"\0\0\0\0", b"{\"schema\":1}\n"] {
-            let dir = tempfile::tempdir().unwrap();
-            fs::write(dir.path().join(&name), [&bytes[..torn], junk].concat()).unwrap();
-            let (mut ledger, found) = open(dir.path(), BOOT);
+            let memory = Memory::with(&name, [&bytes[..torn], junk].concat());
+            let disk = Box::new(memory.clone());
+            let (mut ledger, found) = Ledger::open(disk, BOOT.parse().unwrap()).unwrap();
             let whole = bytes[..torn].split(|b| *b == b'\n').skip(1).count() as u64;
             assert_eq!(
                 seqs(&found.records),
@@ -108,7 +109,7 @@ fn a_torn_line_is_cut_off_at_every_byte() {
                 .append(record("ASIA4", "2026-05-04T09:00:00Z"))
                 .unwrap();
             assert_eq!(next.seq, whole + 1);
-            let kept: u64 = disk::list(dir.path()).unwrap().iter().map(|e| e.len).sum();
+            let kept: u64 = memory.list().unwrap().iter().map(|e| e.len).sum();
             let line = line::encode(&next).unwrap().len();
             assert_eq!(kept, torn as u64 + (junk.len() + line) as u64 - found.cut);
         }
@@ -150,100 +151,37 @@ fn a_ledger_that_is_no_directory_says_what_and_where() {
     );
 }
 
-/// What is wrong with one step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Fault {
-    NotDone,
-    Done,
-    /// A write stops in the middle, as on a full disk.
-    Torn,
-}
-
-/// A directory in which step number `at` fails.
-#[derive(Clone)]
-struct Faulty {
-    inner: Arc<Directory>,
-    at: Arc<Mutex<(usize, Fault)>>,
-}
-
-impl Faulty {
-    fn step<T>(&self, step: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        let fault = {
-            let mut at = self.at.lock().unwrap();
-            let due = at.0 == 0;
-            at.0 = at.0.wrapping_sub(1);
-            due.then_some(at.1)
-        };
-        match fault {
-            None => step(),
-            Some(Fault::Done) => step().and_then(|_| Err(io::ErrorKind::Interrupted.into())),
-            Some(_) => Err(io::ErrorKind::StorageFull.into()),
-        }
-    }
-}
-
-impl Disk for Faulty {
-    fn list(&self) -> io::Result<Vec<Entry>> {
-        self.inner.list()
-    }
-    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        self.inner.read(name)
-    }
-    fn create(&self, name: &str) -> io::Result<Box<dyn Tail>> {
-        let tail = self.step(|| self.inner.create(name))?;
-        Ok(Box::new(FaultyTail(self.clone(), tail)))
-    }
-    fn cut(&self, name: &str, len: u64) -> io::Result<()> {
-        self.step(|| self.inner.cut(name, len))
-    }
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.step(|| self.inner.rename(from, to))
-    }
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.step(|| self.inner.remove(name))
-    }
-    fn sync(&self) -> io::Result<()> {
-        self.step(|| self.inner.sync())
-    }
-}
-
-struct FaultyTail(Faulty, Box<dyn Tail>);
-
-impl Tail for FaultyTail {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if *self.0.at.lock().unwrap() == (0, Fault::Torn) {
-            self.1.write(&bytes[..bytes.len() / 2])?;
-        }
-        self.0.step(|| self.1.write(bytes))
-    }
-    fn sync(&mut self) -> io::Result<()> {
-        self.0.step(|| self.1.sync())
-    }
-    fn cut(&mut self, len: u64) -> io::Result<()> {
-        self.0.step(|| self.1.cut(len))
-    }
-}
-
 const TIMES: [&str; 5] = ["09:00", "09:01", "10:00", "10:01", "11:00"];
 
-/// Appends five records over three hours with one fault at step `at`. After it the process goes on
-/// (and tries again), or dies and starts anew. Returns whether the fault was met.
-fn survives(at: usize, fault: Fault, dies: bool) -> bool {
-    let dir = tempfile::tempdir().unwrap();
-    let remaining = Arc::new(Mutex::new((at, fault)));
+/// What becomes of the process after a step that failed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Then {
+    /// It goes on, and tries again.
+    GoesOn,
+    /// It is killed; the machine runs on.
+    Dies,
+    /// The machine loses power, and with it all that was not synced.
+    LosesPower,
+}
+
+/// Appends five records over three hours with one fault at step `at`. Returns whether it was met.
+fn survives(at: usize, fault: Fault, then: Then) -> bool {
+    let memory = Memory::default();
+    let due = Arc::new(Mutex::new((at, fault)));
     let start = || {
-        let inner = Arc::new(Directory::open(dir.path()).unwrap());
-        let at = Arc::clone(&remaining);
-        let disk = Box::new(Faulty { inner, at });
-        Ledger::open(disk, BOOT.parse().unwrap())
+        let (inner, due) = (memory.clone(), Arc::clone(&due));
+        Ledger::open(Box::new(Faulty { inner, due }), BOOT.parse().unwrap())
     };
     let mut failures = 0;
     let mut again = |ledger: Option<Ledger>| {
         failures += 1;
         match ledger {
-            Some(ledger) if !dies => ledger,
+            Some(ledger) if then == Then::GoesOn => ledger,
             ledger => {
                 drop(ledger);
+                if then == Then::LosesPower {
+                    memory.lose_power();
+                }
                 start().unwrap().0
             }
         }
@@ -264,9 +202,11 @@ fn survives(at: usize, fault: Fault, dies: bool) -> bool {
         ledger.seal().unwrap();
     }
     drop(ledger);
+    // Whatever was acknowledged is safe from now on.
+    memory.lose_power();
 
-    let case = format!("step {at} {fault:?}, dies: {dies}");
-    let (ledger, found) = open(dir.path(), BOOT);
+    let case = format!("step {at} {fault:?}, then {then:?}");
+    let (ledger, found) = Ledger::open(Box::new(memory), BOOT.parse().unwrap()).unwrap();
     assert_eq!((found.sealed, found.cut), (0, 0), "{case}");
     for segment in ledger.sealed().unwrap() {
         let bytes = ledger.read(&segment).unwrap();
@@ -289,17 +229,20 @@ fn survives(at: usize, fault: Fault, dies: bool) -> bool {
             "{case}: an acknowledged record is lost"
         );
     }
-    // What was not acknowledged is there only where a crash came between the disk and us.
+    // What was not acknowledged is there only where a death came between the disk and us.
     let extra = found.records.len() - acknowledged.len();
-    assert!(extra == 0 || (dies && extra == 1), "{case}: {extra} more");
+    assert!(
+        extra == 0 || (then != Then::GoesOn && extra == 1),
+        "{case}: {extra} more"
+    );
     failures > 0
 }
 
 #[test]
 fn one_failed_step_loses_nothing_and_leaves_nothing_torn() {
     for fault in [Fault::NotDone, Fault::Done, Fault::Torn] {
-        for dies in [false, true] {
-            let met = (0..100).take_while(|at| survives(*at, fault, dies)).count();
+        for then in [Then::GoesOn, Then::Dies, Then::LosesPower] {
+            let met = (0..100).take_while(|at| survives(*at, fault, then)).count();
             // 5 lines of 2 steps each, 3 files made and synced and sealed and synced, 1 at the start.
             assert_eq!(met, 5 * 2 + 3 * 4 + 1);
         }
@@ -307,20 +250,36 @@ fn one_failed_step_loses_nothing_and_leaves_nothing_torn() {
 }
 
 #[test]
+fn what_was_acknowledged_survives_a_loss_of_power_at_any_time() {
+    for appended in 1..=TIMES.len() {
+        let memory = Memory::default();
+        let disk = Box::new(memory.clone());
+        let (mut ledger, _) = Ledger::open(disk, BOOT.parse().unwrap()).unwrap();
+        for time in &TIMES[..appended] {
+            ledger
+                .append(record("ASIA1", &format!("2026-05-04T{time}:00Z")))
+                .unwrap();
+        }
+        memory.lose_power();
+        let (_, found) = Ledger::open(Box::new(memory), BOOT.parse().unwrap()).unwrap();
+        assert_eq!(found.records.len(), appended);
+    }
+}
+
+#[test]
 fn a_disk_that_stays_full_refuses_and_says_why() {
-    let dir = tempfile::tempdir().unwrap();
-    let inner = Arc::new(Directory::open(dir.path()).unwrap());
-    let at = Arc::new(Mutex::new((usize::MAX, Fault::Torn)));
-    let disk = Faulty {
-        inner,
-        at: Arc::clone(&at),
-    };
-    let (mut ledger, _) = Ledger::open(Box::new(disk), BOOT.parse().unwrap()).unwrap();
+    let memory = Memory::default();
+    let due = Arc::new(Mutex::new((usize::MAX, Fault::Torn)));
+    let disk = Box::new(Faulty {
+        inner: memory.clone(),
+        due: Arc::clone(&due),
+    });
+    let (mut ledger, _) = Ledger::open(disk, BOOT.parse().unwrap()).unwrap();
     ledger
         .append(record("ASIA1", "2026-05-04T09:00:00Z"))
         .unwrap();
     for _ in 0..3 {
-        *at.lock().unwrap() = (0, Fault::NotDone);
+        *due.lock().unwrap() = (0, Fault::NotDone);
         let error = ledger
             .append(record("ASIA2", "2026-05-04T09:00:00Z"))
             .unwrap_err();
@@ -333,7 +292,9 @@ fn a_disk_that_stays_full_refuses_and_says_why() {
         .append(record("ASIA2", "2026-05-04T09:00:00Z"))
         .unwrap();
     assert_eq!(second.seq, 2);
-    assert_eq!(seqs(&scan(dir.path()).unwrap()), [1, 2]);
+    drop(ledger);
+    let (_, found) = Ledger::open(Box::new(memory), BOOT.parse().unwrap()).unwrap();
+    assert_eq!(seqs(&found.records), [1, 2]);
 }
 
 #[test]
