@@ -44,20 +44,26 @@ fn calls(files: &[&str]) -> BTreeSet<String> {
     for file in files {
         let source: String = text(file).split_whitespace().collect();
         for (client, service) in clients(&source) {
-            for (at, _) in source.match_indices(&format!("{client}.")) {
-                let whole = !source[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
-                let rest = &source[at + client.len() + 1..];
-                if let Some((method, _)) =
-                    rest.split_once("()").filter(|(method, _)| is_name(method))
-                {
-                    if whole {
-                        found.insert(format!("{service}:{}", camel(method)));
-                    }
-                }
-            }
+            let calls = methods(&source, &client);
+            found.extend(calls.map(|method| format!("{service}:{}", camel(method))));
         }
     }
     found
+}
+
+/// The methods without arguments that are called on `receiver`.
+fn methods<'a>(source: &'a str, receiver: &str) -> impl Iterator<Item = &'a str> {
+    let dotted = format!("{receiver}.");
+    let is_longer_name = |before: &str| before.ends_with(|c: char| c.is_alphanumeric() || c == '_');
+    let after: Vec<&str> = source
+        .match_indices(&dotted)
+        .filter(|(at, _)| !is_longer_name(&source[..*at]))
+        .map(|(at, dotted)| &source[at + dotted.len()..])
+        .collect();
+    let methods = after.into_iter().filter_map(|rest| rest.split_once("()"));
+    methods
+        .map(|(method, _)| method)
+        .filter(|method| is_name(method))
 }
 
 /// What in a file (its blanks taken out) is a client, by the names and types of parameters and fields.
