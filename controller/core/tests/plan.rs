@@ -13,6 +13,7 @@ use credpin_core::{
     plan::{Hold, Outcome, RolePlan, difference},
     settings::{MODE_TAG, Mode},
 };
+use credpin_ledger::Record;
 use fleet::{Fleet, id, transit_gateway};
 
 fn web() -> Fleet {
@@ -355,4 +356,46 @@ fn hubs_are_checked_too() {
     let fleet =
         web().settings(|settings| settings.hub_vpcs = Some(BTreeSet::from([id("vpc-hub")])));
     assert_eq!(only(&fleet).outcome, Outcome::Change);
+}
+
+/// A record of a token that expires after [`fleet::NOW`].
+fn record(instance: &str, role: &str) -> Record {
+    serde_json::from_value(serde_json::json!({
+        "schema": 1, "kind": "issued", "time": "2026-11-23T11:00:00Z", "boot_id": "b", "seq": 1,
+        "account": "111122223333", "region": "eu-west-1", "instance_id": instance,
+        "public_ipv4s": ["203.0.113.66"], "private_ipv4s": ["10.66.6.6"], "vpc": "vpc-0badbad",
+        "role": role, "access_key_id": "ASIAEXAMPLE", "issued": "2026-11-23T11:00:00Z",
+        "expires": "2026-11-23T17:00:00Z", "consumer": {"peer": "127.0.0.1"},
+        "imds_version": "2", "proxy_version": "0.1.0",
+    }))
+    .unwrap()
+}
+
+#[test]
+fn records_inform_and_never_change_a_step() {
+    let fleet = web();
+    let plan_with = |records: &[Record]| {
+        credpin_core::plan::plan(
+            &fleet.estate,
+            records,
+            &fleet.settings,
+            fleet::NOW.parse().unwrap(),
+        )
+    };
+    let (without, with) = (
+        fleet.plan(),
+        plan_with(&[record("i-a1", "web"), record("i-forged", "web")]),
+    );
+    assert_eq!(
+        without.steps().collect::<Vec<_>>(),
+        with.steps().collect::<Vec<_>>()
+    );
+    assert_eq!(without.roles[0].pin, with.roles[0].pin);
+    assert_eq!(without.roles[0].holds, with.roles[0].holds);
+
+    assert_eq!(with.roles[0].coverage.live_tokens, 1);
+    assert_eq!(
+        with.warnings,
+        ["i-forged has live tokens on record, and EC2 does not show it"]
+    );
 }

@@ -79,14 +79,23 @@ pub async fn run(folder: &Path, now: Timestamp) -> Result<Demo> {
     let settings = config::parse(&file.display().to_string(), &text)?.settings;
     let role: RoleName = ROLE.parse()?;
 
-    let store: StoreUrl = format!("file://{}", folder.canonicalize()?.join("records").display()).parse()?;
+    let store: StoreUrl = format!(
+        "file://{}",
+        folder.canonicalize()?.join("records").display()
+    )
+    .parse()?;
     let before = flow::plan(&cloud, &settings, &[], now).await?;
     let mut hosts = Vec::new();
     for instance in HOSTS {
         let host = before
             .plan
             .role(&role)
-            .and_then(|role| role.footprint.hosts.iter().find(|host| host.instance.as_str() == instance))
+            .and_then(|role| {
+                role.footprint
+                    .hosts
+                    .iter()
+                    .find(|host| host.instance.as_str() == instance)
+            })
             .with_context(|| format!("{instance} is not in the demo's account"))?;
         let ledger = folder.join("hosts").join(instance);
         hosts.push(host::show(host, ROLE, &ledger, &store).await?);
@@ -123,9 +132,12 @@ fn fresh(folder: &Path) -> Result<()> {
     } else if folder.exists() {
         bail!("{place} exists and is no earlier demo's; name a folder that does not exist");
     }
-    copy(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/demo")), folder)
-        .and_then(|()| Ok(fs::write(folder.join(MARK), "")?))
-        .with_context(|| format!("cannot set up {place}"))
+    copy(
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/demo")),
+        folder,
+    )
+    .and_then(|()| Ok(fs::write(folder.join(MARK), "")?))
+    .with_context(|| format!("cannot set up {place}"))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
@@ -147,6 +159,9 @@ impl Demo {
     pub fn is_as_promised(&self) -> bool {
         self.rows.iter().all(Row::is_as_promised)
             && self.coverage.recorded_hosts == HOSTS.len()
-            && self.hosts.iter().all(|host| host.guards.held() && host.records > 0)
+            && self
+                .hosts
+                .iter()
+                .all(|host| host.guards.held() && host.records > 0)
     }
 }

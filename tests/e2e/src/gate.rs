@@ -15,20 +15,19 @@ mod session;
 mod sigv4;
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::account::Account;
 use crate::judge::{Decision, Facts, Judge, Question, Verdict, allow_everything};
+use crate::serve::serve;
 use api::{Call, Refusal};
 
 pub use session::{Delivery, Session};
@@ -121,7 +120,12 @@ impl Gate {
     pub async fn open(&self, door: Door) -> Result<String> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let endpoint = format!("http://{}", listener.local_addr()?);
-        lock(&self.doors).spawn(serve(listener, door, Arc::clone(&self.inner)));
+        let inner = Arc::clone(&self.inner);
+        let answer = move |request, peer: SocketAddr| {
+            let (inner, door) = (Arc::clone(&inner), door.clone());
+            async move { inner.answer(request, peer.ip(), &door).await.ok() }
+        };
+        lock(&self.doors).spawn(serve(listener, answer));
         Ok(endpoint)
     }
 
@@ -129,24 +133,6 @@ impl Gate {
     pub fn seen(&self) -> Vec<Seen> {
         lock(&self.inner.seen).clone()
     }
-}
-
-async fn serve(listener: TcpListener, door: Door, inner: Arc<Inner>) {
-    let mut connections = JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
-        connections.spawn(converse(stream, door.clone(), Arc::clone(&inner)));
-        while connections.try_join_next().is_some() {}
-    }
-}
-
-async fn converse(stream: TcpStream, door: Door, inner: Arc<Inner>) {
-    let Ok(peer) = stream.peer_addr() else { return };
-    let answer = service_fn(|request| inner.answer(request, peer.ip(), &door));
-    // A connection that breaks is the client's to notice.
-    hyper::server::conn::http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), answer)
-        .await
-        .ok();
 }
 
 impl Inner {

@@ -9,7 +9,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 /// Sends `request` to `to` and reads the whole answer.
-pub(crate) async fn exchange(to: SocketAddr, request: Request<Full<Bytes>>) -> Result<Response<Bytes>> {
+pub(crate) async fn exchange(
+    to: SocketAddr,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Bytes>> {
     ensure!(to.ip().is_loopback(), "{to} is not loopback");
     let stream = TcpStream::connect(to)
         .await

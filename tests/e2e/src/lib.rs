@@ -17,11 +17,17 @@
 pub mod account;
 pub mod arbitrary;
 pub mod client;
+pub mod controller;
 pub mod credentials;
+pub mod demo;
 pub mod estate;
 pub mod gate;
+pub mod guarded;
+mod http;
 pub mod judge;
 pub mod moto;
 mod peer;
 pub mod process;
+pub mod relay;
+mod serve;
 pub mod tools;

@@ -4,19 +4,17 @@
 //! the first of several instances of one call, puts NAT gateways and interface endpoints at private
 //! addresses outside their subnets, and hands out Elastic IPs of 127.0.0.0/8 unless asked for others.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use http_body_util::Empty;
-use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http_body_util::Full;
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::net::TcpStream;
 use tokio::process::ChildStdin;
 
 use crate::credentials::Credentials;
+use crate::http::exchange;
 use crate::process::{Launch, Running};
 use crate::tools::Tools;
 
@@ -68,14 +66,15 @@ impl Moto {
 
     /// Empties the account.
     pub async fn reset(&self) -> Result<()> {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let request = hyper::Request::post("/moto-api/reset")
             .header("host", "127.0.0.1")
             .header("connection", "close")
-            .body(Empty::<Bytes>::new())?;
-        let (answer, _) = tokio::join!(sender.send_request(request), connection);
-        let status = answer.context("cannot reset moto")?.status();
+            .body(Full::default())?;
+        let moto = SocketAddr::from(([127, 0, 0, 1], self.port));
+        let status = exchange(moto, request)
+            .await
+            .context("cannot reset moto")?
+            .status();
         ensure!(status.is_success(), "moto answered {status} to a reset");
         Ok(())
     }

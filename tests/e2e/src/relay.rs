@@ -78,7 +78,11 @@ impl Relay {
             async move { inner.answer(request).await }
         };
         let task = tokio::spawn(serve(listener, handler));
-        Ok(Self { endpoint, inner, task })
+        Ok(Self {
+            endpoint,
+            inner,
+            task,
+        })
     }
 
     /// `http://127.0.0.1:PORT`, for `AWS_ENDPOINT_URL`.
@@ -111,7 +115,11 @@ impl Drop for Relay {
 impl Inner {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         let (mut head, body) = request.into_parts();
-        let body = Limited::new(body, LARGEST_BODY).collect().await.ok()?.to_bytes();
+        let body = Limited::new(body, LARGEST_BODY)
+            .collect()
+            .await
+            .ok()?
+            .to_bytes();
         let form: Vec<(String, String)> = url::form_urlencoded::parse(&body).into_owned().collect();
         let value = |key: &str| form.iter().find(|(k, _)| k == key).map(|(_, v)| v.clone());
         let call = Call {
@@ -140,10 +148,12 @@ impl Inner {
     /// The form with its page size brought down.
     fn with_small_pages(&self, form: Vec<(String, String)>) -> String {
         let size = *lock(&self.page_size);
-        let form = form.into_iter().map(|(key, value)| match (key.as_str(), size) {
-            ("MaxResults" | "MaxItems", Some(size)) => (key, size.to_string()),
-            _ => (key, value),
-        });
+        let form = form
+            .into_iter()
+            .map(|(key, value)| match (key.as_str(), size) {
+                ("MaxResults" | "MaxItems", Some(size)) => (key, size.to_string()),
+                _ => (key, value),
+            });
         url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .finish()
@@ -165,7 +175,9 @@ fn refusal(status: u16, code: &str) -> Answer {
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Inner").field("to", &self.to).finish_non_exhaustive()
+        f.debug_struct("Inner")
+            .field("to", &self.to)
+            .finish_non_exhaustive()
     }
 }
 

@@ -50,4 +50,3 @@ impl std::fmt::Display for Cut {
 }
 
 impl std::error::Error for Cut {}
-

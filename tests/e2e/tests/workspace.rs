@@ -12,7 +12,10 @@ use std::{
 use serde_json::Value;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
 }
 
 /// Runs cargo in the workspace and gives its standard output.
@@ -23,13 +26,19 @@ fn cargo(arguments: &[&str]) -> String {
         .current_dir(root())
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// Names of all crates that `package` is built from, itself left out.
 fn tree(package: &str, features: &[&str]) -> BTreeSet<String> {
-    let mut arguments = vec!["tree", "-p", package, "-e", "normal", "--prefix", "none", "-f", "{lib}"];
+    let mut arguments = vec![
+        "tree", "-p", package, "-e", "normal", "--prefix", "none", "-f", "{lib}",
+    ];
     arguments.extend(features);
     let own = package.replace('-', "_");
     cargo(&arguments)
@@ -50,23 +59,55 @@ fn metadata() -> Value {
 }
 
 /// What has sockets, files or a runtime in it.
-const DOES_IO: [&str; 9] =
-    ["tokio", "hyper", "aws", "object_store", "rustix", "mio", "socket2", "nix", "reqwest"];
+const DOES_IO: [&str; 9] = [
+    "tokio",
+    "hyper",
+    "aws",
+    "object_store",
+    "rustix",
+    "mio",
+    "socket2",
+    "nix",
+    "reqwest",
+];
 
 #[test]
 fn what_decides_has_no_runtime_no_sdk_and_no_io() {
     let crates = tree("credpin-core", &[]);
-    assert!(crates.contains("ipnet"), "cargo tree was understood: {crates:?}");
+    assert!(
+        crates.contains("ipnet"),
+        "cargo tree was understood: {crates:?}"
+    );
     assert_eq!(starting(&crates, &DOES_IO), Vec::<&str>::new());
-    let direct = ["credpin_ledger", "ipnet", "jiff", "serde", "serde_json", "sha2", "thiserror"];
+    let direct = [
+        "credpin_ledger",
+        "ipnet",
+        "jiff",
+        "serde",
+        "serde_json",
+        "sha2",
+        "thiserror",
+    ];
     let shallow = tree("credpin-core", &["--depth", "1"]);
-    assert_eq!(shallow.iter().map(String::as_str).collect::<Vec<_>>(), direct);
+    assert_eq!(
+        shallow.iter().map(String::as_str).collect::<Vec<_>>(),
+        direct
+    );
 }
 
 #[test]
 fn what_decides_names_no_clock_and_no_file_in_its_source() {
     for (path, text) in sources("controller/core/src") {
-        for word in ["std::fs", "std::env", "std::process", "std::io", "std::thread", "Stream", "Socket", "::now()"] {
+        for word in [
+            "std::fs",
+            "std::env",
+            "std::process",
+            "std::io",
+            "std::thread",
+            "Stream",
+            "Socket",
+            "::now()",
+        ] {
             assert!(!text.contains(word), "{word} in {}", path.display());
         }
     }
@@ -76,7 +117,19 @@ fn what_decides_names_no_clock_and_no_file_in_its_source() {
 fn the_host_agent_has_no_aws_sdk() {
     let crates = tree("credpin-proxy", &["--all-features"]);
     assert!(crates.contains("hyper"), "{crates:?}");
-    assert_eq!(starting(&crates, &["aws_sdk", "aws_config", "aws_smithy", "aws_types", "credpin_core"]), Vec::<&str>::new());
+    assert_eq!(
+        starting(
+            &crates,
+            &[
+                "aws_sdk",
+                "aws_config",
+                "aws_smithy",
+                "aws_types",
+                "credpin_core"
+            ]
+        ),
+        Vec::<&str>::new()
+    );
 }
 
 #[test]
@@ -89,22 +142,38 @@ fn the_ledger_is_types_only_by_default() {
 #[test]
 fn the_mock_stands_on_its_own() {
     let crates = tree("credpin-mock-imds", &[]);
-    assert_eq!(starting(&crates, &["credpin", "aws", "object_store"]), Vec::<&str>::new());
+    assert_eq!(
+        starting(&crates, &["credpin", "aws", "object_store"]),
+        Vec::<&str>::new()
+    );
 }
 
 #[test]
 fn the_aws_sdk_is_named_in_one_module_only() {
     let mut seen = BTreeSet::new();
-    for folder in ["controller/src", "controller/core/src", "proxy", "tests/mock-imds/src", "tests/e2e/src"] {
+    for folder in [
+        "controller/src",
+        "controller/core/src",
+        "proxy",
+        "tests/mock-imds/src",
+        "tests/e2e/src",
+    ] {
         for (path, text) in sources(folder) {
-            if ["aws_sdk_", "aws_config", "aws_smithy"].iter().any(|name| text.contains(name)) {
+            if ["aws_sdk_", "aws_config", "aws_smithy"]
+                .iter()
+                .any(|name| text.contains(name))
+            {
                 seen.insert(path.strip_prefix(root()).unwrap().to_owned());
             }
         }
     }
     assert!(!seen.is_empty());
     for path in &seen {
-        assert!(path.starts_with("controller/src/cloud/aws") || path.ends_with("controller/src/cloud/aws.rs"), "{path:?}");
+        assert!(
+            path.starts_with("controller/src/cloud/aws")
+                || path.ends_with("controller/src/cloud/aws.rs"),
+            "{path:?}"
+        );
     }
 }
 
@@ -115,9 +184,16 @@ fn every_crate_forbids_unsafe_code_and_shares_the_workspaces_facts() {
     let metadata = metadata();
     for package in members(&metadata) {
         let manifest = fs::read_to_string(package["manifest_path"].as_str().unwrap()).unwrap();
-        assert!(manifest.contains("[lints]\nworkspace = true"), "{}", package["name"]);
+        assert!(
+            manifest.contains("[lints]\nworkspace = true"),
+            "{}",
+            package["name"]
+        );
         assert_eq!(package["license"], "Apache-2.0", "{}", package["name"]);
-        assert_eq!(package["rust_version"], members(&metadata)[0]["rust_version"]);
+        assert_eq!(
+            package["rust_version"],
+            members(&metadata)[0]["rust_version"]
+        );
     }
     assert_eq!(members(&metadata).len(), 6);
 }
@@ -125,11 +201,16 @@ fn every_crate_forbids_unsafe_code_and_shares_the_workspaces_facts() {
 #[test]
 fn the_stated_rust_version_is_enough_for_every_dependency() {
     let metadata = metadata();
-    let version = |text: &str| -> Vec<u32> { text.split('.').map(|part| part.parse().unwrap()).collect() };
+    let version =
+        |text: &str| -> Vec<u32> { text.split('.').map(|part| part.parse().unwrap()).collect() };
     let ours = version(members(&metadata)[0]["rust_version"].as_str().unwrap());
     for package in metadata["packages"].as_array().unwrap() {
         if let Some(theirs) = package["rust_version"].as_str() {
-            assert!(version(theirs) <= ours, "{} wants Rust {theirs}", package["name"]);
+            assert!(
+                version(theirs) <= ours,
+                "{} wants Rust {theirs}",
+                package["name"]
+            );
         }
     }
 }
@@ -137,9 +218,28 @@ fn the_stated_rust_version_is_enough_for_every_dependency() {
 #[test]
 fn every_dependency_may_be_shipped_with_apache_2_code() {
     // SPDX ids; an expression needs one alternative made of these only.
-    let fits = ["Apache-2.0", "MIT", "ISC", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "Zlib", "Unicode-3.0", "0BSD", "CC0-1.0", "Unlicense", "CDLA-Permissive-2.0", "MIT-0", "Apache-2.0 WITH LLVM-exception"];
+    let fits = [
+        "Apache-2.0",
+        "MIT",
+        "ISC",
+        "BSD-2-Clause",
+        "BSD-3-Clause",
+        "BSL-1.0",
+        "Zlib",
+        "Unicode-3.0",
+        "0BSD",
+        "CC0-1.0",
+        "Unlicense",
+        "CDLA-Permissive-2.0",
+        "MIT-0",
+        "Apache-2.0 WITH LLVM-exception",
+    ];
     for package in metadata()["packages"].as_array().unwrap() {
-        let license = package["license"].as_str().unwrap_or("none").replace('/', " OR ").replace(['(', ')'], "");
+        let license = package["license"]
+            .as_str()
+            .unwrap_or("none")
+            .replace('/', " OR ")
+            .replace(['(', ')'], "");
         // `A AND (B OR C)`: each part of an AND has to have an alternative that fits.
         let ok = license
             .split(" AND ")
@@ -151,7 +251,10 @@ fn every_dependency_may_be_shipped_with_apache_2_code() {
 fn members(metadata: &Value) -> Vec<&Value> {
     let ids = metadata["workspace_members"].as_array().unwrap();
     let packages = metadata["packages"].as_array().unwrap();
-    packages.iter().filter(|package| ids.contains(&package["id"])).collect()
+    packages
+        .iter()
+        .filter(|package| ids.contains(&package["id"]))
+        .collect()
 }
 
 /// Every Rust file below a folder of the workspace, with its text.

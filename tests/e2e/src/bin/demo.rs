@@ -27,7 +27,10 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
-    #[expect(clippy::disallowed_methods, reason = "the edge: the demo's one look at the clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the edge: the demo's one look at the clock"
+    )]
     let now = Timestamp::now();
     let shown = demo::run(&arguments.dir, now).await?;
     let mut out = io::stdout().lock();

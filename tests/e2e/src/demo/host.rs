@@ -46,7 +46,11 @@ pub(super) async fn show(
     ledger: &Path,
     records: &StoreUrl,
 ) -> Result<HostShown> {
-    let imds = MockImds::builder().host(described(host, role)).imdsv2_only(false).start().await?;
+    let imds = MockImds::builder()
+        .host(described(host, role))
+        .imdsv2_only(false)
+        .start()
+        .await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let proxy = listener.local_addr()?;
     let config = Config {
@@ -56,21 +60,38 @@ pub(super) async fn show(
         ..Config::default()
     };
     let (stop, stopped) = oneshot::channel::<()>();
-    let running = tokio::spawn(credpin_proxy::run(Listeners::from(listener), config, async {
-        // Told to stop, or forgotten: the same.
-        stopped.await.ok();
-    }));
+    let running = tokio::spawn(credpin_proxy::run(
+        Listeners::from(listener),
+        config,
+        async {
+            // Told to stop, or forgotten: the same.
+            stopped.await.ok();
+        },
+    ));
 
     let path = format!("/latest/meta-data/iam/security-credentials/{role}");
     let session = ("x-aws-ec2-metadata-token", token(proxy).await?);
     let guards = Guards {
         without_token: get(proxy, &path, &[]).await?.0,
-        forwarded: get(proxy, &path, &[session.clone(), ("x-forwarded-for", "203.0.113.66".into())]).await?.0,
+        forwarded: get(
+            proxy,
+            &path,
+            &[session.clone(), ("x-forwarded-for", "203.0.113.66".into())],
+        )
+        .await?
+        .0,
     };
     let (status, body) = get(proxy, &path, &[session]).await?;
-    ensure!(status == 200, "the proxy answered {status} to a client with a session token");
+    ensure!(
+        status == 200,
+        "the proxy answered {status} to a client with a session token"
+    );
     let document: Document = serde_json::from_slice(&body).context("no credential document")?;
-    ensure!(document.code == "Success", "the credential document says {}", document.code);
+    ensure!(
+        document.code == "Success",
+        "the credential document says {}",
+        document.code
+    );
 
     stop.send(()).ok();
     running.await??;
@@ -104,13 +125,19 @@ async fn token(proxy: SocketAddr) -> Result<String> {
         .header("x-aws-ec2-metadata-token-ttl-seconds", "60")
         .body(Full::default())?;
     let answer = exchange(proxy, request).await?;
-    ensure!(answer.status() == 200, "no session token: {}", answer.status());
+    ensure!(
+        answer.status() == 200,
+        "no session token: {}",
+        answer.status()
+    );
     Ok(String::from_utf8(answer.into_body().to_vec())?)
 }
 
 async fn get(proxy: SocketAddr, path: &str, headers: &[(&str, String)]) -> Result<(u16, Bytes)> {
     let request = Request::get(path).header("host", proxy.to_string());
-    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+    let request = headers.iter().fold(request, |request, (name, value)| {
+        request.header(*name, value)
+    });
     let answer = exchange(proxy, request.body(Full::default())?).await?;
     Ok((answer.status().as_u16(), answer.into_body()))
 }

@@ -32,12 +32,25 @@ pub fn print_table(demo: &Demo, colour: bool, out: &mut impl Write) -> io::Resul
         "\nThe record store holds {} live tokens of {} hosts: AWS has no such list.",
         demo.coverage.live_tokens, demo.coverage.recorded_hosts
     )?;
-    writeln!(out, "\nThe controller looked at the account, proved the pin, and did:\n")?;
+    writeln!(
+        out,
+        "\nThe controller looked at the account, proved the pin, and did:\n"
+    )?;
     for step in &demo.steps {
         writeln!(out, "  {step}")?;
     }
-    let width = demo.rows.iter().map(|row| row.from.len()).max().unwrap_or(0);
-    let places = demo.rows.iter().map(|row| row.position.len()).max().unwrap_or(0);
+    let width = demo
+        .rows
+        .iter()
+        .map(|row| row.from.len())
+        .max()
+        .unwrap_or(0);
+    let places = demo
+        .rows
+        .iter()
+        .map(|row| row.position.len())
+        .max()
+        .unwrap_or(0);
     writeln!(out, "\nA token of the first host, used from:\n")?;
     writeln!(
         out,
@@ -46,7 +59,11 @@ pub fn print_table(demo: &Demo, colour: bool, out: &mut impl Write) -> io::Resul
     )?;
     for row in &demo.rows {
         let why = row.statement.as_deref().unwrap_or(row.note);
-        let wrong = if row.is_as_promised() { "" } else { "  <- NOT AS PROMISED" };
+        let wrong = if row.is_as_promised() {
+            ""
+        } else {
+            "  <- NOT AS PROMISED"
+        };
         let line = format!(
             "  {:width$}  {:places$}  {}  {}  {why}{wrong}",
             row.from,
@@ -61,9 +78,18 @@ pub fn print_table(demo: &Demo, colour: bool, out: &mut impl Write) -> io::Resul
     writeln!(out, "  after   {}", demo.exposure_after)?;
     let folder = demo.folder.display();
     writeln!(out, "\nLook next at:\n")?;
-    writeln!(out, "  {folder}/cloud/pins/web/   the policy, as it would be in IAM")?;
-    writeln!(out, "  {folder}/hosts/            each host's ledger: who got which key, and no secret")?;
-    writeln!(out, "  docs/threat-model.md       what is promised, and what is not")?;
+    writeln!(
+        out,
+        "  {folder}/cloud/pins/web/   the policy, as it would be in IAM"
+    )?;
+    writeln!(
+        out,
+        "  {folder}/hosts/            each host's ledger: who got which key, and no secret"
+    )?;
+    writeln!(
+        out,
+        "  docs/threat-model.md       what is promised, and what is not"
+    )?;
     Ok(())
 }
 

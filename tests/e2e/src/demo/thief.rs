@@ -41,7 +41,7 @@ pub struct Row {
 pub enum Decision {
     /// It went through.
     Allowed,
-    /// AccessDenied.
+    /// `AccessDenied`.
     Denied,
 }
 
@@ -180,9 +180,19 @@ fn decided(
 }
 
 impl Way {
-    fn request(&self, planned: &Planned, role: &RoleName, instance: &InstanceId) -> Result<Request> {
+    fn request(
+        &self,
+        planned: &Planned,
+        role: &RoleName,
+        instance: &InstanceId,
+    ) -> Result<Request> {
         let seen = planned.estate.roles.get(role).context("no such role")?;
-        let hosts = &planned.plan.role(role).context("no such role")?.footprint.hosts;
+        let hosts = &planned
+            .plan
+            .role(role)
+            .context("no such role")?
+            .footprint
+            .hosts;
         let host = hosts.iter().find(|host| host.instance == *instance);
         let credential = Credential::of(seen, host.context("no such host")?);
         Ok(match self {
