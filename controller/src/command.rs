@@ -341,7 +341,7 @@ fn confirmed() -> Result<bool, CommandError> {
     Ok(answer.trim() == "yes")
 }
 
-/// Colour on a terminal, unless NO_COLOR asks for none (no-color.org).
+/// Colour on a terminal, unless `NO_COLOR` asks for none (no-color.org).
 fn paint() -> Paint {
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     Paint {

@@ -1,6 +1,6 @@
 //! `credpin`: arguments, tracing, run, exit code. What the commands do is in the library.
 
-use std::process::ExitCode;
+use std::{io::IsTerminal, process::ExitCode};
 
 use clap::Parser;
 use credpin::{
@@ -33,6 +33,7 @@ async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     #[expect(clippy::disallowed_methods, reason = "the clock is read once, here")]

@@ -77,7 +77,7 @@ impl Aws {
             .build_https();
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))
-            .operation_attempt_timeout(Duration::from_secs(60))
+            .operation_attempt_timeout(Duration::from_mins(1))
             .build();
         let config = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http)

@@ -149,10 +149,9 @@ impl Dir {
             .details
             .policies
             .iter()
-            .filter_map(|policy| policy.policy_name.as_deref());
+            .filter_map(iam::ManagedPolicy::name);
         for name in names {
             let path = folder.join(format!("{name}.json"));
-            let Ok(name) = name.parse() else { continue };
             match file::read::<iam::ListPolicyTags>(&path) {
                 Ok(Some(tags)) => {
                     seen.iam.policy_tags.insert(name, tags);

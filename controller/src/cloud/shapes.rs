@@ -6,7 +6,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Declares shapes: structs in PascalCase whose absent fields are their type's default, both ways.
+/// Declares shapes: structs in `PascalCase` whose absent fields are their type's default, both ways.
 macro_rules! shapes {
     ($($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),* $(,)? })*) => {$(
         $(#[$doc])*

@@ -96,12 +96,7 @@ async fn spare_policy_tags(
         .filter(|policy| {
             policy.path.as_deref() == Some(POLICY_PATH) && policy.attachment_count == 0
         })
-        .filter_map(|policy| {
-            Some((
-                policy.policy_name.as_deref()?.parse().ok()?,
-                policy.arn.clone()?,
-            ))
-        })
+        .filter_map(|policy| Some((policy.name()?, policy.arn.clone()?)))
         .collect();
     stream::iter(
         spare

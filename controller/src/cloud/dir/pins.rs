@@ -17,7 +17,7 @@ use std::{
 use credpin_core::{
     id::{Arn, PolicyName, RoleName, VersionId},
     plan::{POLICY_PATH, ROLE_TAG},
-    policy::MANAGED_POLICY_QUOTA,
+    policy::{Document, MANAGED_POLICY_QUOTA},
 };
 use serde::{Deserialize, Serialize};
 
@@ -79,12 +79,7 @@ fn overlay_one(role: &str, state: State, seen: &mut Observation) {
             });
         }
     }
-    if let Some(name) = state
-        .policy
-        .policy_name
-        .as_deref()
-        .and_then(|name| name.parse().ok())
-    {
+    if let Some(name) = state.policy.name() {
         let tags = ListPolicyTags {
             tags: state.tags,
             ..ListPolicyTags::default()
@@ -129,9 +124,11 @@ impl Pin {
     fn store(&self) -> io::Result<()> {
         let document = self.folder.join(format!("{}.json", self.name));
         match self.in_force().filter(|_| self.state.attached) {
+            // What is not a document of ours goes there as it is.
             Some(text) => {
-                let value: serde_json::Value = serde_json::from_str(text.as_str())?;
-                file::write(&document, &serde_json::to_string_pretty(&value)?)?;
+                let text = text.as_str();
+                let pretty = Document::parse(text).map(|document| document.to_json_pretty());
+                file::write(&document, &pretty.unwrap_or_else(|_| text.to_owned()))?;
             }
             None if self.folder.exists() => file::remove(&document)?,
             None => {}
@@ -181,7 +178,7 @@ impl Dir {
             .policies
             .into_iter()
             .find(|it| it.arn.as_deref() == Some(arn.as_str()))?;
-        let name: PolicyName = policy.policy_name.as_deref()?.parse().ok()?;
+        let name = policy.name()?;
         let tags = seen
             .iam
             .policy_tags

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use credpin_core::{
     estate::{LivePolicy, LiveVersion, Role},
-    id::{PolicyName, RoleName},
+    id::{Arn, PolicyName, RoleName},
     plan::{POLICY_PATH, RELEASED_TAG},
 };
 
@@ -36,7 +36,7 @@ pub(super) fn read(
                 .policies
                 .iter()
                 .filter(|policy| policy.path.as_deref() == Some(POLICY_PATH)),
-            |policy| policy.policy_name.as_deref(),
+            |policy| policy.arn.as_deref(),
             |shape| policy(shape, seen).map(Some),
         )
         .into_iter()
@@ -75,7 +75,10 @@ fn role(shape: &RoleDetail) -> Result<Role, FieldError> {
 }
 
 fn policy(shape: &ManagedPolicy, seen: &IamView) -> Result<LivePolicy, FieldError> {
-    let name: PolicyName = required("PolicyName", shape.policy_name.as_ref())?;
+    let arn: Arn = required("Arn", shape.arn.as_ref())?;
+    let name = shape
+        .name()
+        .ok_or_else(|| FieldError::new("Arn", format_args!("`{arn}` ends in no policy's name")))?;
     let released = seen
         .policy_tags
         .get(&name)
@@ -88,7 +91,7 @@ fn policy(shape: &ManagedPolicy, seen: &IamView) -> Result<LivePolicy, FieldErro
     versions.sort_by_key(|version| version.id.number());
     Ok(LivePolicy {
         name,
-        arn: required("Arn", shape.arn.as_ref())?,
+        arn,
         released,
         versions,
     })

@@ -1,5 +1,6 @@
 //! IAM's answers, and STS's on who is asking.
 
+use credpin_core::id::PolicyName;
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use serde_json::value::RawValue;
@@ -48,6 +49,14 @@ shapes! {
         document: Option<PolicyText>,
         version_id: Option<String>,
         is_default_version: bool,
+    }
+}
+
+impl ManagedPolicy {
+    /// Its name, which is the last part of its ARN. `PolicyName` says the same where it is there;
+    /// not every answer has it.
+    pub fn name(&self) -> Option<PolicyName> {
+        self.arn.as_deref()?.rsplit('/').next()?.parse().ok()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Plans of whole accounts, byte for byte: each folder of `scenarios/` is a directory cloud and a
 //! config, and the plan of it as a person and as a machine reads it.
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p credpin --test scenarios` writes what is found; read the diff.
+//! `UPDATE_GOLDEN=1 cargo test -p credpin --test it scenarios` writes what is found; read the diff.
 
 use std::{
     fs,
@@ -49,8 +49,19 @@ async fn plans_are_as_they_were_read_and_agreed_to() {
             if std::env::var_os("UPDATE_GOLDEN").is_some() {
                 fs::write(&file, &text).unwrap();
             }
-            if fs::read_to_string(&file).unwrap_or_default() != text {
-                wrong.push(format!("{}:\n{text}", file.display()));
+            let agreed = fs::read_to_string(&file).unwrap_or_default();
+            if agreed != text {
+                let line = agreed
+                    .lines()
+                    .zip(text.lines())
+                    .position(|(old, new)| old != new);
+                let line = line.unwrap_or_else(|| agreed.lines().count().min(text.lines().count()));
+                let (old, new) = (agreed.lines().nth(line), text.lines().nth(line));
+                wrong.push(format!(
+                    "{}:{}:\n  - {old:?}\n  + {new:?}",
+                    file.display(),
+                    line + 1
+                ));
             }
         }
     }

@@ -1,0 +1,209 @@
+//! Carrying plans out, with the plug pulled after every call in turn.
+
+use std::{collections::BTreeMap, fs};
+
+use credpin::{
+    Run,
+    cloud::{Observe, estate::estate},
+};
+use credpin_core::{id::PolicyName, plan::Outcome};
+use jiff::Timestamp;
+
+use crate::rig::{Account, Fault, Watched};
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+/// Scenarios whose plans have steps of every kind.
+const CHANGING: [&str; 4] = ["nat", "nat-replaced", "operator", "dual-stack"];
+
+async fn run(account: &Account, cloud: &Watched) -> Run {
+    credpin::run(cloud, &account.settings, &[], NOW)
+        .await
+        .unwrap()
+}
+
+/// What holds in IAM in the end: each policy's document in force and who has it attached.
+async fn in_force(account: &Account) -> BTreeMap<PolicyName, (Option<String>, Vec<String>)> {
+    let seen = estate(&account.cloud().observe_iam().await);
+    seen.policies
+        .values()
+        .map(|policy| {
+            let text = policy.in_force().and_then(|version| version.text.clone());
+            let roles = seen
+                .roles
+                .values()
+                .filter(|role| role.attached.contains(&policy.arn));
+            (
+                policy.name.clone(),
+                (text, roles.map(|role| role.name.to_string()).collect()),
+            )
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_run_makes_the_plan_true_and_the_next_one_writes_nothing() {
+    for scenario in CHANGING {
+        let account = Account::of(scenario);
+        let cloud = account.cloud();
+        let first = run(&account, &cloud).await;
+        assert!(first.is_complete(), "{scenario}: {first:?}");
+        assert_eq!(
+            first.applied.done.len(),
+            first.plan.steps().count(),
+            "{scenario}"
+        );
+        assert_eq!(cloud.writes().len(), first.applied.done.len(), "{scenario}");
+
+        let cloud = account.cloud();
+        let second = run(&account, &cloud).await;
+        assert!(second.is_complete(), "{scenario}: {second:?}");
+        assert_eq!(cloud.writes(), Vec::<&str>::new(), "{scenario}");
+        let changes = second
+            .plan
+            .roles
+            .iter()
+            .any(|role| role.outcome == Outcome::Change);
+        assert!(!changes, "{scenario}");
+    }
+}
+
+#[tokio::test]
+async fn wherever_a_run_is_stopped_the_next_one_ends_in_the_planned_state() {
+    let mut stops = 0;
+    for scenario in CHANGING {
+        let account = Account::of(scenario);
+        let cloud = account.cloud();
+        run(&account, &cloud).await;
+        let (writes, planned) = (cloud.writes().len(), in_force(&account).await);
+
+        for at in 0..writes {
+            for fault in [Fault::NotDone, Fault::DoneUnheard] {
+                let account = Account::of(scenario);
+                let stopped = run(&account, &account.failing(at, fault)).await;
+                assert!(!stopped.is_complete(), "{scenario}, call {at}, {fault:?}");
+                let next = run(&account, &account.cloud()).await;
+                assert!(
+                    next.is_complete(),
+                    "{scenario}, call {at}, {fault:?}: {next:?}"
+                );
+                assert_eq!(
+                    in_force(&account).await,
+                    planned,
+                    "{scenario}, call {at}, {fault:?}"
+                );
+                stops += 1;
+            }
+        }
+    }
+    assert!(
+        stops >= 14,
+        "only {stops} places to stop at: what happened to the scenarios?"
+    );
+}
+
+#[tokio::test]
+async fn a_role_that_stops_does_not_stop_the_others() {
+    let mut account = Account::of("nat");
+    account.settings.mode = credpin_core::settings::Mode::Enforce;
+    let stopped = run(&account, &account.failing(0, Fault::NotDone)).await;
+    let failed: Vec<String> = stopped
+        .applied
+        .failed
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        failed,
+        [
+            "role batch: create_policy on arn:aws:iam::123456789012:policy/credpin/credpin-batch \
+          failed: the test pulled the plug"
+        ]
+    );
+    let done: Vec<&str> = stopped
+        .applied
+        .done
+        .iter()
+        .map(|step| step.role().as_str())
+        .collect();
+    assert_eq!(done, ["web", "web"]);
+    assert_eq!(stopped.unconfirmed, []);
+}
+
+#[tokio::test]
+async fn a_policy_without_our_tags_is_left_alone() {
+    for tags in [
+        r#"{"Tags": []}"#,
+        r#"{"Tags": [{"Key": "credpin:managed", "Value": "pin"}]}"#,
+        r#"{"Tags": [{"Key": "credpin:managed", "Value": "pin"}, {"Key": "credpin:role", "Value": "api"}]}"#,
+        r#"{"Tags": [{"Key": "credpin:managed", "Value": "mine"}, {"Key": "credpin:role", "Value": "web"}]}"#,
+    ] {
+        let account = Account::of("nat-replaced");
+        fs::write(
+            account.path().join("iam/list-policy-tags/credpin-web.json"),
+            tags,
+        )
+        .unwrap();
+        let cloud = account.cloud();
+        let refused = run(&account, &cloud).await;
+        assert_eq!(cloud.writes(), Vec::<&str>::new(), "{tags}");
+        let said = refused.applied.failed[0].to_string();
+        assert!(said.contains("policy/credpin/credpin-web"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn of_five_versions_the_oldest_goes_and_the_previous_one_stays() {
+    let account = Account::of("nat-replaced");
+    let cloud = account.cloud();
+    run(&account, &cloud).await;
+    assert_eq!(cloud.writes(), ["delete_version", "create_version"]);
+    let seen = estate(&cloud.observe_iam().await);
+    let web = &seen.policies["credpin-web"];
+    let ids: Vec<&str> = web
+        .versions
+        .iter()
+        .map(|version| version.id.as_str())
+        .collect();
+    assert_eq!(ids, ["v4", "v5", "v6", "v7", "v8"]);
+    assert_eq!(web.in_force().unwrap().id.as_str(), "v8");
+    assert_eq!(web.previous().unwrap().id.as_str(), "v7");
+}
+
+#[tokio::test]
+async fn the_document_in_force_lies_in_the_directory_as_a_person_reads_it() {
+    let account = Account::of("nat");
+    let run = run(&account, &account.cloud()).await;
+    let document = fs::read_to_string(account.path().join("pins/web/credpin-web.json")).unwrap();
+    let pin = run
+        .plan
+        .role(&"web".parse().unwrap())
+        .unwrap()
+        .pin
+        .as_ref()
+        .unwrap();
+    assert_eq!(document, pin.document.to_json_pretty() + "\n");
+}
+
+#[tokio::test]
+async fn without_roles_nothing_is_planned_and_the_reason_is_told() {
+    let account = Account::of("nat");
+    fs::remove_file(
+        account
+            .path()
+            .join("iam/get-account-authorization-details.json"),
+    )
+    .unwrap();
+    let blind = credpin::plan(&account.cloud(), &account.settings, &[], NOW)
+        .await
+        .unwrap_err();
+    let said = blind.to_string();
+    assert!(
+        said.starts_with("nothing can be planned without the account's roles: "),
+        "{said}"
+    );
+    assert!(
+        said.contains("write it with `aws iam get-account-authorization-details > "),
+        "{said}"
+    );
+}

@@ -1,0 +1,294 @@
+//! The binary, run as users run it.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use crate::rig::Account;
+
+/// `credpin ARGS` in `folder`, with nothing of the environment.
+fn credpin(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_credpin"))
+        .args(args)
+        .current_dir(folder)
+        .env_clear()
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn text(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+/// An account with a config that points at it.
+fn account(scenario: &str) -> Account {
+    let account = Account::of(scenario);
+    let config = fs::read_to_string(
+        Path::new("tests/scenarios")
+            .join(scenario)
+            .join("credpin.toml"),
+    )
+    .unwrap();
+    fs::write(
+        account.path().join("credpin.toml"),
+        format!("cloud = \"dir:.\"\n{config}"),
+    )
+    .unwrap();
+    account
+}
+
+#[test]
+fn bad_usage_is_64_and_says_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    for args in [
+        &[][..],
+        &["plam"],
+        &["plan", "--jason"],
+        &["plan", "--cloud", "gcp"],
+        &["plan", "--region", "Europe"],
+        &["release"],
+        &["release", "web", "--all"],
+        &["release", "web", "--previous", "--undo"],
+        &[
+            "explain",
+            "--role",
+            "web",
+            "--instance",
+            "i-0a",
+            "--from",
+            "nowhere",
+        ],
+    ] {
+        let output = credpin(folder.path(), args);
+        assert_eq!(output.status.code(), Some(64), "{args:?}");
+        assert!(!output.stderr.is_empty(), "{args:?}");
+        assert!(output.stdout.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    for (args, word) in [
+        (&["--help"][..], "Exit codes: 0 nothing (left) to do"),
+        (&["plan", "-h"], "Say what would be done"),
+        (
+            &["observe", "--help"],
+            "aws ec2 describe-instances --region",
+        ),
+        (&["--version"], "credpin 0."),
+        (&["completions", "bash"], "_credpin"),
+    ] {
+        let output = credpin(folder.path(), args);
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+        assert!(
+            text(&output).0.contains(word),
+            "{args:?}: {}",
+            text(&output).0
+        );
+    }
+}
+
+#[test]
+fn a_plan_tells_by_its_exit_code_what_is_to_be_done() {
+    for (scenario, code) in [("nat", 2), ("public-hosts", 3), ("incomplete", 3)] {
+        let account = account(scenario);
+        assert_eq!(
+            credpin(account.path(), &["plan"]).status.code(),
+            Some(code),
+            "{scenario}"
+        );
+    }
+    let account = account("nat");
+    assert_eq!(credpin(account.path(), &["run"]).status.code(), Some(0));
+    assert_eq!(credpin(account.path(), &["plan"]).status.code(), Some(0));
+}
+
+#[test]
+fn what_is_not_a_terminal_gets_no_colour() {
+    let account = account("incomplete");
+    let (out, err) = text(&credpin(account.path(), &["plan"]));
+    assert!(
+        !out.contains('\u{1b}') && !err.contains('\u{1b}'),
+        "{out}{err}"
+    );
+}
+
+#[test]
+fn apply_does_not_go_ahead_where_nobody_can_be_asked() {
+    let account = account("nat");
+    let output = credpin(account.path(), &["apply"]);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(
+        text(&output)
+            .1
+            .contains("nobody can be asked here: say --yes"),
+        "{:?}",
+        text(&output)
+    );
+    assert!(!account.path().join("pins").exists());
+
+    let output = credpin(account.path(), &["apply", "--yes"]);
+    assert_eq!(output.status.code(), Some(0), "{:?}", text(&output));
+    assert!(account.path().join("pins/web/credpin-web.json").exists());
+}
+
+#[test]
+fn a_run_that_could_not_write_is_an_error() {
+    let account = account("nat");
+    fs::write(account.path().join("pins"), "a file in the way").unwrap();
+    let output = credpin(account.path(), &["run"]);
+    assert_ne!(output.status.code(), Some(0), "{:?}", text(&output));
+    assert_ne!(output.status.code(), Some(2), "{:?}", text(&output));
+}
+
+#[test]
+fn a_config_with_mistakes_is_an_error_that_lists_them_all() {
+    let account = account("nat");
+    fs::write(
+        account.path().join("credpin.toml"),
+        "mode = \"strict\"\nspeed = 9\n",
+    )
+    .unwrap();
+    let output = credpin(account.path(), &["plan"]);
+    assert_eq!(output.status.code(), Some(1));
+    let (_, err) = text(&output);
+    assert!(
+        err.contains("credpin.toml:1:9: mode: `strict` is no mode"),
+        "{err}"
+    );
+    assert!(
+        err.contains("credpin.toml:2:1: speed: unknown key"),
+        "{err}"
+    );
+}
+
+#[test]
+fn a_config_that_was_named_must_be_there() {
+    let account = account("nat");
+    let output = credpin(account.path(), &["plan", "--config", "other.toml"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output)
+            .1
+            .contains("cannot read the config file other.toml"),
+        "{:?}",
+        text(&output)
+    );
+}
+
+#[test]
+fn a_flag_beats_the_environment_which_beats_the_file() {
+    let (file, variable, flag) = (
+        account("nat"),
+        Account::of("public-hosts"),
+        Account::of("operator"),
+    );
+    let environment = format!("dir:{}", variable.path().display());
+    let plan = |arguments: &[&str], environment: Option<&str>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_credpin"));
+        command
+            .arg("plan")
+            .args(arguments)
+            .current_dir(file.path())
+            .env_clear();
+        if let Some(cloud) = environment {
+            command.env("CREDPIN_CLOUD", cloud);
+        }
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    assert!(plan(&[], None).contains("+ web"));
+    assert!(plan(&[], Some(&environment)).contains("edge"));
+    let flag = format!("dir:{}", flag.path().display());
+    assert!(plan(&["--cloud", &flag], Some(&environment)).contains("loose"));
+}
+
+#[test]
+fn explain_names_the_statement_that_decides() {
+    let account = account("nat");
+    let explain = |from: &str| {
+        let args = [
+            "explain",
+            "--role",
+            "web",
+            "--instance",
+            "i-0web1",
+            "--from",
+            from,
+        ];
+        let output = credpin(account.path(), &args);
+        assert_eq!(output.status.code(), Some(0), "{:?}", text(&output));
+        text(&output).0
+    };
+    let thief = explain("203.0.113.9");
+    assert!(thief.contains("in force now:  allowed"), "{thief}");
+    assert!(
+        thief.contains("with the pin:  denied by statement PublicVpc0aaa of credpin-web"),
+        "{thief}"
+    );
+    assert!(explain("198.51.100.7").contains("with the pin:  allowed"));
+    assert!(explain("vpc-0aaa/10.0.1.11").contains("with the pin:  allowed"));
+    assert!(explain("vpc-0aaa/10.0.1.12").contains("denied by statement EndpointIpv4"));
+    assert!(explain("vpc-0bad/10.0.1.11").contains("denied by statement EndpointVpc"));
+
+    let output = credpin(
+        account.path(),
+        &[
+            "explain",
+            "--role",
+            "web",
+            "--instance",
+            "i-0no",
+            "--from",
+            "192.0.2.1",
+        ],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output).1.contains("it has i-0web1, i-0web2"),
+        "{:?}",
+        text(&output)
+    );
+}
+
+#[test]
+fn status_is_one_line_a_role() {
+    let account = account("nat");
+    credpin(account.path(), &["run"]);
+    let (out, _) = text(&credpin(account.path(), &["status"]));
+    assert_eq!(
+        out,
+        "ROLE   MODE     PIN       HOSTS  OPEN TO\n\
+         batch  observe  none      1      everything: usable from anywhere\n\
+         web    enforce  in force  2      2 other hosts, no foreign addresses, no foreign endpoint VPCs\n"
+    );
+    let (json, _) = text(&credpin(account.path(), &["status", "--json"]));
+    let rows: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(rows[1]["pin"], "in_force");
+    assert_eq!(rows[1]["hosts"], 2);
+}
+
+#[test]
+fn observe_writes_a_cloud_that_gives_the_same_plan() {
+    let account = account("nat-replaced");
+    let output = credpin(account.path(), &["observe", "--out", "copy"]);
+    assert_eq!(output.status.code(), Some(0), "{:?}", text(&output));
+    assert!(
+        text(&output).0.contains("eu-west-1: 3 instances"),
+        "{:?}",
+        text(&output)
+    );
+    let plan = |cloud| {
+        text(&credpin(
+            account.path(),
+            &["plan", "--cloud", cloud, "--json"],
+        ))
+        .0
+    };
+    assert_eq!(plan("dir:copy"), plan("dir:."));
+}

@@ -1,0 +1,152 @@
+//! The directory cloud keeps IAM's own limits, and says what is wrong with its files.
+
+use std::fs;
+
+use credpin::cloud::{NewPolicy, Observe, WriteIam, dir::Dir, estate::own_role};
+use credpin_core::id::{Arn, PolicyName, RoleName};
+
+use crate::rig::Account;
+
+const ARN: &str = "arn:aws:iam::123456789012:policy/credpin/credpin-web";
+
+async fn create(account: &Account, role: &str, document: &str) -> Result<(), String> {
+    let role: RoleName = role.parse().unwrap();
+    let name: PolicyName = "credpin-web".parse().unwrap();
+    let new = NewPolicy {
+        role: &role,
+        name: &name,
+        arn: &ARN.parse().unwrap(),
+        document,
+        tags: &[("credpin:managed", "pin"), ("credpin:role", role.as_str())],
+    };
+    account
+        .cloud()
+        .create_policy(&new)
+        .await
+        .map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn a_policy_has_five_versions_and_keeps_the_one_in_force() {
+    let account = Account::of("nat");
+    let (cloud, arn): (_, Arn) = (account.cloud(), ARN.parse().unwrap());
+    create(&account, "web", "{}").await.unwrap();
+    for _ in 0..4 {
+        cloud.create_version(&arn, "{}").await.unwrap();
+    }
+    let sixth = cloud.create_version(&arn, "{}").await.unwrap_err();
+    assert!(sixth.why.starts_with("LimitExceeded"), "{sixth}");
+    let in_force = cloud
+        .delete_version(&arn, &"v5".parse().unwrap())
+        .await
+        .unwrap_err();
+    assert!(in_force.why.starts_with("DeleteConflict"), "{in_force}");
+    let unknown = cloud
+        .delete_version(&arn, &"v9".parse().unwrap())
+        .await
+        .unwrap_err();
+    assert!(unknown.not_found, "{unknown}");
+}
+
+#[tokio::test]
+async fn a_document_has_its_quota_and_blanks_are_free() {
+    let account = Account::of("nat");
+    let padded = format!("{{\"a\":\"{}\"{}}}", "x".repeat(6144 - 8), " ".repeat(1000));
+    assert_eq!(create(&account, "web", &padded).await, Ok(()));
+    let longer = padded.replacen('x', "xx", 1);
+    let error = account
+        .cloud()
+        .create_version(&ARN.parse().unwrap(), &longer)
+        .await
+        .unwrap_err();
+    assert!(error.why.starts_with("LimitExceeded"), "{error}");
+}
+
+#[tokio::test]
+async fn a_policy_that_is_there_is_not_made_again() {
+    let account = Account::of("nat");
+    create(&account, "web", "{}").await.unwrap();
+    assert!(
+        create(&account, "web", "{}")
+            .await
+            .unwrap_err()
+            .contains("EntityAlreadyExists")
+    );
+}
+
+#[tokio::test]
+async fn a_role_named_like_a_parent_folder_writes_nowhere() {
+    let account = Account::of("nat");
+    for role in ["..", "."] {
+        let error = create(&account, role, "{}").await.unwrap_err();
+        assert!(error.contains("has no folder"), "{error}");
+    }
+    assert!(!account.path().join("pins").exists());
+}
+
+#[tokio::test]
+async fn state_that_is_cut_is_a_gap_and_not_taken_for_no_policy() {
+    let account = Account::of("nat");
+    create(&account, "web", "{}").await.unwrap();
+    let file = account.path().join("pins/web/credpin-web.state.json");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, &text[..text.len() / 2]).unwrap();
+    let gaps = account.cloud().observe().await.gaps;
+    let said: Vec<String> = gaps.iter().map(ToString::to_string).collect();
+    assert!(
+        said.iter()
+            .any(|gap| gap.contains("credpin-web.state.json") && gap.contains("cut short")),
+        "{said:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_folder_that_hides_hosts_under_no_regions_name_is_a_gap() {
+    let account = Account::of("nat");
+    fs::rename(
+        account.path().join("eu-west-1"),
+        account.path().join("Ireland"),
+    )
+    .unwrap();
+    let seen = account.cloud().observe().await;
+    assert_eq!(seen.regions.len(), 0);
+    assert!(
+        seen.gaps
+            .iter()
+            .any(|gap| gap.why.contains("is not named like a region")),
+        "{:?}",
+        seen.gaps
+    );
+}
+
+#[test]
+fn a_path_that_is_no_directory_is_an_error_at_once() {
+    let error = Dir::open("tests/no-such-cloud").unwrap_err();
+    assert!(error.to_string().contains("tests/no-such-cloud"), "{error}");
+}
+
+#[tokio::test]
+async fn the_role_that_asks_is_known_by_its_name() {
+    let account = Account::of("nat");
+    fs::create_dir(account.path().join("sts")).unwrap();
+    for (arn, own) in [
+        (
+            "arn:aws:sts::123456789012:assumed-role/web/i-0a",
+            Some("arn:aws:iam::123456789012:role/web"),
+        ),
+        ("arn:aws:sts::999999999999:assumed-role/web/i-0a", None),
+        ("arn:aws:iam::123456789012:user/web", None),
+    ] {
+        let identity =
+            format!(r#"{{"UserId": "AROA1:i-0a", "Account": "123456789012", "Arn": "{arn}"}}"#);
+        fs::write(
+            account.path().join("sts/get-caller-identity.json"),
+            identity,
+        )
+        .unwrap();
+        let seen = account.cloud().observe_iam().await;
+        let estate = credpin::cloud::estate::estate(&seen);
+        let found = own_role(&seen, &estate).map(|arn| arn.to_string());
+        assert_eq!(found.as_deref(), own, "{arn}");
+    }
+}

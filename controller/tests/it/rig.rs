@@ -1,0 +1,189 @@
+//! A scenario's cloud that can be written to, watched and made to fail.
+
+use std::{collections::BTreeMap, fs, path::Path, sync::Mutex};
+
+use credpin::{
+    cloud::{CallError, Calls, NewPolicy, Observation, Observe, WriteIam, dir::Dir},
+    config,
+};
+use credpin_core::{
+    id::{Arn, RoleName, VersionId},
+    settings::Settings,
+};
+use tempfile::TempDir;
+
+/// A copy of a scenario's cloud in a folder of its own.
+pub struct Account {
+    folder: TempDir,
+    pub settings: Settings,
+}
+
+impl Account {
+    pub fn of(scenario: &str) -> Self {
+        let scenario = Path::new("tests/scenarios").join(scenario);
+        let folder = tempfile::tempdir().unwrap();
+        copy(&scenario.join("cloud"), folder.path());
+        let text = fs::read_to_string(scenario.join("credpin.toml")).unwrap();
+        let settings = config::parse("credpin.toml", &text).unwrap().settings;
+        Self { folder, settings }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn cloud(&self) -> Watched {
+        self.failing(usize::MAX, Fault::NotDone)
+    }
+
+    /// The cloud, whose writing call number `at` (from 0) comes back with an error.
+    pub fn failing(&self, at: usize, fault: Fault) -> Watched {
+        Watched {
+            dir: Dir::open(self.path()).unwrap(),
+            at,
+            fault,
+            writes: Mutex::default(),
+        }
+    }
+}
+
+pub fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// What happened to the call that failed.
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    /// It did nothing.
+    NotDone,
+    /// It was done, and the answer got lost.
+    DoneUnheard,
+}
+
+/// A directory cloud that keeps the calls which write.
+pub struct Watched {
+    dir: Dir,
+    at: usize,
+    fault: Fault,
+    writes: Mutex<Vec<&'static str>>,
+}
+
+impl Watched {
+    pub fn writes(&self) -> Vec<&'static str> {
+        self.writes.lock().unwrap().clone()
+    }
+
+    async fn write(
+        &self,
+        call: &'static str,
+        on: &Arn,
+        done: impl Future<Output = Result<(), CallError>>,
+    ) -> Result<(), CallError> {
+        let number = {
+            let mut writes = self.writes.lock().unwrap();
+            writes.push(call);
+            writes.len() - 1
+        };
+        if number != self.at {
+            return done.await;
+        }
+        if let Fault::DoneUnheard = self.fault {
+            done.await?;
+        }
+        Err(CallError {
+            call,
+            on: on.to_string(),
+            why: "the test pulled the plug".into(),
+            not_found: false,
+        })
+    }
+}
+
+impl Observe for Watched {
+    async fn observe(&self) -> Observation {
+        self.dir.observe().await
+    }
+
+    async fn observe_iam(&self) -> Observation {
+        self.dir.observe_iam().await
+    }
+
+    fn calls(&self) -> Calls {
+        self.dir.calls()
+    }
+}
+
+impl WriteIam for Watched {
+    async fn policy_tags(&self, policy: &Arn) -> Result<BTreeMap<String, String>, CallError> {
+        self.dir.policy_tags(policy).await
+    }
+
+    async fn create_policy(&self, new: &NewPolicy<'_>) -> Result<(), CallError> {
+        self.write("create_policy", new.arn, self.dir.create_policy(new))
+            .await
+    }
+
+    async fn create_version(&self, policy: &Arn, document: &str) -> Result<(), CallError> {
+        self.write(
+            "create_version",
+            policy,
+            self.dir.create_version(policy, document),
+        )
+        .await
+    }
+
+    async fn delete_version(&self, policy: &Arn, version: &VersionId) -> Result<(), CallError> {
+        self.write(
+            "delete_version",
+            policy,
+            self.dir.delete_version(policy, version),
+        )
+        .await
+    }
+
+    async fn set_default_version(
+        &self,
+        policy: &Arn,
+        version: &VersionId,
+    ) -> Result<(), CallError> {
+        self.write(
+            "set_default_version",
+            policy,
+            self.dir.set_default_version(policy, version),
+        )
+        .await
+    }
+
+    async fn attach(&self, role: &RoleName, policy: &Arn) -> Result<(), CallError> {
+        self.write("attach", policy, self.dir.attach(role, policy))
+            .await
+    }
+
+    async fn detach(&self, role: &RoleName, policy: &Arn) -> Result<(), CallError> {
+        self.write("detach", policy, self.dir.detach(role, policy))
+            .await
+    }
+
+    async fn tag_policy(&self, policy: &Arn, key: &str, value: &str) -> Result<(), CallError> {
+        self.write(
+            "tag_policy",
+            policy,
+            self.dir.tag_policy(policy, key, value),
+        )
+        .await
+    }
+
+    async fn untag_policy(&self, policy: &Arn, key: &str) -> Result<(), CallError> {
+        self.write("untag_policy", policy, self.dir.untag_policy(policy, key))
+            .await
+    }
+}
