@@ -1,5 +1,6 @@
 //! AWS credentials, as tests pass them from hand to hand.
 
+use credpin_mock_imds::Issued;
 use serde::{Deserialize, Serialize};
 
 /// An access key, its secret and, for temporary ones, the session's token.
@@ -20,6 +21,16 @@ impl Credentials {
             access_key_id: "testing".into(),
             secret_access_key: "testing".into(),
             token: None,
+        }
+    }
+}
+
+impl From<&Issued> for Credentials {
+    fn from(issued: &Issued) -> Self {
+        Self {
+            access_key_id: issued.access_key_id.clone(),
+            secret_access_key: issued.secret_access_key.clone(),
+            token: Some(issued.token.clone()),
         }
     }
 }

@@ -121,11 +121,39 @@ impl Estate {
         serde_json::from_str(&printed).context("build_estate.py printed something else")
     }
 
+    /// What the metadata service on a host says of it.
+    ///
+    /// # Panics
+    /// If there is no such host.
+    pub fn metadata(&self, name: &str) -> credpin_mock_imds::Host {
+        let host = self.host(name);
+        credpin_mock_imds::Host {
+            account: self.account.clone(),
+            region: host.region.clone(),
+            zone: Some(host.zone.clone()),
+            instance_id: host.id.clone(),
+            role: Some(host.role.clone()),
+            instance_profile_arn: Some(self.roles[&host.role].profile_arn.clone()),
+            interface: credpin_mock_imds::Interface {
+                interface_id: host.interface.clone(),
+                mac: host.mac.clone(),
+                private_ipv4s: vec![host.private_address],
+                public_ipv4s: host.public_address.into_iter().collect(),
+                ipv6s: host.ipv6_address.into_iter().collect(),
+                subnet_id: host.subnet.clone(),
+                vpc_id: host.vpc.clone(),
+                ..Default::default()
+            },
+            ..Default::default()
+        }
+    }
+
     /// The host of that name.
     ///
     /// # Panics
     /// If there is none.
     pub fn host(&self, name: &str) -> &Host {
-        &self.hosts[name]
+        let found = self.hosts.get(name);
+        found.unwrap_or_else(|| panic!("the estate has no host {name}"))
     }
 }

@@ -292,3 +292,83 @@ fn must_be_loopback(endpoint: &str) {
     };
     assert!(loopback, "endpoint {endpoint} is not a loopback address");
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    fn launch(program: &str) -> Launch {
+        Launch::new(Path::new(program), Path::new("/nonexistent")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_process_inherits_the_search_path_and_nothing_else() {
+        let printed = launch("env").finish().await.unwrap().success().unwrap();
+        let got: BTreeSet<_> = printed
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .collect();
+        let keys: BTreeSet<_> = got.iter().map(|(key, _)| *key).collect();
+        let expected = BTreeSet::from([
+            "AWS_CONFIG_FILE",
+            "AWS_DEFAULT_REGION",
+            "AWS_EC2_METADATA_DISABLED",
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+            "AWS_ENDPOINT_URL",
+            "AWS_PAGER",
+            "AWS_REGION",
+            "AWS_SHARED_CREDENTIALS_FILE",
+            "HOME",
+            "LANG",
+            "PATH",
+            "PYTHONDONTWRITEBYTECODE",
+        ]);
+        assert_eq!(keys, expected);
+        assert!(got.contains(&("AWS_ENDPOINT_URL", NOWHERE)));
+        assert!(got.contains(&("AWS_EC2_METADATA_SERVICE_ENDPOINT", NOWHERE)));
+    }
+
+    #[test]
+    #[should_panic(expected = "not a loopback address")]
+    fn the_metadata_service_is_never_the_real_one() {
+        let _ = launch("env").imds("http://169.254.169.254");
+    }
+
+    #[test]
+    #[should_panic(expected = "not a loopback address")]
+    fn an_endpoint_is_never_a_name() {
+        let _ = launch("env").endpoint("http://localhost.example:80");
+    }
+
+    #[test]
+    #[should_panic(expected = "not a test's to set")]
+    fn the_scrubbing_cannot_be_undone() {
+        let _ = launch("env").env("AWS_ENDPOINT_URL_S3", "https://s3.amazonaws.com");
+    }
+
+    #[tokio::test]
+    async fn dropping_the_handle_ends_the_process() {
+        let mut running = launch("cat").spawn().unwrap();
+        let (_stdin, mut stdout) = running.pipes().unwrap();
+        drop(running);
+        // Ends only when cat does: its stdin is still open.
+        let mut rest = Vec::new();
+        let end = stdout.read_to_end(&mut rest);
+        tokio::time::timeout(PATIENCE, end).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_failure_quotes_the_complaint() {
+        let failed = launch("sh").args(["-c", "echo no >&2; exit 3"]);
+        let error = failed.finish().await.unwrap().success().unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("exit status: 3") && error.contains("no"),
+            "{error}"
+        );
+    }
+}

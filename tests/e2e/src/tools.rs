@@ -79,3 +79,132 @@ impl Tools {
         Launch::new(program, &self.root.join("venv/bin"))
     }
 }
+
+/// `tools/setup`, on machines that have only what the test gives them.
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::process::Finished;
+
+    /// A Python whose virtual environments hold a pip that does nothing.
+    const PYTHON: &str = r#"[ "$1" = -m ] || exit 0
+        mkdir -p "$3/bin" && echo '#!/bin/sh' >"$3/bin/pip" && chmod +x "$3/bin/pip""#;
+    const OLD_PYTHON: &str = "case $2 in *version_info*) exit 1;; esac; echo Python 3.9.2";
+    const PYTHON_WITHOUT_VENV: &str = "case $2 in *ensurepip*) exit 1;; esac";
+    const NODE: &str = "exit 0";
+    const OLD_NODE: &str = "case $1 in -e) exit 1;; esac; echo v16.20.0";
+    const NPM: &str = "exit 0";
+
+    struct Machine(TempDir);
+
+    impl Machine {
+        fn with(programs: &[(&str, &str)]) -> Self {
+            let machine = Self(TempDir::new().unwrap());
+            let bin = machine.path("bin");
+            fs::create_dir(&bin).unwrap();
+            for name in ["cat", "chmod", "cksum", "cp", "dirname", "mkdir", "rm"] {
+                let path = std::env::var_os("PATH").unwrap();
+                let mut folders = std::env::split_paths(&path);
+                let found = folders.find_map(|f| f.join(name).canonicalize().ok());
+                symlink(found.unwrap(), bin.join(name)).unwrap();
+            }
+            for (name, script) in programs {
+                fs::write(bin.join(name), format!("#!/bin/sh\n{script}\n")).unwrap();
+                fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+            }
+            let (ours, copy) = (Path::new(env!("CARGO_MANIFEST_DIR")), machine.path(TOOLS));
+            fs::create_dir_all(&copy).unwrap();
+            for file in fs::read_dir(ours.join("tools")).unwrap() {
+                let file = file.unwrap();
+                fs::copy(file.path(), copy.join(file.file_name())).unwrap();
+            }
+            machine
+        }
+
+        async fn setup(&self) -> Finished {
+            let setup = Launch::new(Path::new("/bin/bash"), &self.path("bin")).unwrap();
+            let setup = setup.arg(self.path(TOOLS).join("setup"));
+            setup.env("PATH", self.path("bin")).finish().await.unwrap()
+        }
+
+        fn path(&self, path: &str) -> PathBuf {
+            self.0.path().join(path)
+        }
+    }
+
+    const TOOLS: &str = "tests/e2e/tools";
+
+    #[tokio::test]
+    async fn setup_says_in_a_sentence_what_is_missing() {
+        let (python, node) = (("python3", PYTHON), ("node", NODE));
+        for (programs, sentence) in [
+            (
+                vec![],
+                "python3 is missing: install Python 3.11 or newer (Debian: apt-get install python3 python3-venv)",
+            ),
+            (
+                vec![("python3", OLD_PYTHON)],
+                "Python 3.9.2 is too old: install Python 3.11 or newer",
+            ),
+            (
+                vec![("python3", PYTHON_WITHOUT_VENV)],
+                "python3 cannot make virtual environments: install its venv module (Debian: apt-get install python3-venv)",
+            ),
+            (
+                vec![python],
+                "node is missing: install Node.js 18 or newer (Debian: apt-get install nodejs npm)",
+            ),
+            (
+                vec![python, ("node", OLD_NODE)],
+                "node v16.20.0 is too old: install Node.js 18 or newer",
+            ),
+            (
+                vec![python, node],
+                "npm is missing: install it beside node (Debian: apt-get install npm)",
+            ),
+        ] {
+            let machine = Machine::with(&programs);
+            let said = machine.setup().await;
+            assert_eq!(said.stderr, format!("tools: {sentence}\n"));
+            assert_eq!((said.status.code(), said.stdout.as_str()), (Some(1), ""));
+            assert!(
+                !machine.path("target").exists(),
+                "nothing is left half done"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn setup_does_again_only_what_changed() {
+        let machine = Machine::with(&[("python3", PYTHON), ("node", NODE), ("npm", NPM)]);
+        let first = machine.setup().await.success().unwrap();
+        assert!(first.contains("installing moto"), "{first}");
+        assert_eq!(machine.setup().await.success().unwrap(), "");
+
+        let pins = machine.path(TOOLS).join("requirements.txt");
+        fs::write(pins, "moto==0.0.0").unwrap();
+        let third = machine.setup().await.success().unwrap();
+        assert!(third.contains("installing moto"), "{third}");
+    }
+
+    #[tokio::test]
+    async fn a_setup_that_failed_is_not_taken_for_done() {
+        let machine = Machine::with(&[("python3", PYTHON), ("node", NODE), ("npm", "exit 1")]);
+        for _ in 0..2 {
+            let said = machine.setup().await;
+            assert!(!said.status.success());
+            assert!(said.stdout.contains("installing moto"), "{}", said.stdout);
+        }
+    }
+
+    #[test]
+    fn a_binary_that_is_not_built_says_how_to_build_it() {
+        let error = Tools::find().unwrap().binary("no-such-binary").unwrap_err();
+        assert!(error.to_string().contains("cargo build"), "{error}");
+    }
+}

@@ -1,4 +1,5 @@
-//! The gate, by itself: real clients in, moto's policies and the judge behind, a pin written by hand.
+//! The gate, by itself: credentials from a mock IMDS, real clients in, moto's policies and the judge behind, a
+//! pin written by hand.
 
 use std::net::Ipv4Addr;
 
@@ -11,6 +12,7 @@ use credpin_e2e::gate::{Door, Gate, Session};
 use credpin_e2e::judge::{Fact, Judge};
 use credpin_e2e::moto::Moto;
 use credpin_e2e::tools::Tools;
+use credpin_mock_imds::MockImds;
 use serde_json::json;
 
 const HOME: Ipv4Addr = Ipv4Addr::new(127, 1, 0, 1);
@@ -23,6 +25,8 @@ struct World {
     account: Account,
     estate: Estate,
     gate: Gate,
+    /// Of web-1, taken by boto3 from its metadata service.
+    credentials: Credentials,
     public: String,
     _moto: Moto,
 }
@@ -34,11 +38,16 @@ impl World {
         let estate = Estate::build(&tools, &moto, Extras::default()).await?;
         let account = Account::sign_in(&tools, &moto)?;
         let gate = Gate::new(Account::sign_in(&tools, &moto)?, Judge::start(&tools)?);
+        let imds = MockImds::builder()
+            .host(estate.metadata("web-1"))
+            .start()
+            .await?;
+        let on_host = Client::at(&tools, HOME).on_host(imds.endpoint());
+        let credentials = on_host.take().await?;
         gate.register(Session::of_host(
             &estate,
             "web-1",
-            credentials(),
-            "2026-01-02T03:04:05Z",
+            &imds.handle().issued()[0],
         ));
         gate.place(HOME, estate.host("web-1").egress_address);
         gate.place(ELSEWHERE, Ipv4Addr::new(203, 0, 113, 7));
@@ -48,6 +57,7 @@ impl World {
             account,
             estate,
             gate,
+            credentials,
             public,
             _moto: moto,
         })
@@ -90,16 +100,8 @@ impl World {
     async fn lists_tables(&self, at: Ipv4Addr, door: &str) -> Result<Outcome> {
         let client = self.client(at, door);
         client
-            .call_with(&credentials(), "dynamodb", "list_tables", &json!({}))
+            .call_with(&self.credentials, "dynamodb", "list_tables", &json!({}))
             .await
-    }
-}
-
-fn credentials() -> Credentials {
-    Credentials {
-        access_key_id: "ASIAE2EE2EE2EE2EE2EE".into(),
-        secret_access_key: "a secret of the end-to-end tests, 40 long".into(),
-        token: Some("token/with+signs==".into()),
     }
 }
 
@@ -133,13 +135,13 @@ async fn a_pinned_token_works_at_home_and_nowhere_else() -> Result<()> {
     // The same in another protocol, whose code is AccessDenied, and for an object by presigned URL.
     let thief = world.client(ELSEWHERE, &world.public);
     let denied = thief
-        .call_with(&credentials(), "s3", "list_buckets", &json!({}))
+        .call_with(&world.credentials, "s3", "list_buckets", &json!({}))
         .await?;
     assert_eq!(denied.code(), Some("AccessDenied"));
     let object = json!({"Bucket": "loot", "Key": "a file.txt"});
     let url = world
         .client(HOME, &world.public)
-        .presign(&credentials(), "s3", "get_object", &object)
+        .presign(&world.credentials, "s3", "get_object", &object)
         .await?;
     assert_eq!(thief.open(&url).await?.code(), Some("AccessDenied"));
     assert!(
@@ -153,7 +155,7 @@ async fn a_pinned_token_works_at_home_and_nowhere_else() -> Result<()> {
     // AWS answers this one whatever denies it.
     assert!(
         thief
-            .call_with(&credentials(), "sts", "get_caller_identity", &json!({}))
+            .call_with(&world.credentials, "sts", "get_caller_identity", &json!({}))
             .await?
             .is_done()
     );
@@ -218,7 +220,7 @@ async fn doors_decide_which_keys_a_request_has() -> Result<()> {
 #[tokio::test]
 async fn who_cannot_prove_who_he_is_does_not_get_as_far_as_the_policies() -> Result<()> {
     let world = World::build().await?;
-    let good = credentials();
+    let good = world.credentials.clone();
     let client = world.client(HOME, &world.public);
     for (bad, dynamodb, s3) in [
         (
@@ -310,5 +312,20 @@ async fn account_reads_a_role_s_live_policies() -> Result<()> {
         gone.downcast_ref::<ApiError>().map(|e| e.code.as_str()),
         Some("NoSuchEntity")
     );
+    Ok(())
+}
+
+/// The harness's own safety: no metadata service, no credentials, no AWS unless a test gives them.
+#[tokio::test]
+async fn a_client_that_is_told_nothing_reaches_nothing() -> Result<()> {
+    let client = Client::at(&Tools::find()?, HOME);
+    let nothing = client.take().await.expect_err("no credentials");
+    assert!(nothing.to_string().contains("NoCredentials"), "{nothing}");
+
+    let credentials = Credentials::of_moto();
+    let call = client
+        .call_with(&credentials, "dynamodb", "list_tables", &json!({}))
+        .await?;
+    assert_eq!(call.code(), Some("EndpointConnectionError"));
     Ok(())
 }

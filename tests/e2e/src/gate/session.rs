@@ -2,6 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use credpin_mock_imds::Issued;
+
 use crate::credentials::Credentials;
 use crate::estate::Estate;
 
@@ -42,16 +44,16 @@ pub enum Delivery {
 }
 
 impl Session {
-    /// What a host of the estate was given, by IMDSv2.
+    /// What a host's metadata service gave to the host, by IMDSv2.
     ///
     /// # Panics
     /// If the estate has no such host.
-    pub fn of_host(estate: &Estate, host: &str, credentials: Credentials, issued: &str) -> Self {
+    pub fn of_host(estate: &Estate, host: &str, issued: &Issued) -> Self {
         let host = estate.host(host);
         let role = &estate.roles[&host.role];
         Self {
-            credentials,
-            issued: issued.to_owned(),
+            credentials: issued.into(),
+            issued: issued.issued.to_string(),
             delivery: Delivery::V2,
             account: estate.account.clone(),
             role_name: role.name.clone(),
