@@ -85,8 +85,8 @@ pub enum LoadError {
         source: io::Error,
     },
     /// What is written is wrong.
-    #[error(transparent)]
-    Mistakes(#[from] Mistakes),
+    #[error("the config is wrong:\n{0}")]
+    Mistakes(Mistakes),
 }
 
 const DEFAULT_FILE: &str = "/etc/credpin/proxy.toml";
@@ -105,7 +105,7 @@ impl Flags {
             }
         };
         let named = text.as_deref().map(|text| (file, text));
-        Ok(Config::resolve(named, environment, &self.settings())?)
+        Config::resolve(named, environment, &self.settings()).map_err(LoadError::Mistakes)
     }
 
     fn settings(&self) -> Vec<Setting> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use credpin_ledger::StoreUrl;
+use credpin_ledger::{StoreError, StoreUrl};
 
 use crate::upstream::UpstreamUrl;
 
@@ -182,7 +182,7 @@ impl Config {
             "upstream" => self.upstream = parse(one(values)?)?,
             "admin" => self.admin = unless_off(one(values)?, address)?,
             "ledger" => self.ledger = directory(one(values)?)?,
-            "records" => self.records = unless_off(one(values)?, parse)?,
+            "records" => self.records = unless_off(one(values)?, store)?,
             "ship-interval" => self.ship_interval = duration(one(values)?)?,
             "on-ledger-failure" => self.on_ledger_failure = parse(one(values)?)?,
             "ledger-timeout" => self.ledger_timeout = duration(one(values)?)?,
@@ -286,6 +286,10 @@ fn address(value: &str) -> Result<SocketAddr, String> {
         .map_err(|_| format!("{value:?} is no address with a port: {hint}"))
 }
 
+fn store(value: &str) -> Result<StoreUrl, String> {
+    value.parse().map_err(|error: StoreError| error.to_string())
+}
+
 fn directory(value: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(value);
     if path.as_os_str().is_empty() {
@@ -374,7 +378,8 @@ impl fmt::Display for Origin {
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.origin)?;
-        if !self.key.is_empty() {
+        // A variable and a flag have the key's name already; a syntax error has none.
+        if matches!(self.origin, Origin::File(..) | Origin::Together) && !self.key.is_empty() {
             write!(f, "{}: ", self.key)?;
         }
         f.write_str(&self.message)

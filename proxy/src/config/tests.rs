@@ -99,12 +99,12 @@ fn every_mistake_is_reported_at_once_with_its_place() {
         &format!("proxy.toml:2:1: ledgr: {unknown}"),
         "proxy.toml:3:3: ship-interval: \"60\" is no time: write a number with a unit, as 500ms, 5s, 1m or 1h, up to 24h",
         "proxy.toml:4:1: max-connections: \"0\" is no number from 1 to 1000000",
-        "proxy.toml:5:1: records: \"ftp://x\": \"ftp://x\" is not a record store: write file:///dir or s3://bucket/prefix",
+        "proxy.toml:5:1: records: \"ftp://x\" is not a record store: write file:///dir or s3://bucket/prefix",
         "proxy.toml:6:1: log-level: \"loud\": write error, warn, info, debug or trace",
         &format!("proxy.toml:7:1: listen-too: {unknown}"),
-        &format!("CREDPIN_PROXY_LISTEM: listem: {unknown}"),
-        "CREDPIN_PROXY_ON_LEDGER_FAILURE: on-ledger-failure: \"panic\": write serve or refuse",
-        "--admin: admin: \"9338\" is no address with a port: write ADDRESS:PORT, as 127.0.0.1:9337 or [::1]:9337",
+        &format!("CREDPIN_PROXY_LISTEM: {unknown}"),
+        "CREDPIN_PROXY_ON_LEDGER_FAILURE: \"panic\": write serve or refuse",
+        "--admin: \"9338\" is no address with a port: write ADDRESS:PORT, as 127.0.0.1:9337 or [::1]:9337",
     ];
     assert_eq!(report, expected.join("\n"));
 }

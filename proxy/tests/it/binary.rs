@@ -185,7 +185,7 @@ async fn mistakes_in_the_config_are_told_all_at_once() {
     for part in [
         &format!("{file}:1:1: listen: "),
         &format!("{file}:2:1: ledgr: "),
-        "--admin: admin: ",
+        "--admin: ",
     ] {
         assert!(text.contains(part), "{text}");
     }

@@ -10,6 +10,7 @@ use credpin_proxy::{Config, OnLedgerFailure, StartError};
 use jiff::SignedDuration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::disk::Mode;
 use crate::rig::{self, ROLE, Rig, talk_from};
@@ -58,7 +59,8 @@ async fn record_before_release() {
         "GET {ROLE} HTTP/1.1\r\nHost: 169.254.169.254\r\nX-aws-ec2-metadata-token: {token}\r\nConnection: close\r\n\r\n"
     );
     client.write_all(head.as_bytes()).await.unwrap();
-    rig.lever.stopped.notified().await;
+    let stopped = timeout(rig::PATIENCE, rig.lever.stopped.notified()).await;
+    stopped.expect("the record is being written");
     assert_eq!(rig.imds().issued().len(), 1, "IMDS has given it out");
     // The proxy is not idle: others are served while this one waits for the disk.
     assert_eq!(rig.get("/latest/meta-data/mac", &token).await.status, 200);

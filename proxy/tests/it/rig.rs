@@ -19,7 +19,7 @@ use crate::disk::{Lever, Levered};
 pub(crate) const ROLE: &str = "/latest/meta-data/iam/security-credentials/example-role";
 const BOOT: &str = "0c6f1f2e-5a0a-4b52-9f0e-1d2c3b4a5968";
 /// Only a test that hangs waits so long.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A proxy with all that is around it.
 pub(crate) struct Rig {
