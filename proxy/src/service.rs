@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use credpin_ledger::Consumer;
 use http::header::CONTENT_ENCODING;
+use http::request::Parts;
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use tracing::{error, warn};
@@ -15,7 +16,8 @@ use crate::clock::Clock;
 use crate::credential::{self, Credential, Document, zeroizing};
 use crate::guard;
 use crate::metrics::Metrics;
-use crate::recorder::{Asked, Recorder};
+use crate::path::CanonicalPath;
+use crate::recorder::{Asked, NotRecorded, Recorded, Recorder};
 use crate::refusal::Refusal;
 use crate::upstream::{Answered, Upstream, UpstreamError};
 
@@ -97,7 +99,7 @@ impl Service {
         role: String,
         credential: &Credential,
         ends: Ends,
-    ) -> Result<crate::recorder::Recorded, crate::recorder::NotRecorded> {
+    ) -> Result<Recorded, NotRecorded> {
         let asked = Asked {
             role,
             consumer: consumer(ends.peer),
@@ -106,14 +108,15 @@ impl Service {
         self.recorder.record(credential, asked).await
     }
 
-    fn refuse(&self, refusal: Refusal, head: &http::request::Parts, ends: Ends) -> Answer {
-        let is_token =
-            crate::path::CanonicalPath::parse(head.uri.path()).is_ok_and(|p| p.is_token());
+    fn refuse(&self, refusal: Refusal, head: &Parts, ends: Ends) -> Answer {
         self.metrics.request("refused");
         self.metrics.refusal(refusal.rule());
         warn!(rule = refusal.rule(), consumer = %ends.peer.ip(), "refused: {refusal}");
         match refusal {
-            Refusal::Method => answer::method_not_allowed(is_token),
+            Refusal::Method => {
+                let path = CanonicalPath::parse(head.uri.path());
+                answer::method_not_allowed(path.is_ok_and(|path| path.is_token()))
+            }
             _ => answer::error(refusal.status()),
         }
     }
