@@ -53,8 +53,8 @@ pub struct Common {
         value_delimiter = ','
     )]
     pub region: Vec<RegionName>,
-    /// Look at every region that is enabled for the account
-    #[arg(long, global = true, conflicts_with = "region")]
+    /// Look at every region that is enabled for the account, whatever else names some
+    #[arg(long, global = true)]
     pub all_regions: bool,
     /// Tell on stderr what is being done
     #[arg(short, long, global = true)]

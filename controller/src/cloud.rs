@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Reading and writing are different traits: what plans never holds the one that writes. [`dir`]
-//! keeps a cloud in a directory, [`aws`] is the real one.
+//! keeps a cloud in a directory; `aws`, behind the feature of that name, is the real one.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -71,6 +71,9 @@ pub async fn read_back<C: Observe>(plan: &Plan, applied: &Applied, cloud: &C) ->
 
 /// What is not as the plan wanted it.
 fn difference(plan: &RolePlan, seen: &Estate) -> Option<&'static str> {
+    if !seen.gaps.is_empty() {
+        return Some("IAM did not answer in full");
+    }
     let live = seen.policies.get(&policy_name(&plan.role));
     let attached = live.is_some_and(|live| {
         let role = seen.roles.get(&plan.role);

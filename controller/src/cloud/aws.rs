@@ -210,13 +210,10 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
     R: std::fmt::Debug,
 {
-    match (error.code(), error.message()) {
+    let text = match (error.code(), error.message()) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.to_owned(),
-        _ => DisplayErrorContext(error)
-            .to_string()
-            .lines()
-            .collect::<Vec<_>>()
-            .join(" "),
-    }
+        _ => DisplayErrorContext(error).to_string(),
+    };
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -36,15 +36,19 @@ pub fn plan(plan: &Plan, paint: Paint) -> String {
         0,
         &paint.bold(&format!("Plan: {}.", Summary::of(plan))),
     );
-    if !plan.roles.is_empty() && plan.roles.iter().all(|role| role.mode == Mode::Observe) {
-        let name = &plan.roles[0].role;
+    let only_observed = plan.roles.iter().all(|role| role.mode == Mode::Observe);
+    let ready = plan
+        .roles
+        .iter()
+        .find(|role| role.pin.is_some() && role.holds.is_empty());
+    if let Some(role) = ready.filter(|_| only_observed) {
         line(
             &mut out,
             0,
             "Every role is only observed. To pin one, write in credpin.toml:",
         );
         line(&mut out, 1, "[[role]]");
-        line(&mut out, 1, &format!("name = \"{name}\""));
+        line(&mut out, 1, &format!("name = \"{}\"", role.role));
         line(&mut out, 1, "mode = \"enforce\"");
     }
     out

@@ -17,7 +17,7 @@ struct Late {
     old: Observation,
     new: Observation,
     looks: AtomicUsize,
-    late: usize,
+    stale_looks: usize,
 }
 
 impl Observe for Late {
@@ -27,7 +27,7 @@ impl Observe for Late {
 
     async fn observe_iam(&self) -> Observation {
         let look = self.looks.fetch_add(1, Ordering::Relaxed);
-        if look < self.late {
+        if look < self.stale_looks {
             self.old.clone()
         } else {
             self.new.clone()
@@ -56,7 +56,7 @@ async fn written(scenario: &str) -> (Plan, Applied, Late) {
             old,
             new,
             looks: AtomicUsize::new(0),
-            late: 0,
+            stale_looks: 0,
         },
     )
 }
@@ -65,7 +65,10 @@ async fn written(scenario: &str) -> (Plan, Applied, Late) {
 async fn a_change_that_shows_late_is_waited_for() {
     for scenario in ["nat", "nat-replaced", "operator"] {
         let (plan, applied, iam) = written(scenario).await;
-        let iam = Late { late: 3, ..iam };
+        let iam = Late {
+            stale_looks: 3,
+            ..iam
+        };
         assert_eq!(read_back(&plan, &applied, &iam).await, [], "{scenario}");
         assert_eq!(iam.looks.load(Ordering::Relaxed), 4, "{scenario}");
     }
@@ -80,7 +83,7 @@ async fn a_change_that_never_shows_is_told() {
     ] {
         let (plan, applied, iam) = written(scenario).await;
         let iam = Late {
-            late: usize::MAX,
+            stale_looks: usize::MAX,
             ..iam
         };
         let told = read_back(&plan, &applied, &iam).await;

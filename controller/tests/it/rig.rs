@@ -13,13 +13,13 @@ use credpin_core::{
 use tempfile::TempDir;
 
 /// A copy of a scenario's cloud in a folder of its own.
-pub struct Account {
+pub(crate) struct Account {
     folder: TempDir,
-    pub settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 impl Account {
-    pub fn of(scenario: &str) -> Self {
+    pub(crate) fn of(scenario: &str) -> Self {
         let scenario = Path::new("tests/scenarios").join(scenario);
         let folder = tempfile::tempdir().unwrap();
         copy(&scenario.join("cloud"), folder.path());
@@ -28,16 +28,16 @@ impl Account {
         Self { folder, settings }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    pub fn cloud(&self) -> Watched {
+    pub(crate) fn cloud(&self) -> Watched {
         self.failing(usize::MAX, Fault::NotDone)
     }
 
     /// The cloud, whose writing call number `at` (from 0) comes back with an error.
-    pub fn failing(&self, at: usize, fault: Fault) -> Watched {
+    pub(crate) fn failing(&self, at: usize, fault: Fault) -> Watched {
         Watched {
             dir: Dir::open(self.path()).unwrap(),
             at,
@@ -47,7 +47,7 @@ impl Account {
     }
 }
 
-pub fn copy(from: &Path, to: &Path) {
+fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -62,7 +62,7 @@ pub fn copy(from: &Path, to: &Path) {
 
 /// What happened to the call that failed.
 #[derive(Clone, Copy, Debug)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// It did nothing.
     NotDone,
     /// It was done, and the answer got lost.
@@ -70,7 +70,7 @@ pub enum Fault {
 }
 
 /// A directory cloud that keeps the calls which write.
-pub struct Watched {
+pub(crate) struct Watched {
     dir: Dir,
     at: usize,
     fault: Fault,
@@ -78,7 +78,7 @@ pub struct Watched {
 }
 
 impl Watched {
-    pub fn writes(&self) -> Vec<&'static str> {
+    pub(crate) fn writes(&self) -> Vec<&'static str> {
         self.writes.lock().unwrap().clone()
     }
 

@@ -1,1 +1,353 @@
+//! Answers as the AWS CLI prints them, and what is made of them.
+
+use std::collections::BTreeMap;
+
+use credpin_core::estate::{Destination, InstanceState, Nat, PrivateIpv4, Region, Target};
+use serde_json::{Value, json};
+
 use super::*;
+use crate::cloud::shapes::ec2 as shape;
+
+/// The region that `answers` tell of, with the gaps that are left. Keys are the CLI's commands
+/// without their `describe-`.
+fn region(answers: Value) -> (Region, Vec<String>) {
+    let mut answers: BTreeMap<String, Value> = serde_json::from_value(answers).unwrap();
+    let mut take = |command: &str, empty: &str| {
+        answers
+            .remove(command)
+            .unwrap_or_else(|| json!({ empty: [] }))
+    };
+    let seen = shape::Region {
+        instances: serde_json::from_value(take("instances", "Reservations")).unwrap(),
+        network_interfaces: serde_json::from_value(take("network-interfaces", "NetworkInterfaces"))
+            .unwrap(),
+        subnets: serde_json::from_value(take("subnets", "Subnets")).unwrap(),
+        route_tables: serde_json::from_value(take("route-tables", "RouteTables")).unwrap(),
+        nat_gateways: serde_json::from_value(take("nat-gateways", "NatGateways")).unwrap(),
+        vpcs: serde_json::from_value(take("vpcs", "Vpcs")).unwrap(),
+        vpc_endpoints: serde_json::from_value(take("vpc-endpoints", "VpcEndpoints")).unwrap(),
+        addresses: serde_json::from_value(take("addresses", "Addresses")).unwrap(),
+    };
+    assert!(answers.is_empty(), "no such command: {answers:?}");
+    let name: RegionName = "eu-west-1".parse().unwrap();
+    let seen = Observation {
+        regions: [(name.clone(), seen)].into(),
+        ..Observation::default()
+    };
+    let mut estate = estate(&seen);
+    let gaps = estate.gaps.iter().map(ToString::to_string).collect();
+    (estate.regions.remove(&name).unwrap(), gaps)
+}
+
+fn instance(state: &str, more: &Value) -> Value {
+    let mut instance = json!({
+        "InstanceId": "i-0a",
+        "State": {"Code": 16, "Name": state},
+        "VpcId": "vpc-0a",
+        "SubnetId": "subnet-0a",
+        "PrivateIpAddress": "10.0.0.5",
+        "NetworkInterfaces": [],
+    });
+    instance
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    json!({"Reservations": [{"OwnerId": "123456789012", "Instances": [instance]}]})
+}
+
+#[test]
+fn instances_of_every_state_but_terminated() {
+    for (state, kept) in [
+        ("pending", Some(InstanceState::Pending)),
+        ("running", Some(InstanceState::Running)),
+        ("shutting-down", Some(InstanceState::ShuttingDown)),
+        ("stopping", Some(InstanceState::Stopping)),
+        ("stopped", Some(InstanceState::Stopped)),
+        ("terminated", None),
+    ] {
+        let (region, gaps) = region(json!({"instances": instance(state, &json!({}))}));
+        let found = region.instances.get("i-0a").map(|instance| instance.state);
+        assert_eq!((found, gaps.len()), (kept, 0), "{state}");
+    }
+}
+
+#[test]
+fn an_instance_that_went_away_has_no_vpc_and_is_left_out() {
+    let gone = json!({"VpcId": null, "SubnetId": null, "PrivateIpAddress": null});
+    let (seen, gaps) = region(json!({"instances": instance("shutting-down", &gone)}));
+    assert!(seen.instances.is_empty() && gaps.is_empty(), "{gaps:?}");
+    // Of one that runs, it is a hole in the view.
+    let (_, gaps) = region(json!({"instances": instance("running", &gone)}));
+    assert_eq!(
+        gaps,
+        ["DescribeInstances in eu-west-1: i-0a: VpcId: is missing"]
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_a_gap_that_names_item_and_field() {
+    let (seen, gaps) = region(json!({
+        "instances": instance("hibernated", &json!({})),
+        "subnets": {"Subnets": [{"SubnetId": "subnet-0a"}, {"VpcId": "vpc-0a"}, {"SubnetId": "subnet-0b", "VpcId": "vpc-0a"}]},
+    }));
+    assert_eq!(
+        gaps,
+        [
+            "DescribeInstances in eu-west-1: i-0a: State.Name: `hibernated` is not a state of an instance",
+            "DescribeSubnets in eu-west-1: an item without an id: SubnetId: is missing",
+            "DescribeSubnets in eu-west-1: subnet-0a: VpcId: is missing",
+        ]
+    );
+    assert_eq!(seen.subnets.len(), 1);
+}
+
+#[test]
+fn interfaces_and_addresses_have_the_primary_one_first() {
+    let interface = |id: &str, index: i32, addresses: Value| {
+        json!({
+            "NetworkInterfaceId": id,
+            "SubnetId": "subnet-0a",
+            "Attachment": {"DeviceIndex": index, "NetworkCardIndex": 0},
+            "PrivateIpAddresses": addresses,
+            "Ipv6Addresses": [{"Ipv6Address": "2001:db8::5"}],
+            "Ipv4Prefixes": [{"Ipv4Prefix": "10.0.9.0/28"}],
+            "Ipv6Prefixes": [{"Ipv6Prefix": "2001:db8:9::/80"}],
+        })
+    };
+    let second = json!([{"PrivateIpAddress": "10.0.1.7", "Primary": true}]);
+    let first = json!([
+        {"PrivateIpAddress": "10.0.0.6", "Primary": false},
+        {"PrivateIpAddress": "10.0.0.5", "Primary": true, "Association": {"PublicIp": "203.0.113.5"}},
+    ]);
+    let interfaces = json!({"NetworkInterfaces": [interface("eni-0b", 1, second), interface("eni-0a", 0, first)]});
+    let (region, gaps) = region(json!({
+        "instances": instance("running", &interfaces),
+        "addresses": {"Addresses": [
+            {"PublicIp": "203.0.113.6", "NetworkInterfaceId": "eni-0a", "PrivateIpAddress": "10.0.0.6"},
+            {"PublicIp": "203.0.113.9"},
+        ]},
+    }));
+    assert!(gaps.is_empty(), "{gaps:?}");
+    let interfaces = &region.instances["i-0a"].interfaces;
+    let ids: Vec<&str> = interfaces
+        .iter()
+        .map(|interface| interface.id.as_str())
+        .collect();
+    assert_eq!(ids, ["eni-0a", "eni-0b"]);
+    let pair = |private: &str, public: &str| PrivateIpv4 {
+        private: private.parse().unwrap(),
+        public: Some(public.parse().unwrap()),
+    };
+    // The second one's elastic address is known from DescribeAddresses alone.
+    assert_eq!(
+        interfaces[0].ipv4,
+        [
+            pair("10.0.0.5", "203.0.113.5"),
+            pair("10.0.0.6", "203.0.113.6")
+        ]
+    );
+    assert_eq!(
+        interfaces[0].ipv6,
+        ["2001:db8::5".parse::<std::net::Ipv6Addr>().unwrap()]
+    );
+    assert_eq!(
+        interfaces[0].ipv4_prefixes,
+        ["10.0.9.0/28".parse().unwrap()]
+    );
+    assert_eq!(
+        interfaces[0].ipv6_prefixes,
+        ["2001:db8:9::/80".parse().unwrap()]
+    );
+    assert_eq!(region.interfaces.len(), 2);
+}
+
+#[test]
+fn every_kind_of_route() {
+    let opaque = |text: &str| Target::Opaque(text.to_owned());
+    let interface = |id: &str| Target::Interface(id.parse().unwrap());
+    let instance = instance(
+        "running",
+        &json!({"NetworkInterfaces": [
+            {"NetworkInterfaceId": "eni-0a", "SubnetId": "subnet-0a", "Attachment": {"DeviceIndex": 0}},
+        ]}),
+    );
+    for (route, target) in [
+        (json!({"GatewayId": "local"}), Target::Local),
+        (json!({"GatewayId": "igw-0a"}), Target::InternetGateway),
+        (
+            json!({"GatewayId": "vgw-0a"}),
+            opaque("virtual private gateway vgw-0a"),
+        ),
+        (
+            json!({"GatewayId": "vpce-0a"}),
+            opaque("gateway load balancer endpoint vpce-0a"),
+        ),
+        (json!({"GatewayId": "new-0a"}), opaque("gateway new-0a")),
+        (
+            json!({"NatGatewayId": "nat-0a"}),
+            Target::Nat("nat-0a".parse().unwrap()),
+        ),
+        (
+            json!({"InstanceId": "i-0a", "NetworkInterfaceId": "eni-0x"}),
+            interface("eni-0x"),
+        ),
+        (json!({"InstanceId": "i-0a"}), interface("eni-0a")),
+        (json!({"InstanceId": "i-0gone"}), opaque("instance i-0gone")),
+        (
+            json!({"EgressOnlyInternetGatewayId": "eigw-0a"}),
+            Target::EgressOnlyGateway,
+        ),
+        (
+            json!({"TransitGatewayId": "tgw-0a"}),
+            opaque("transit gateway tgw-0a"),
+        ),
+        (
+            json!({"VpcPeeringConnectionId": "pcx-0a"}),
+            opaque("VPC peering pcx-0a"),
+        ),
+        (
+            json!({"LocalGatewayId": "lgw-0a"}),
+            opaque("local gateway lgw-0a"),
+        ),
+        (
+            json!({"CarrierGatewayId": "cagw-0a"}),
+            opaque("carrier gateway cagw-0a"),
+        ),
+        (
+            json!({"CoreNetworkArn": "arn:a"}),
+            opaque("core network arn:a"),
+        ),
+        (
+            json!({"OdbNetworkArn": "arn:b"}),
+            opaque("ODB network arn:b"),
+        ),
+        (
+            json!({"QuantumGatewayId": "qgw-0a"}),
+            opaque("a target of a kind that credpin does not know"),
+        ),
+    ] {
+        let mut whole = route.clone();
+        whole["DestinationCidrBlock"] = json!("0.0.0.0/0");
+        let (region, gaps) = region(json!({
+            "instances": instance,
+            "route-tables": {"RouteTables": [{"RouteTableId": "rtb-0a", "VpcId": "vpc-0a", "Routes": [whole]}]},
+        }));
+        assert!(gaps.is_empty(), "{gaps:?}");
+        assert_eq!(
+            region.route_tables["rtb-0a"].routes[0].target, target,
+            "{route}"
+        );
+    }
+}
+
+#[test]
+fn a_route_to_a_prefix_list_by_an_endpoint_is_a_gateway_endpoint() {
+    let (region, _) = region(json!({"route-tables": {"RouteTables": [{
+        "RouteTableId": "rtb-0a",
+        "VpcId": "vpc-0a",
+        "Routes": [
+            {"DestinationPrefixListId": "pl-0a", "GatewayId": "vpce-0a"},
+            {"DestinationIpv6CidrBlock": "::/0", "GatewayId": "igw-0a", "State": "active"},
+            {"DestinationCidrBlock": "10.9.0.0/16", "VpcPeeringConnectionId": "pcx-0a", "State": "blackhole"},
+        ],
+        "Associations": [
+            {"Main": true, "AssociationState": {"State": "associated"}},
+            {"Main": false, "SubnetId": "subnet-0a", "AssociationState": {"State": "associating"}},
+            {"Main": false, "SubnetId": "subnet-0b", "AssociationState": {"State": "disassociated"}},
+            {"Main": false, "GatewayId": "igw-0a"},
+        ],
+    }]}}));
+    let table = &region.route_tables["rtb-0a"];
+    assert_eq!(table.routes.len(), 2, "a blackhole carries nothing");
+    assert_eq!(
+        table.routes[0].destination,
+        Destination::PrefixList("pl-0a".into())
+    );
+    assert_eq!(table.routes[0].target, Target::GatewayEndpoint);
+    assert_eq!(
+        table.routes[1].destination,
+        Destination::V6("::/0".parse().unwrap())
+    );
+    assert!(table.main);
+    assert_eq!(table.subnets, ["subnet-0a".parse().unwrap()].into());
+}
+
+#[test]
+fn a_route_to_nowhere_is_a_gap() {
+    let (region, gaps) = region(json!({"route-tables": {"RouteTables": [
+        {"RouteTableId": "rtb-0a", "VpcId": "vpc-0a", "Routes": [{"GatewayId": "igw-0a"}]},
+    ]}}));
+    assert!(region.route_tables.is_empty());
+    assert_eq!(
+        gaps,
+        ["DescribeRouteTables in eu-west-1: rtb-0a: Routes: a route has no destination"]
+    );
+}
+
+#[test]
+fn nat_gateways_with_all_of_their_addresses() {
+    let (region, gaps) = region(json!({"nat-gateways": {"NatGateways": [
+        {"NatGatewayId": "nat-0a", "SubnetId": "subnet-0a", "State": "available", "ConnectivityType": "public",
+         "NatGatewayAddresses": [
+            {"PublicIp": "198.51.100.1", "PrivateIp": "10.0.0.8", "Status": "succeeded"},
+            {"PublicIp": "198.51.100.2", "PrivateIp": "10.0.0.9", "Status": "associating"},
+            {"PublicIp": "198.51.100.3", "PrivateIp": "10.0.0.10", "Status": "failed"},
+         ]},
+        {"NatGatewayId": "nat-0b", "SubnetId": "subnet-0a", "State": "pending", "ConnectivityType": "private",
+         "NatGatewayAddresses": [{"PrivateIp": "10.0.0.11"}]},
+        {"NatGatewayId": "nat-0c", "State": "available", "AvailabilityMode": "regional",
+         "NatGatewayAddresses": [{"PublicIp": "198.51.100.4"}]},
+        {"NatGatewayId": "nat-0d", "State": "available", "AvailabilityMode": "regional",
+         "AutoScalingIps": "disabled", "AutoProvisionZones": "disabled", "NatGatewayAddresses": []},
+        {"NatGatewayId": "nat-0e", "State": "deleted"},
+        {"NatGatewayId": "nat-0f", "State": "failed"},
+    ]}}));
+    assert!(gaps.is_empty(), "{gaps:?}");
+    let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+    assert_eq!(
+        region.nat_gateways["nat-0a"],
+        Nat {
+            id: "nat-0a".parse().unwrap(),
+            subnet: Some("subnet-0a".parse().unwrap()),
+            public: true,
+            public_ipv4: addresses(&["198.51.100.1", "198.51.100.2"]),
+            private_ipv4: addresses(&["10.0.0.8", "10.0.0.9"]),
+            grows: false,
+        }
+    );
+    assert!(!region.nat_gateways["nat-0b"].public);
+    assert!(region.nat_gateways["nat-0c"].grows);
+    assert!(!region.nat_gateways["nat-0d"].grows);
+    assert_eq!(region.nat_gateways.len(), 4);
+}
+
+#[test]
+fn only_policies_right_under_our_path_are_ours() {
+    let policy = |path: &str, name: &str| {
+        json!({"Path": path, "Arn": format!("arn:aws:iam::123456789012:policy{path}{name}"), "PolicyVersionList": [
+            {"VersionId": "v10", "IsDefaultVersion": true, "Document": {"Version": "2012-10-17"}},
+            {"VersionId": "v9", "IsDefaultVersion": false},
+        ]})
+    };
+    let details = json!({"RoleDetailList": [], "Policies": [
+        policy("/credpin/", "credpin-web"), policy("/", "credpin-api"), policy("/credpin/old/", "credpin-job"),
+    ]});
+    let mut seen = Observation::default();
+    seen.iam.details = serde_json::from_value(details).unwrap();
+    let estate = estate(&seen);
+    let policies: Vec<&str> = estate
+        .policies
+        .keys()
+        .map(credpin_core::id::PolicyName::as_str)
+        .collect();
+    assert_eq!(policies, ["credpin-web"]);
+    let web = &estate.policies["credpin-web"];
+    let ids: Vec<&str> = web
+        .versions
+        .iter()
+        .map(|version| version.id.as_str())
+        .collect();
+    assert_eq!(ids, ["v9", "v10"], "oldest first, by number");
+    assert_eq!(web.in_force().unwrap().id.as_str(), "v10");
+    assert!(!web.released);
+}
