@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::Result;
 use credpin_e2e::{
@@ -22,119 +22,175 @@ use credpin_e2e::{
 use serde_json::json;
 use tempfile::TempDir;
 
-/// A new loopback address stands for each position.
-struct Positions(u8);
+/// web-1 behind its proxy, its token in other hands, and AWS.
+struct World {
+    tools: Tools,
+    moto: Moto,
+    estate: Estate,
+    gate: Gate,
+    host: GuardedHost,
+    store: TempDir,
+    token: Credentials,
+    /// Loopback addresses that stand for a position so far.
+    placed: u8,
+}
 
-impl Positions {
-    fn place(&mut self, gate: &Gate, position: impl Into<IpAddr>) -> Ipv4Addr {
-        self.0 += 1;
-        let loopback = Ipv4Addr::new(127, 77, 0, self.0);
-        gate.place(loopback, position);
+/// A use of the token: in words, from which loopback address, by which door, and whether the pin
+/// admits it.
+struct Use(&'static str, Ipv4Addr, String, bool);
+
+impl World {
+    /// boto3 takes web-1's credentials by its default chain, through the proxy.
+    async fn build() -> Result<Self> {
+        let tools = Tools::find()?;
+        let moto = Moto::start(&tools).await?;
+        let estate = Estate::build(&tools, &moto, Extras::default()).await?;
+        let store = TempDir::new()?;
+        let url = url_of(&store);
+        let host = GuardedHost::start(&tools, estate.metadata("web-1"), &url).await?;
+        let client = Client::at(&tools, Ipv4Addr::LOCALHOST).on_host(host.endpoint());
+        let token = client.take().await?;
+        let gate = Gate::new(Account::sign_in(&tools, &moto)?, Judge::start(&tools)?);
+        let issued = host.imds().issued();
+        assert_eq!(issued.len(), 1, "one set of credentials was handed out");
+        assert_eq!(
+            issued[0].access_key_id, token.access_key_id,
+            "and it is this one"
+        );
+        gate.register(Session::of_host(&estate, "web-1", &issued[0]));
+        Ok(Self {
+            tools,
+            moto,
+            estate,
+            gate,
+            host,
+            store,
+            token,
+            placed: 0,
+        })
+    }
+
+    /// A loopback address that stands for `position`.
+    fn at(&mut self, position: impl Into<IpAddr>) -> Ipv4Addr {
+        self.placed += 1;
+        let loopback = Ipv4Addr::new(127, 77, 0, self.placed);
+        self.gate.place(loopback, position);
         loopback
     }
-}
 
-/// Takes web-1's credentials by boto3's default chain, through the proxy.
-async fn taken(tools: &Tools, host: &GuardedHost) -> Result<Credentials> {
-    let client = Client::at(tools, Ipv4Addr::new(127, 0, 0, 1)).on_host(host.endpoint());
-    client.take().await
-}
+    async fn endpoint_of(&self, vpc: &str) -> Result<String> {
+        let vpc = &self.estate.vpcs[vpc];
+        let (vpc, endpoint) = (vpc.id.clone(), vpc.sts_endpoint.clone());
+        self.gate.open(Door::Endpoint { vpc, endpoint }).await
+    }
 
-#[tokio::test]
-async fn a_token_that_leaves_its_host_is_a_dead_string() -> Result<()> {
-    let tools = Tools::find()?;
-    let moto = Moto::start(&tools).await?;
-    let estate = Estate::build(&tools, &moto, Extras::default()).await?;
-    let store = TempDir::new()?;
-    let store_url = format!("file://{}", store.path().display());
-    let mut host = GuardedHost::start(&tools, estate.metadata("web-1"), &store_url).await?;
-    let token = taken(&tools, &host).await?;
-    let issued = host.imds().issued();
-    assert_eq!(
-        issued.len(),
-        1,
-        "one set of credentials was handed out, and it is this one"
-    );
-    assert_eq!(issued[0].access_key_id, token.access_key_id);
-
-    let gate = Gate::new(Account::sign_in(&tools, &moto)?, Judge::start(&tools)?);
-    gate.register(Session::of_host(&estate, "web-1", &issued[0]));
-    let endpoint_of = |vpc: &str| Door::Endpoint {
-        vpc: estate.vpcs[vpc].id.clone(),
-        endpoint: estate.vpcs[vpc].sts_endpoint.clone(),
-    };
-    let public = gate.open(Door::Public).await?;
-    let own = gate.open(endpoint_of("a")).await?;
-    let other = gate.open(endpoint_of("b")).await?;
-    let service = gate
-        .open(Door::Service {
+    async fn uses(&mut self) -> Result<Vec<Use>> {
+        let public = || self.gate.open(Door::Public);
+        let (one, two, three, four) = (
+            public().await?,
+            public().await?,
+            public().await?,
+            public().await?,
+        );
+        let (own, beside) = (self.endpoint_of("a").await?, self.endpoint_of("a").await?);
+        let other = self.endpoint_of("b").await?;
+        let service = Door::Service {
             name: "athena.amazonaws.com".into(),
-        })
-        .await?;
+        };
+        let service = self.gate.open(service).await?;
+        let host = |name: &str| self.estate.host(name).clone();
+        let (web1, web2, web_b1) = (host("web-1"), host("web-2"), host("web-b1"));
+        let away: Ipv4Addr = "203.0.113.66".parse()?;
+        let away_v6: Ipv6Addr = "2001:db8:bad::1".parse()?;
+        Ok(vec![
+            Use(
+                "home by the internet",
+                self.at(web1.egress_address),
+                one,
+                true,
+            ),
+            Use(
+                "home by the VPC endpoint",
+                self.at(web1.private_address),
+                own,
+                true,
+            ),
+            Use(
+                "a service on the caller's behalf",
+                self.at(away),
+                service,
+                true,
+            ),
+            Use(
+                "the other host by the internet",
+                self.at(web_b1.egress_address),
+                two,
+                false,
+            ),
+            Use(
+                "the other host by its own endpoint, at the same address",
+                self.at(web_b1.private_address),
+                other,
+                false,
+            ),
+            Use(
+                "a neighbour by the VPC endpoint",
+                self.at(web2.private_address),
+                beside,
+                false,
+            ),
+            Use("the internet at large", self.at(away), three, false),
+            Use("the internet over IPv6", self.at(away_v6), four, false),
+        ])
+    }
 
-    let mut positions = Positions(0);
-    let web1 = estate.host("web-1");
-    let mut place = |position: IpAddr| positions.place(&gate, position);
-    let nat_a = place(web1.egress_address.into());
-    let nat_b = place(estate.host("web-b1").egress_address.into());
-    let inside = place(web1.private_address.into());
-    let beside = place(estate.host("web-2").private_address.into());
-    let away = place("203.0.113.66".parse()?);
-    let away_v6 = place("2001:db8:bad::1".parse()?);
-
-    // Words, position, door, and whether the pin admits it.
-    let uses = [
-        ("home by the internet", nat_a, &public, true),
-        ("home by the VPC endpoint", inside, &own, true),
-        ("a service on the caller's behalf", away, &service, true),
-        ("the other host by the internet", nat_b, &public, false),
-        (
-            "the other host by its VPC's endpoint, which has the same address",
-            inside,
-            &other,
-            false,
-        ),
-        ("a neighbour by the VPC endpoint", beside, &own, false),
-        ("the internet at large", away, &public, false),
-        ("the internet over IPv6", away_v6, &public, false),
-    ];
-    let mut decided = Vec::new();
-    for pinned in [false, true] {
-        if pinned {
-            host.stop().await?;
-            let controller = Controller::new(&tools, ENFORCE_WEB)?;
-            let run = controller
-                .on_aws(&moto.endpoint(), &["run", "--records", &store_url])
-                .await?;
-            run.success()?;
-        }
-        for (words, at, door, admitted) in &uses {
-            let client = Client::at(&tools, *at).through(*door);
+    async fn try_all(&self, uses: &[Use], pinned: bool) -> Result<()> {
+        for Use(words, at, door, admitted) in uses {
+            let client = Client::at(&self.tools, *at).through(door);
             let outcome = client
-                .call_with(&token, "s3", "list_buckets", &json!({}))
+                .call_with(&self.token, "s3", "list_buckets", &json!({}))
                 .await?;
-            let expected = !pinned || *admitted;
             assert_eq!(
                 outcome.is_done(),
-                expected,
+                !pinned || *admitted,
                 "{words}, pinned: {pinned}: {outcome:?}"
             );
             if let Outcome::Failed { code, message, .. } = &outcome {
                 assert_eq!(code, "AccessDenied", "{words}");
                 assert!(message.contains("policy/credpin/credpin-web"), "{message}");
             }
-            decided.push(expected);
         }
+        Ok(())
     }
-    assert_eq!(decided.iter().filter(|admitted| !**admitted).count(), 5);
+}
+
+fn url_of(store: &TempDir) -> String {
+    format!("file://{}", store.path().display())
+}
+
+#[tokio::test]
+async fn a_token_that_leaves_its_host_is_a_dead_string() -> Result<()> {
+    let mut world = World::build().await?;
+    let uses = world.uses().await?;
+    world.try_all(&uses, false).await?;
+
+    world.host.stop().await?;
+    let controller = Controller::new(&world.tools, ENFORCE_WEB)?;
+    let arguments = ["run", "--records", &url_of(&world.store)];
+    controller
+        .on_aws(&world.moto.endpoint(), &arguments)
+        .await?
+        .success()?;
+    world.try_all(&uses, true).await?;
     assert_eq!(
-        gate.seen().len(),
-        decided.len(),
+        world.gate.seen().len(),
+        2 * uses.len(),
         "each was judged, none answered by accident"
     );
 
     // The secret and the token are nowhere on the host's disk, nor in the store.
-    for folder in [host.folder(), store.path()] {
+    let token = &world.token;
+    for folder in [world.host.folder(), world.store.path()] {
         let text = text_of(folder);
         assert!(text.contains(&token.access_key_id), "{}", folder.display());
         assert!(
