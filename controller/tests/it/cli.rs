@@ -292,3 +292,31 @@ fn observe_writes_a_cloud_that_gives_the_same_plan() {
     };
     assert_eq!(plan("dir:copy"), plan("dir:."));
 }
+
+#[test]
+fn records_that_cannot_be_read_hold_nothing_up() {
+    let account = account("nat");
+    let output = credpin(
+        account.path(),
+        &["plan", "--records", "file:///dev/null/records"],
+    );
+    assert_eq!(output.status.code(), Some(2), "{:?}", text(&output));
+    let (out, err) = text(&output);
+    assert!(out.contains("+ web gets a pin"), "{out}");
+    assert!(err.contains("going on without records"), "{err}");
+}
+
+#[test]
+fn status_tells_what_records_tell_where_there_is_a_store() {
+    let account = account("nat");
+    let records = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", records.path().display());
+    let (out, _) = text(&credpin(account.path(), &["status", "--records", &url]));
+    let web = out.lines().find(|line| line.starts_with("web")).unwrap();
+    let cells: Vec<&str> = web.split_whitespace().collect();
+    assert_eq!(
+        cells[..7],
+        ["web", "enforce", "none", "2", "0", "of", "2"],
+        "{out}"
+    );
+}
