@@ -44,7 +44,8 @@ pub struct Common {
     /// Where hosts ship their records: `file:///dir` or `s3://bucket/prefix`
     #[arg(long, global = true, env = "CREDPIN_RECORDS", value_name = "URL")]
     pub records: Option<StoreUrl>,
-    /// A region to look at; can be given several times [default: the environment's]
+    /// A region to look at; can be given several times. Name every region that has hosts: a pin
+    /// locks out those that it does not know [default: all that are enabled for the account]
     #[arg(
         long,
         global = true,

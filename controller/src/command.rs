@@ -135,9 +135,9 @@ fn settle(common: &Common) -> Result<Config, CommandError> {
         Err(source) => return Err(CommandError::ConfigFile { path, source }),
     };
     if common.all_regions {
-        config.regions = Some(Regions::All);
+        config.regions = Regions::All;
     } else if !common.region.is_empty() {
-        config.regions = Some(Regions::Only(common.region.clone()));
+        config.regions = Regions::Only(common.region.clone());
     }
     config.cloud = common.cloud.clone().or(config.cloud);
     config.records = common.records.clone().or(config.records);

@@ -29,7 +29,7 @@ pub struct Config {
     /// `cloud`
     pub cloud: Option<CloudName>,
     /// `regions`
-    pub regions: Option<Regions>,
+    pub regions: Regions,
     /// `records`
     pub records: Option<StoreUrl>,
 }
@@ -37,16 +37,18 @@ pub struct Config {
 /// Which cloud: `aws` or `dir:PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CloudName {
-    /// AWS, with the credentials and the region of the environment.
+    /// AWS, with the credentials of the environment.
     Aws,
     /// A directory of the AWS CLI's answers.
     Dir(PathBuf),
 }
 
-/// Which regions of AWS.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Which regions of AWS are looked at. A pin knows nothing of hosts anywhere else and locks them
+/// out, so leaving any out is the operator's word that there are none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Regions {
     /// Every region that is enabled for the account.
+    #[default]
     All,
     /// These.
     Only(Vec<RegionName>),
@@ -107,7 +109,7 @@ fn config(mut table: Table<'_, '_>) -> Config {
     settings.egress = table.tables("egress", egress);
     config.cloud = table.parsed("cloud", |text| text.parse().map_err(said));
     config.records = table.parsed("records", |text| text.parse().map_err(said));
-    config.regions = table.parsed_or_list(
+    let regions = table.parsed_or_list(
         "regions",
         |text| text.parse().map_err(said),
         |text| {
@@ -117,6 +119,7 @@ fn config(mut table: Table<'_, '_>) -> Config {
         },
         Regions::Only,
     );
+    config.regions = regions.unwrap_or_default();
     table.finish();
     config
 }

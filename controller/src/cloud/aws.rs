@@ -59,19 +59,14 @@ pub struct Aws {
 /// What is missing to begin.
 #[derive(Debug, Error)]
 pub enum OpenError {
-    /// Nobody named a region.
-    #[error(
-        "no region: set AWS_REGION, or name regions with --region or in credpin.toml, or say --all-regions"
-    )]
+    /// Nobody named a region to ask IAM and STS in.
+    #[error("no region to begin with: set AWS_REGION to any region of your partition")]
     NoRegion,
-    /// The environment's region has no region's name.
-    #[error("the region of the environment is none")]
-    Region(#[from] credpin_core::id::IdError),
 }
 
 impl Aws {
-    /// The account that the environment gives credentials for. `None` for the environment's region.
-    pub async fn open(regions: Option<Regions>) -> Result<Self, OpenError> {
+    /// The account that the environment gives credentials for.
+    pub async fn open(regions: Regions) -> Result<Self, OpenError> {
         let http = aws_smithy_http_client::Builder::new()
             .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
             .build_https();
@@ -85,11 +80,6 @@ impl Aws {
             .timeout_config(timeouts)
             .load()
             .await;
-        let regions = match (regions, config.region()) {
-            (Some(regions), _) => regions,
-            (None, Some(region)) => Regions::Only(vec![region.as_ref().parse()?]),
-            (None, None) => return Err(OpenError::NoRegion),
-        };
         // IAM and STS are asked in some region too: which one a partition's endpoint needs follows
         // from the first that is looked at.
         let config = match &regions {

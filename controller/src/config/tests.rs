@@ -59,10 +59,10 @@ fn every_key_is_read() {
                 own_role: None,
             },
             cloud: Some(CloudName::Dir("/srv/cloud".into())),
-            regions: Some(Regions::Only(vec![
+            regions: Regions::Only(vec![
                 "eu-west-1".parse().unwrap(),
                 "us-east-1".parse().unwrap(),
-            ])),
+            ]),
             records: Some(StoreUrl::Directory("/srv/records".into())),
         }
     );
@@ -130,7 +130,8 @@ fn what_is_no_toml_is_told_with_its_place() {
 #[test]
 fn regions_are_a_list_or_all() {
     let all = parse("credpin.toml", "regions = \"all\"").unwrap();
-    assert_eq!(all.regions, Some(Regions::All));
+    assert_eq!(all.regions, Regions::All);
+    assert_eq!(parse("credpin.toml", "").unwrap().regions, Regions::All);
     assert!(mistakes("regions = \"some\"")[0].contains("write \"all\" or a list of names"));
     assert!(mistakes("regions = [\"Europe\"]")[0].contains("is not a region's name"));
 }

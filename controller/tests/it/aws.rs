@@ -66,6 +66,9 @@ fn answer(body: &str, cut: usize) -> (&'static str, String) {
             }
             instances(page)
         }
+        "DescribeRegions" => {
+            "<regionInfo><item><regionName>eu-west-1</regionName></item></regionInfo>".into()
+        }
         "DescribeSubnets" => {
             "<subnetSet><item><subnetId>subnet-0a</subnetId><vpcId>vpc-0a</vpcId></item></subnetSet>".into()
         }

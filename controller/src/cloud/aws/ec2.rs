@@ -1,7 +1,7 @@
 //! EC2's API, read into the shapes of the AWS CLI.
 
 use aws_sdk_ec2::{Client, types as api};
-use credpin_core::id::RegionName;
+use credpin_core::id::{IdError, RegionName};
 
 use super::{Failed, PAGE, note, why};
 use crate::cloud::shapes::ec2::{
@@ -22,15 +22,17 @@ pub(super) async fn enabled_regions(client: &Client) -> Result<Vec<RegionName>, 
         .send()
         .await
         .map_err(|error| why(&error))?;
-    answer
+    let names: Vec<RegionName> = answer
         .regions()
         .iter()
         .filter_map(api::Region::region_name)
-        .map(|name| {
-            name.parse()
-                .map_err(|error: credpin_core::id::IdError| error.to_string())
-        })
-        .collect()
+        .map(|name| name.parse().map_err(|error: IdError| error.to_string()))
+        .collect::<Result<_, _>>()?;
+    // Every account has some: to look nowhere and find no host would be a partial view.
+    if names.is_empty() {
+        return Err("it named no region".into());
+    }
+    Ok(names)
 }
 
 /// All that is seen of a region, with the calls that did not answer to the end. The calls go out
