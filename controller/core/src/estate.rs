@@ -102,6 +102,8 @@ pub enum InstanceState {
 pub struct Interface {
     /// Its id.
     pub id: InterfaceId,
+    /// Its VPC: an instance can have interfaces in others than its own.
+    pub vpc: VpcId,
     /// Its subnet.
     pub subnet: SubnetId,
     /// Private IPv4 addresses, the primary one first, each with the public address mapped to it.
@@ -206,6 +208,10 @@ pub struct Nat {
     pub private_ipv4: Vec<Ipv4Addr>,
     /// Whether it takes further addresses by itself as it grows (a regional gateway).
     pub grows: bool,
+    /// The route table of a regional gateway, which has no subnet whose routes would decide.
+    pub route_table: Option<RouteTableId>,
+    /// An appliance that its traffic passes, as text; where that leaves is not seen from here.
+    pub appliance: Option<String>,
 }
 
 /// An IAM role.
@@ -266,12 +272,20 @@ impl Estate {
 }
 
 impl Region {
-    /// The route table that serves `subnet`: its own, or else the main one of its VPC.
-    pub fn route_table(&self, subnet: &Subnet) -> Option<&RouteTable> {
+    /// The route tables that serve `subnet`: its own, or else the main one of its VPC. While one
+    /// takes another's place both name the subnet, and either may carry its traffic.
+    pub fn route_tables_of(&self, subnet: &Subnet) -> Vec<&RouteTable> {
         let tables = || self.route_tables.values();
-        tables()
-            .find(|table| table.subnets.contains(&subnet.id))
-            .or_else(|| tables().find(|table| table.main && table.vpc == subnet.vpc))
+        let own: Vec<&RouteTable> = tables()
+            .filter(|table| table.subnets.contains(&subnet.id))
+            .collect();
+        if own.is_empty() {
+            tables()
+                .filter(|table| table.main && table.vpc == subnet.vpc)
+                .collect()
+        } else {
+            own
+        }
     }
 }
 
@@ -291,13 +305,13 @@ impl LivePolicy {
         newest.is_some_and(|newest| !newest.default)
     }
 
-    /// The version before the one in force, to go back to.
+    /// The version to go back to: the newest before the one in force that says something else (a
+    /// call that was retried leaves two that say the same).
     pub fn previous(&self) -> Option<&LiveVersion> {
-        let current = self.in_force()?.id.number();
-        let older = self
-            .versions
-            .iter()
-            .filter(|version| version.id.number() < current);
+        let current = self.in_force()?;
+        let older = self.versions.iter().filter(|version| {
+            version.id.number() < current.id.number() && version.text != current.text
+        });
         older.max_by_key(|version| version.id.number())
     }
 

@@ -19,8 +19,8 @@ use serde::Serialize;
 use crate::{
     footprint::{Footprint, Host},
     id::VpcId,
-    policy::{Document, Piece, Statement, Test},
-    request::Key,
+    pin,
+    policy::Document,
     settings::Settings,
 };
 
@@ -100,14 +100,18 @@ impl<'a> Hosts<'a> {
     }
 }
 
-/// What `pin` leaves open to tokens of the hosts of `footprint`.
+/// What `document` leaves open to tokens of the hosts of `footprint`.
 pub fn of(
     footprint: &Footprint,
-    pin: &Document,
+    document: &Document,
     settings: &Settings,
     fleet: &Hosts<'_>,
 ) -> Exposure {
-    let lists: BTreeMap<&str, &[IpNet]> = pin.statements.iter().filter_map(public_list).collect();
+    let lists: BTreeMap<&str, &[IpNet]> = document
+        .statements
+        .iter()
+        .filter_map(pin::group_of)
+        .collect();
     let groups: BTreeMap<&VpcId, Group> = footprint
         .egress
         .iter()
@@ -193,25 +197,6 @@ impl Group {
             endpoints: foreign_hubs as u64,
         }
     }
-}
-
-/// The VPC that a statement is for, with the public prefixes that it admits.
-fn public_list(statement: &Statement) -> Option<(&str, &[IpNet])> {
-    let mut vpc = None;
-    let mut nets: &[IpNet] = &[];
-    for (key, test) in statement.conditions() {
-        match (key, test) {
-            (Key::Ec2InstanceSourceVpc, Test::StringEquals(texts)) => {
-                vpc = texts.first().and_then(|text| match text.0.as_slice() {
-                    [Piece::Literal(literal)] => Some(literal.as_str()),
-                    _ => None,
-                });
-            }
-            (Key::SourceIp, Test::NotIpAddress(listed)) => nets = listed,
-            _ => {}
-        }
-    }
-    vpc.map(|vpc| (vpc, nets))
 }
 
 fn listed_v4(list: &BTreeSet<Ipv4Net>, net: Ipv4Net) -> bool {

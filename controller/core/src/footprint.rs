@@ -11,8 +11,8 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::Serialize;
 
 use crate::{
-    egress::{self, Egress, Unknown},
-    estate::{Estate, Instance, Region, Role},
+    egress::{self, Answer, Egress, Reason, Unknown},
+    estate::{Estate, Instance, InstanceState, Region, Role},
     id::{Arn, InstanceId, NatId, RegionName, RoleName, SubnetId, VpcId},
     settings::Settings,
 };
@@ -69,8 +69,14 @@ pub enum LaunchGap {
     UnknownEgress(Unknown),
 }
 
-/// The footprint of every role that has a live instance.
-pub fn of_roles(estate: &Estate, settings: &Settings) -> BTreeMap<RoleName, Footprint> {
+/// The footprint of every role that has a live instance. `kept` are VPCs that a role's pin in force
+/// has a group for: one whose last host is gone stays in while it is there, so that hosts that come
+/// back (a nightly shutdown, an auto scaling group at zero) are not shut out.
+pub fn of_roles(
+    estate: &Estate,
+    settings: &Settings,
+    kept: &BTreeMap<&RoleName, BTreeSet<VpcId>>,
+) -> BTreeMap<RoleName, Footprint> {
     let by_profile: BTreeMap<&Arn, &Role> = estate
         .roles
         .values()
@@ -89,19 +95,19 @@ pub fn of_roles(estate: &Estate, settings: &Settings) -> BTreeMap<RoleName, Foot
                 continue;
             };
             let footprint = footprints.entry(role.name.clone()).or_default();
-            footprint.add_host(name, instance, &egress);
+            footprint.add_host(name, instance, &egress, settings);
             let places = occupied.entry(&role.name).or_default();
             places.insert((&instance.vpc, &instance.subnet));
-            places.extend(
-                instance
-                    .interfaces
-                    .iter()
-                    .map(|i| (&instance.vpc, &i.subnet)),
-            );
+            places.extend(instance.interfaces.iter().map(|i| (&i.vpc, &i.subnet)));
         }
         for (role, places) in occupied {
             if let Some(footprint) = footprints.get_mut(role) {
                 footprint.add_places(region, &places, &egress);
+            }
+        }
+        for (role, vpcs) in kept {
+            if let Some(footprint) = footprints.get_mut(*role) {
+                footprint.keep(region, vpcs, &egress);
             }
         }
     }
@@ -199,8 +205,15 @@ impl Host {
 }
 
 impl Footprint {
-    fn add_host(&mut self, region: &RegionName, instance: &Instance, egress: &EgressOf) {
+    fn add_host(
+        &mut self,
+        region: &RegionName,
+        instance: &Instance,
+        egress: &EgressOf,
+        settings: &Settings,
+    ) {
         let host = Host::new(region, instance, egress);
+        self.unknown.extend(unknown_of(instance, settings));
         self.egress
             .entry(host.vpc.clone())
             .or_default()
@@ -210,8 +223,13 @@ impl Footprint {
         for interface in &instance.interfaces {
             let own = egress.of(&interface.subnet);
             let subnet = || interface.subnet.clone();
-            if own.own_v4 && !own.stated && interface.ipv4.iter().any(|pair| pair.public.is_some())
-            {
+            // A stopped host with an address of EC2's pool shows none, and starts with another.
+            let has_public = egress::public_ipv4(interface).next().is_some();
+            let may_get_one = matches!(
+                instance.state,
+                InstanceState::Pending | InstanceState::Stopping | InstanceState::Stopped
+            );
+            if own.own_v4 && !own.stated && (has_public || may_get_one) {
                 self.launch_gaps.insert(LaunchGap::OwnPublicIpv4(subnet()));
             }
             if !interface.ipv6.is_empty() || !interface.ipv6_prefixes.is_empty() {
@@ -227,6 +245,21 @@ impl Footprint {
                 .insert(LaunchGap::SeveralAddresses(instance.subnet.clone()));
         }
         self.hosts.push(host);
+    }
+
+    /// Takes in where hosts of `vpcs` would leave.
+    fn keep(&mut self, region: &Region, vpcs: &BTreeSet<VpcId>, of: &EgressOf) {
+        for subnet in region
+            .subnets
+            .values()
+            .filter(|subnet| vpcs.contains(&subnet.vpc))
+        {
+            let shared = &of.of(&subnet.id).shared;
+            self.egress
+                .entry(subnet.vpc.clone())
+                .or_default()
+                .extend(shared);
+        }
     }
 
     /// Takes in every subnet of the VPCs that the role's hosts are in: those `occupied` decide what
@@ -267,6 +300,45 @@ impl Footprint {
             }
         }
     }
+}
+
+/// What an instance itself leaves unknown, whatever its subnets' routes say.
+fn unknown_of(instance: &Instance, settings: &Settings) -> Vec<Unknown> {
+    let mut unknown = Vec::new();
+    let mut add = |subnet: &SubnetId, reason, answer| {
+        unknown.push(Unknown {
+            subnet: subnet.clone(),
+            reason,
+            answer,
+        });
+    };
+    let mut addresses = instance
+        .interfaces
+        .iter()
+        .flat_map(|i| i.ipv4.iter().map(|pair| pair.private));
+    let primary_is_shown = instance
+        .primary_ipv4
+        .is_none_or(|primary| addresses.any(|a| a == primary));
+    let gone = instance.state == InstanceState::ShuttingDown;
+    if !gone && (instance.interfaces.is_empty() || !primary_is_shown) {
+        add(
+            &instance.subnet,
+            Reason::NoInterface(instance.id.clone()),
+            Answer::LookAgain,
+        );
+    }
+    for interface in &instance.interfaces {
+        let is_hub = settings
+            .hub_vpcs
+            .iter()
+            .flatten()
+            .any(|hub| *hub == interface.vpc);
+        if interface.vpc != instance.vpc && !is_hub {
+            let reason = Reason::OtherVpc(instance.id.clone(), interface.vpc.clone());
+            add(&interface.subnet, reason, Answer::HubVpcs);
+        }
+    }
+    unknown
 }
 
 impl fmt::Display for LaunchGap {

@@ -15,20 +15,23 @@ use crate::{
     estate::{Estate, Gap, LivePolicy, Role},
     exposure::{self, Exposure},
     footprint::{self, Footprint},
-    id::{AccountId, Arn, PolicyName, RoleName},
+    id::{AccountId, Arn, PolicyName, RoleName, VpcId},
     pin,
-    policy::{Document, MANAGED_POLICY_QUOTA},
+    policy::Document,
     settings::{Mode, Settings},
-    verify,
 };
 
 mod difference;
+mod evidence;
 mod hold;
+mod role;
 mod step;
 
 pub use difference::{Difference, difference};
 pub use hold::Hold;
 pub use step::Step;
+
+use self::{evidence::Evidence, role::RolePlanner};
 
 /// The IAM path that our policies live under. Nothing outside of it is ever changed (invariant 6).
 pub const POLICY_PATH: &str = "/credpin/";
@@ -139,13 +142,28 @@ pub fn policy_arn(role: &Role) -> Arn {
         .expect("it has the parts of an ARN")
 }
 
+/// The value of [`ROLE_TAG`]: the role's name, with `/` for the comma that tag values cannot hold and
+/// names of roles cannot have.
+pub fn role_tag(role: &RoleName) -> String {
+    role.as_str().replace(',', "/")
+}
+
 /// What is to be done, given what was seen, what hosts recorded and what the operator decided.
 pub fn plan(estate: &Estate, records: &[Record], settings: &Settings, now: Timestamp) -> Plan {
-    let mut footprints = footprint::of_roles(estate, settings);
+    let in_force: BTreeMap<&RoleName, Result<Pin, String>> = estate
+        .roles
+        .values()
+        .filter_map(|role| Some((&role.name, read_pin(attached_policy(estate, role)?))))
+        .collect();
+    let kept = in_force
+        .iter()
+        .filter_map(|(role, pin)| Some((*role, vpcs_of(&pin.as_ref().ok()?.document))))
+        .collect();
+    let mut footprints = footprint::of_roles(estate, settings, &kept);
     let hosts = footprint::hosts(estate, settings);
     let fleet = exposure::Hosts::new(&hosts);
     let evidence = Evidence::new(records, now);
-    let roles = estate
+    let roles: Vec<RolePlan> = estate
         .roles
         .values()
         .filter_map(|role| {
@@ -159,17 +177,62 @@ pub fn plan(estate: &Estate, records: &[Record], settings: &Settings, now: Times
                 settings,
                 role,
                 live,
+                in_force: in_force.get(&role.name),
                 fleet: &fleet,
             };
             Some(planner.plan(footprint.unwrap_or_default(), evidence.of(&role.name)))
         })
         .collect();
+    let warnings = unheld_profiles(estate)
+        .chain(evidence.contradictions(&hosts, &roles))
+        .collect();
     Plan {
         account: estate.account.clone(),
         gaps: estate.gaps.clone(),
         roles,
-        warnings: evidence.strangers(&hosts),
+        warnings,
     }
+}
+
+/// The pin that is attached to a role.
+fn attached_policy<'a>(estate: &'a Estate, role: &Role) -> Option<&'a LivePolicy> {
+    let live = estate.policies.get(&policy_name(&role.name))?;
+    role.attached.contains(&live.arn).then_some(live)
+}
+
+/// The pin that a live policy has in force, or why it is none of ours.
+fn read_pin(live: &LivePolicy) -> Result<Pin, String> {
+    let text = live
+        .in_force()
+        .and_then(|version| version.text.as_deref())
+        .ok_or_else(|| format!("{} has no version in force that could be read", live.arn))?;
+    let document = Document::parse(text).map_err(|error| format!("{}: {error}", live.arn))?;
+    Ok(Pin::new(&live.name, document))
+}
+
+/// The VPCs that a pin has groups for.
+fn vpcs_of(document: &Document) -> BTreeSet<VpcId> {
+    let groups = document.statements.iter().filter_map(pin::group_of);
+    groups.filter_map(|(vpc, _)| vpc.parse().ok()).collect()
+}
+
+/// Hosts whose tokens nobody can tell the role of.
+fn unheld_profiles(estate: &Estate) -> impl Iterator<Item = String> {
+    let held: BTreeSet<&Arn> = estate
+        .roles
+        .values()
+        .flat_map(|role| &role.profiles)
+        .collect();
+    estate.instances().filter_map(move |(_, instance)| {
+        let profile = instance
+            .profile
+            .as_ref()
+            .filter(|profile| !held.contains(profile))?;
+        Some(format!(
+            "{} has the instance profile {profile}, which no role holds",
+            instance.id
+        ))
+    })
 }
 
 impl Plan {
@@ -189,183 +252,6 @@ impl Plan {
     }
 }
 
-/// What the plan of one role is made from.
-struct RolePlanner<'a> {
-    estate: &'a Estate,
-    settings: &'a Settings,
-    role: &'a Role,
-    live: Option<&'a LivePolicy>,
-    fleet: &'a exposure::Hosts<'a>,
-}
-
-impl RolePlanner<'_> {
-    fn plan(&self, footprint: Footprint, coverage: Coverage) -> RolePlan {
-        let mode = self.settings.mode_of(self.role);
-        let policy = policy_name(&self.role.name);
-        let attached = self
-            .live
-            .filter(|live| self.role.attached.contains(&live.arn));
-        let (in_force, edited) = match attached.map(readable) {
-            Some(Ok(document)) => (Some(Pin::new(&policy, document)), None),
-            Some(Err(reason)) => (None, Some(reason)),
-            None => (None, None),
-        };
-        let pin = (!footprint.hosts.is_empty())
-            .then(|| Pin::new(&policy, pin::of(&footprint, self.settings)));
-        let holds = self.holds(&footprint, pin.as_ref(), attached.is_some(), edited);
-        let outcome = self.outcome(mode, &footprint, attached.is_some(), &holds);
-        let steps = match (&outcome, &pin) {
-            (Outcome::Change, Some(pin)) if mode == Mode::Enforce => self.enforce(pin),
-            (Outcome::Change, _) => self.detach(),
-            _ => Vec::new(),
-        };
-        let outcome = match outcome {
-            Outcome::Change if steps.is_empty() => Outcome::Unchanged,
-            other => other,
-        };
-        let measure =
-            |pin: &Pin| exposure::of(&footprint, &pin.document, self.settings, self.fleet);
-        let warnings = self.locked_out(in_force.as_ref(), &footprint);
-        RolePlan {
-            role: self.role.name.clone(),
-            mode,
-            outcome,
-            exposure_now: in_force.as_ref().map_or(Exposure::Everything, measure),
-            exposure_pinned: pin.as_ref().map(measure),
-            holds,
-            steps,
-            pin,
-            in_force,
-            footprint,
-            coverage,
-            warnings,
-        }
-    }
-
-    fn outcome(
-        &self,
-        mode: Mode,
-        footprint: &Footprint,
-        attached: bool,
-        holds: &[Hold],
-    ) -> Outcome {
-        match self.live {
-            Some(live) if live.released => Outcome::Released,
-            Some(live) if live.is_rolled_back() => Outcome::RolledBack,
-            // Taking a pin off needs no view of the fleet.
-            _ if mode == Mode::Observe && attached => Outcome::Change,
-            _ if mode == Mode::Observe => Outcome::Observed,
-            _ if !holds.is_empty() => Outcome::Held,
-            _ if footprint.hosts.is_empty() => Outcome::Idle,
-            _ => Outcome::Change,
-        }
-    }
-
-    /// What stands in the way of a pin.
-    fn holds(
-        &self,
-        footprint: &Footprint,
-        pin: Option<&Pin>,
-        attached: bool,
-        edited: Option<String>,
-    ) -> Vec<Hold> {
-        let mut holds: Vec<Hold> = self.estate.gaps.iter().cloned().map(Hold::Gap).collect();
-        if self.settings.own_role.as_ref() == Some(&self.role.arn) {
-            holds.push(Hold::OwnRole);
-        }
-        if ["/aws-service-role/", "/aws-reserved/"]
-            .iter()
-            .any(|path| self.role.path.starts_with(path))
-        {
-            holds.push(Hold::ReservedPath(self.role.path.clone()));
-        }
-        holds.extend(edited.map(Hold::Edited));
-        holds.extend(footprint.unknown.iter().cloned().map(Hold::UnknownEgress));
-        if !self.settings.allow_launch_gap {
-            holds.extend(footprint.launch_gaps.iter().cloned().map(Hold::LaunchGap));
-        }
-        if !attached && self.role.attached.len() >= ATTACHED_POLICIES_QUOTA {
-            holds.push(Hold::AttachmentQuota(self.role.attached.len()));
-        }
-        if let Some(pin) = pin {
-            if pin.size > MANAGED_POLICY_QUOTA {
-                holds.push(Hold::TooLarge(pin.size));
-            }
-            let found = verify::verify(self.role, footprint, self.settings, &[&pin.document]);
-            holds.extend(found.into_iter().map(Hold::Unproven));
-        }
-        holds
-    }
-
-    /// The steps that put `pin` into force.
-    fn enforce(&self, pin: &Pin) -> Vec<Step> {
-        let role = || self.role.name.clone();
-        let Some(live) = self.live else {
-            let arn = policy_arn(self.role);
-            return vec![
-                Step::CreatePolicy {
-                    role: role(),
-                    policy: pin.policy.clone(),
-                    arn: arn.clone(),
-                    document: pin.document.clone(),
-                },
-                Step::Attach { role: role(), arn },
-            ];
-        };
-        let mut steps = Vec::new();
-        let right = readable(live).is_ok_and(|document| document.digest() == pin.document.digest());
-        if !right {
-            steps.extend(live.version_to_prune().map(|version| Step::DeleteVersion {
-                role: role(),
-                arn: live.arn.clone(),
-                version,
-            }));
-            steps.push(Step::CreateVersion {
-                role: role(),
-                arn: live.arn.clone(),
-                document: pin.document.clone(),
-            });
-        }
-        if !self.role.attached.contains(&live.arn) {
-            steps.push(Step::Attach {
-                role: role(),
-                arn: live.arn.clone(),
-            });
-        }
-        steps
-    }
-
-    fn detach(&self) -> Vec<Step> {
-        let ours = self.live.iter().map(|live| &live.arn);
-        ours.filter(|arn| self.role.attached.contains(*arn))
-            .map(|arn| Step::Detach {
-                role: self.role.name.clone(),
-                arn: arn.clone(),
-            })
-            .collect()
-    }
-
-    /// Live hosts that the pin in force denies: stale, and a reason to hurry.
-    fn locked_out(&self, in_force: Option<&Pin>, footprint: &Footprint) -> Vec<String> {
-        let Some(pin) = in_force else {
-            return Vec::new();
-        };
-        verify::locked_out(self.role, footprint, self.settings, &[&pin.document])
-            .iter()
-            .map(|found| format!("the pin in force is stale: {found}"))
-            .collect()
-    }
-}
-
-/// The document that a live policy has in force, or why it is none of ours.
-fn readable(live: &LivePolicy) -> Result<Document, String> {
-    let text = live
-        .in_force()
-        .and_then(|version| version.text.as_deref())
-        .ok_or_else(|| format!("{} has no version in force that could be read", live.arn))?;
-    Document::parse(text).map_err(|error| format!("{}: {error}", live.arn))
-}
-
 impl Pin {
     fn new(policy: &PolicyName, document: Document) -> Self {
         Self {
@@ -373,54 +259,5 @@ impl Pin {
             size: document.size(),
             document,
         }
-    }
-}
-
-/// Records, sorted by role.
-struct Evidence<'a> {
-    by_role: BTreeMap<&'a str, Seen<'a>>,
-    instances: BTreeSet<&'a str>,
-}
-
-#[derive(Default)]
-struct Seen<'a> {
-    hosts: BTreeSet<&'a str>,
-    live: BTreeSet<&'a str>,
-}
-
-impl<'a> Evidence<'a> {
-    fn new(records: &'a [Record], now: Timestamp) -> Self {
-        let mut by_role: BTreeMap<&str, Seen<'_>> = BTreeMap::new();
-        for record in records {
-            let seen = by_role.entry(&record.role).or_default();
-            seen.hosts.insert(&record.host.instance_id);
-            if record.expires > now {
-                seen.live.insert(&record.access_key_id);
-            }
-        }
-        let instances = records
-            .iter()
-            .filter(|record| record.expires > now)
-            .map(|record| record.host.instance_id.as_str())
-            .collect();
-        Self { by_role, instances }
-    }
-
-    fn of(&self, role: &RoleName) -> Coverage {
-        self.by_role
-            .get(role.as_str())
-            .map_or_else(Coverage::default, |seen| Coverage {
-                recorded_hosts: seen.hosts.len(),
-                live_tokens: seen.live.len(),
-            })
-    }
-
-    /// Instances with live tokens on record that EC2 does not show.
-    fn strangers(&self, hosts: &[footprint::Host]) -> Vec<String> {
-        let known: BTreeSet<&str> = hosts.iter().map(|host| host.instance.as_str()).collect();
-        self.instances
-            .difference(&known)
-            .map(|id| format!("{id} has live tokens on record, and EC2 does not show it"))
-            .collect()
     }
 }

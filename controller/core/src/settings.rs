@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     estate::Role,
-    id::{Arn, SubnetId, VpcId},
+    id::{Arn, RoleName, SubnetId, VpcId},
     wildcard,
 };
 
@@ -87,6 +87,13 @@ impl Settings {
             Some("enforce") => Mode::Enforce,
             _ => configured,
         }
+    }
+
+    /// Whether a rule names `role`. What holds for all roles is not said of this one.
+    pub fn names(&self, role: &RoleName) -> bool {
+        self.roles
+            .iter()
+            .any(|rule| rule.name.matches(role.as_str()))
     }
 
     /// The prefixes stated for a subnet, by itself or by its VPC; `None` where nothing was stated.

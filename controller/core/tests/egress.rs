@@ -224,3 +224,91 @@ fn an_unknown_says_where_it_is_and_the_way_out() {
         assert!(text.contains(part), "{part} in: {text}");
     }
 }
+
+#[test]
+fn endpoints_beyond_a_translator_see_the_translator() {
+    // A NAT instance whose subnet has an S3 endpoint, which the private subnet has not.
+    let nat = Target::Interface(id("eni-nat"));
+    let fleet = Fleet::new()
+        .subnet("pub", "a")
+        .route("pub", "0.0.0.0/0", Target::InternetGateway)
+        .route("pub", "pl-s3", Target::GatewayEndpoint)
+        .public_host("nat", "nat", "pub", "10.0.0.9", "203.0.113.9")
+        .subnet("b", "a")
+        .route("b", "0.0.0.0/0", nat);
+    assert_eq!(shared(&fleet, "subnet-b"), ["203.0.113.9/32"]);
+    let nat_private = |fleet: &Fleet, subnet: &str| egress_of(fleet, subnet).nat_private;
+    assert_eq!(
+        nat_private(&fleet, "subnet-b"),
+        [fleet::ipv4("10.0.0.9")].into()
+    );
+    let own = fleet.route("b", "pl-s3", Target::GatewayEndpoint);
+    assert_eq!(
+        nat_private(&own, "subnet-b"),
+        BTreeSet::new(),
+        "it is reached before"
+    );
+
+    // NAT64 to an IPv4 endpoint of the VPC itself.
+    let fleet = Fleet::new()
+        .usual_vpc("a", "198.51.100.1")
+        .subnet("six", "a");
+    let fleet = fleet.route("six", "64:ff9b::/96", via_nat("a"));
+    assert_eq!(
+        nat_private(&fleet, "subnet-six"),
+        [fleet::ipv4("10.0.0.200")].into()
+    );
+    assert_eq!(nat_private(&fleet, "subnet-a"), BTreeSet::new());
+}
+
+#[test]
+fn a_nat_instance_with_two_arms_leaves_by_either() {
+    let mut fleet = Fleet::new()
+        .subnet("pub", "a")
+        .route("pub", "0.0.0.0/0", Target::InternetGateway)
+        .public_host("nat", "nat", "pub", "10.0.0.9", "203.0.113.9")
+        .subnet("b", "a")
+        .route("b", "0.0.0.0/0", Target::Interface(id("eni-inner")));
+    let nat = fleet.region().instances.get_mut("i-nat").unwrap();
+    let mut inner = nat.interfaces[0].clone();
+    inner.id = id("eni-inner");
+    inner.ipv4 = vec![PrivateIpv4 {
+        private: fleet::ipv4("10.0.5.9"),
+        public: None,
+    }];
+    nat.interfaces.push(inner);
+    assert_eq!(shared(&fleet, "subnet-b"), ["203.0.113.9/32"]);
+}
+
+#[test]
+fn both_tables_count_while_one_takes_the_others_place() {
+    let mut fleet = Fleet::new()
+        .usual_vpc("a", "198.51.100.1")
+        .usual_vpc("z", "198.51.100.2");
+    let table = fleet.region().route_tables.get_mut("rtb-z").unwrap();
+    table.subnets.insert(id("subnet-a"));
+    assert_eq!(
+        shared(&fleet, "subnet-a"),
+        ["198.51.100.1/32", "198.51.100.2/32"]
+    );
+}
+
+#[test]
+fn a_regional_gateway_is_followed_by_its_own_table_and_one_with_an_appliance_is_not_seen_through() {
+    let mut fleet = Fleet::new()
+        .usual_vpc("a", "198.51.100.1")
+        .subnet("edge", "a");
+    let nat = fleet.region().nat_gateways.get_mut("nat-a").unwrap();
+    nat.subnet = None;
+    assert_eq!(
+        answers(&fleet, "subnet-a"),
+        [Answer::HubVpcsAndEgress],
+        "its routes were not seen"
+    );
+    let nat = fleet.region().nat_gateways.get_mut("nat-a").unwrap();
+    nat.route_table = Some(id("rtb-edge"));
+    assert_eq!(shared(&fleet, "subnet-a"), ["198.51.100.1/32"]);
+    let nat = fleet.region().nat_gateways.get_mut("nat-a").unwrap();
+    nat.appliance = Some("appliance proxy-1".into());
+    assert_eq!(answers(&fleet, "subnet-a"), [Answer::HubVpcsAndEgress]);
+}

@@ -7,11 +7,11 @@ mod fleet;
 use std::collections::BTreeSet;
 
 use credpin_core::{
-    estate::Target,
+    estate::{InstanceState, Target},
     exposure::Exposure,
     footprint::LaunchGap,
-    plan::{Hold, Outcome, RolePlan, difference},
-    settings::{MODE_TAG, Mode},
+    plan::{Hold, Outcome, RolePlan, Step, difference},
+    settings::{Glob, MODE_TAG, Mode, RoleRule},
 };
 use credpin_ledger::Record;
 use fleet::{Fleet, id, transit_gateway};
@@ -48,6 +48,13 @@ fn only(fleet: &Fleet) -> RolePlan {
 
 fn steps(fleet: &Fleet) -> Vec<String> {
     fleet.plan().steps().map(ToString::to_string).collect()
+}
+
+fn rule(name: &str, mode: Mode) -> RoleRule {
+    RoleRule {
+        name: Glob::new(name),
+        mode,
+    }
 }
 
 fn all() -> usize {
@@ -135,12 +142,21 @@ fn a_tag_on_the_role_tightens_its_mode() {
 fn a_role_put_back_to_observe_loses_its_pin() {
     let fleet = web()
         .applied(all())
-        .settings(|settings| settings.mode = Mode::Observe);
+        .settings(|settings| settings.roles = vec![rule("w*", Mode::Observe)]);
     assert_eq!(
         steps(&fleet),
         ["detach arn:aws:iam::111122223333:policy/credpin/credpin-web from role web"]
     );
     assert_eq!(only(&fleet.applied(all())).outcome, Outcome::Observed);
+}
+
+#[test]
+fn a_pin_that_no_rule_speaks_of_is_not_taken_off_by_silence() {
+    // A config that was not found, or a name that no longer matches.
+    let fleet = web()
+        .applied(all())
+        .settings(|settings| settings.mode = Mode::Observe);
+    assert_eq!(hold(&fleet), Hold::Unsaid);
 }
 
 #[test]
@@ -396,6 +412,119 @@ fn records_inform_and_never_change_a_step() {
     assert_eq!(with.roles[0].coverage.live_tokens, 1);
     assert_eq!(
         with.warnings,
-        ["i-forged has live tokens on record, and EC2 does not show it"]
+        ["i-forged has live tokens of web on record, and EC2 does not show it"]
     );
+}
+
+#[test]
+fn an_out_of_date_policy_is_brought_up_to_date_before_it_is_attached() {
+    // Detached, and the fleet changed: part of IAM may see the attachment with the old document.
+    let mut fleet = later(web().applied(all()), grown());
+    fleet.estate.roles.get_mut("web").unwrap().attached.clear();
+    let arn = "arn:aws:iam::111122223333:policy/credpin/credpin-web";
+    let first = fleet.plan();
+    assert!(matches!(
+        first.roles[0].steps.as_slice(),
+        [Step::CreateVersion { .. }]
+    ));
+    assert!(first.roles[0].warnings[0].contains("the next one attaches it"));
+    let fleet = fleet.applied(all());
+    assert_eq!(steps(&fleet), [format!("attach {arn} to role web")]);
+    assert_eq!(only(&fleet.applied(all())).outcome, Outcome::Unchanged);
+}
+
+#[test]
+fn a_rolled_back_role_can_still_be_put_to_observe() {
+    let fleet = later(web().applied(all()), grown())
+        .applied(all())
+        .edit_policy("web", |policy| {
+            policy.versions[0].default = true;
+            policy.versions[1].default = false;
+        })
+        .settings(|settings| settings.roles = vec![rule("web", Mode::Observe)]);
+    assert!(matches!(
+        only(&fleet).steps.as_slice(),
+        [Step::Detach { .. }]
+    ));
+}
+
+#[test]
+fn a_vpc_whose_last_host_is_gone_stays_in_the_pin() {
+    let mut fleet = grown().applied(all());
+    fleet.region().instances.remove("i-z1");
+    assert_eq!(
+        only(&fleet).outcome,
+        Outcome::Unchanged,
+        "hosts there may come back"
+    );
+    fleet
+        .region()
+        .subnets
+        .retain(|_, subnet| subnet.vpc.as_str() != "vpc-z");
+    assert_eq!(
+        only(&fleet).outcome,
+        Outcome::Change,
+        "until the VPC itself is gone"
+    );
+}
+
+#[test]
+fn a_stopped_host_in_a_public_subnet_may_come_back_with_another_address() {
+    let mut fleet = Fleet::new()
+        .subnet("a", "a")
+        .route("a", "0.0.0.0/0", Target::InternetGateway)
+        .host("a1", "web", "a", "10.0.1.5");
+    assert_eq!(only(&fleet).outcome, Outcome::Change);
+    let host = fleet.region().instances.get_mut("i-a1").unwrap();
+    host.state = InstanceState::Stopped;
+    assert_eq!(
+        hold(&fleet),
+        Hold::LaunchGap(LaunchGap::OwnPublicIpv4(id("subnet-a")))
+    );
+}
+
+#[test]
+fn an_instance_that_shows_no_interface_or_one_elsewhere_holds() {
+    let mut fleet = web();
+    let host = |fleet: &mut Fleet| fleet.region().instances.get_mut("i-a1").unwrap().clone();
+    let mut blind = host(&mut fleet);
+    blind.interfaces.clear();
+    fleet.region().instances.insert(blind.id.clone(), blind);
+    assert!(hold(&fleet).to_string().contains("shows no interface"));
+
+    let mut fleet = web().usual_vpc("other", "198.51.100.50");
+    let mut reaching = host(&mut fleet);
+    let mut arm = reaching.interfaces[0].clone();
+    (arm.vpc, arm.subnet) = (id("vpc-other"), id("subnet-other"));
+    reaching.interfaces.push(arm);
+    fleet
+        .region()
+        .instances
+        .insert(reaching.id.clone(), reaching);
+    let fleet = fleet.settings(|settings| settings.allow_launch_gap = true);
+    assert!(hold(&fleet).to_string().contains("vpc-other"));
+    let hub = fleet.settings(|settings| settings.hub_vpcs = Some([id("vpc-other")].into()));
+    assert_eq!(only(&hub).outcome, Outcome::Change);
+}
+
+#[test]
+fn a_profile_that_no_role_holds_and_a_role_that_was_swapped_are_said() {
+    let mut fleet = web();
+    let host = fleet.region().instances.get_mut("i-a1").unwrap();
+    host.profile = Some(id("arn:aws:iam::111122223333:instance-profile/gone"));
+    let plan = credpin_core::plan::plan(
+        &fleet.estate,
+        &[record("i-a1", "web")],
+        &fleet.settings,
+        fleet::NOW.parse().unwrap(),
+    );
+    assert!(plan.warnings[0].contains("instance-profile/gone, which no role holds"));
+    assert!(
+        plan.warnings[1].contains("has live tokens of web on record, and has another role now")
+    );
+}
+
+#[test]
+fn a_comma_in_a_roles_name_is_no_comma_in_its_tag() {
+    assert_eq!(credpin_core::plan::role_tag(&id("web,api")), "web/api");
 }

@@ -22,6 +22,8 @@ pub enum Hold {
     ReservedPath(String),
     /// The policy in force is not one that credpin writes.
     Edited(String),
+    /// The role has a pin, and nothing in the config says that it should go or stay.
+    Unsaid,
     /// Where hosts leave cannot be told.
     UnknownEgress(Unknown),
     /// A host launched now would be denied until the next run.
@@ -45,6 +47,10 @@ impl fmt::Display for Hold {
             Hold::Edited(what) => write!(
                 f,
                 "somebody else changed our policy ({what}); delete that version, or release the role"
+            ),
+            Hold::Unsaid => f.write_str(
+                "it has a pin, and no [[role]] of the config names it: mode = \"enforce\" there keeps \
+                 the pin true, and mode = \"observe\" takes it off",
             ),
             Hold::UnknownEgress(unknown) => unknown.fmt(f),
             Hold::LaunchGap(gap) => write!(

@@ -103,6 +103,8 @@ impl Fleet {
             public_ipv4: public.iter().map(|a| a.parse().unwrap()).collect(),
             private_ipv4: vec!["10.0.0.200".parse().unwrap()],
             grows: false,
+            route_table: None,
+            appliance: None,
         };
         self.region().nat_gateways.insert(nat.id.clone(), nat);
         self
@@ -145,10 +147,11 @@ impl Fleet {
             id: id(&format!("i-{name}")),
             state: InstanceState::Running,
             profile: role.map(profile),
-            vpc: subnet.vpc,
+            vpc: subnet.vpc.clone(),
             subnet: subnet.id.clone(),
             primary_ipv4: ipv4.first().map(|pair| pair.private),
             interfaces: vec![Interface {
+                vpc: subnet.vpc.clone(),
                 id: id(&format!("eni-{name}")),
                 subnet: subnet.id,
                 ipv4,
