@@ -87,18 +87,13 @@ pub async fn run(folder: &Path, now: Timestamp) -> Result<Demo> {
     let before = flow::plan(&cloud, &settings, &[], now).await?;
     let mut hosts = Vec::new();
     for instance in HOSTS {
-        let host = before
-            .plan
-            .role(&role)
-            .and_then(|role| {
-                role.footprint
-                    .hosts
-                    .iter()
-                    .find(|host| host.instance.as_str() == instance)
-            })
+        let mut seen = before.estate.instances();
+        let (region, host) = seen
+            .find(|(_, host)| host.id.as_str() == instance)
             .with_context(|| format!("{instance} is not in the demo's account"))?;
         let ledger = folder.join("hosts").join(instance);
-        hosts.push(host::show(host, ROLE, &ledger, &store).await?);
+        let described = host::described(&before.estate, region, host, ROLE);
+        hosts.push(host::show(described, &ledger, &store).await?);
     }
 
     let records = RecordStore::open(&store)?.read(None).await?.records;

@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, path::Path};
 
 use anyhow::{Context, Result, ensure};
-use credpin_core::footprint;
+use credpin_core::{
+    estate::{Estate, Instance},
+    id::RegionName,
+};
 use credpin_ledger::StoreUrl;
 use credpin_mock_imds::{Host, Interface, MockImds};
 use credpin_proxy::{Config, Listeners};
@@ -40,14 +43,11 @@ struct Document {
 }
 
 /// Starts the host, takes its role's credentials through the proxy, and tries the guards.
-pub(super) async fn show(
-    host: &footprint::Host,
-    role: &str,
-    ledger: &Path,
-    records: &StoreUrl,
-) -> Result<HostShown> {
+pub(super) async fn show(host: Host, ledger: &Path, records: &StoreUrl) -> Result<HostShown> {
+    let instance = host.instance_id.clone();
+    let role = host.role.clone().context("a host without a role")?;
     let imds = MockImds::builder()
-        .host(described(host, role))
+        .host(host)
         .imdsv2_only(false)
         .start()
         .await?;
@@ -96,23 +96,30 @@ pub(super) async fn show(
     stop.send(()).ok();
     running.await??;
     Ok(HostShown {
-        instance: host.instance.to_string(),
+        instance,
         records: credpin_ledger::scan(ledger)?.len(),
         access_key_id: document.access_key_id,
         guards,
     })
 }
 
-/// What the host's metadata says of it.
-fn described(host: &footprint::Host, role: &str) -> Host {
+/// What the host's metadata says of it: what EC2 says.
+pub(super) fn described(
+    estate: &Estate,
+    region: &RegionName,
+    instance: &Instance,
+    role: &str,
+) -> Host {
     Host {
-        account: "111122223333".into(),
-        region: host.region.to_string(),
-        instance_id: host.instance.to_string(),
+        account: estate.account.iter().map(ToString::to_string).collect(),
+        region: region.to_string(),
+        instance_id: instance.id.to_string(),
         role: Some(role.to_owned()),
         interface: Interface {
-            vpc_id: host.vpc.to_string(),
-            private_ipv4s: host.primary_ipv4.into_iter().collect(),
+            vpc_id: instance.vpc.to_string(),
+            subnet_id: instance.subnet.to_string(),
+            private_ipv4s: instance.primary_ipv4.into_iter().collect(),
+            public_ipv4s: Vec::new(),
             ..Interface::default()
         },
         ..Host::default()

@@ -77,19 +77,25 @@ pub fn print_table(demo: &Demo, colour: bool, out: &mut impl Write) -> io::Resul
     writeln!(out, "  before  {}", demo.exposure_before)?;
     writeln!(out, "  after   {}", demo.exposure_after)?;
     let folder = demo.folder.display();
+    let next = [
+        (
+            format!("{folder}/cloud/pins/web/"),
+            "the policy, as it would be in IAM",
+        ),
+        (
+            format!("{folder}/hosts/"),
+            "each host's ledger: who got which key, and no secret",
+        ),
+        (
+            "docs/threat-model.md".to_owned(),
+            "what is promised, and what is not",
+        ),
+    ];
+    let width = next.iter().map(|(place, _)| place.len()).max().unwrap_or(0);
     writeln!(out, "\nLook next at:\n")?;
-    writeln!(
-        out,
-        "  {folder}/cloud/pins/web/   the policy, as it would be in IAM"
-    )?;
-    writeln!(
-        out,
-        "  {folder}/hosts/            each host's ledger: who got which key, and no secret"
-    )?;
-    writeln!(
-        out,
-        "  docs/threat-model.md       what is promised, and what is not"
-    )?;
+    for (place, what) in next {
+        writeln!(out, "  {place:width$}  {what}")?;
+    }
     Ok(())
 }
 
