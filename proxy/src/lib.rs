@@ -44,7 +44,9 @@ mod proxy;
 mod recorder;
 mod server;
 mod service;
+mod shares;
 mod shipping;
+mod stall;
 mod upstream;
 
 pub mod check;

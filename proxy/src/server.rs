@@ -1,4 +1,9 @@
 //! Sockets: connections in, answers out, and an orderly end.
+//!
+//! No client may keep others from being served. What it holds is a connection, and each state of one
+//! ends by itself: a head or the next one within [`HEAD_TIMEOUT`], an answer being made within the
+//! timeouts of the upstream and the ledger, an answer being taken within [`TAKE_TIMEOUT`]. A peer on
+//! the network has no more than its [share](Shares) as well.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -20,9 +25,15 @@ use tracing::{debug, warn};
 
 use crate::answer::Answer;
 use crate::service::Ends;
+use crate::shares::Shares;
+use crate::stall::Stalling;
 
 /// How long a client may take to send the head of a request, or to send the next one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take to receive what was written to it.
+const TAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Of all connections, one peer on the network may have one in so many.
+const SHARE: usize = 4;
 /// A head is a path, a token (56 bytes) and what SDKs add.
 const MAX_HEAD: usize = 16 << 10;
 const MAX_HEADERS: usize = 64;
@@ -44,10 +55,12 @@ pub(crate) async fn serve<A, F>(
 {
     let graceful = Arc::new(GracefulShutdown::new());
     let room = Arc::new(Semaphore::new(max_connections));
+    let shares = Arc::new(Shares::new((max_connections / SHARE).max(1)));
     let mut accepting = JoinSet::new();
     for listener in listeners {
         let (answer, graceful, room) = (answer.clone(), Arc::clone(&graceful), Arc::clone(&room));
-        accepting.spawn(accept(listener, answer, graceful, room));
+        let shares = Arc::clone(&shares);
+        accepting.spawn(accept(listener, answer, graceful, room, shares));
     }
     shutdown.await;
     accepting.shutdown().await;
@@ -64,6 +77,7 @@ async fn accept<A, F>(
     answer: A,
     graceful: Arc<GracefulShutdown>,
     room: Arc<Semaphore>,
+    shares: Arc<Shares>,
 ) where
     A: Fn(Request<Incoming>, Ends) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
@@ -75,6 +89,10 @@ async fn accept<A, F>(
         let accepted = listener.accept().await;
         match accepted.and_then(|(stream, _)| Ok((ends(&stream)?, stream))) {
             Ok((ends, stream)) => {
+                let Some(share) = Shares::take(&shares, ends) else {
+                    debug!(peer = %ends.peer.ip(), "a peer has its share of connections already");
+                    continue;
+                };
                 let answer = answer.clone();
                 let service = service_fn(move |request| {
                     let answered = answer(request, ends);
@@ -87,13 +105,13 @@ async fn accept<A, F>(
                     .max_headers(MAX_HEADERS)
                     .half_close(true)
                     .preserve_header_case(true)
-                    .serve_connection(TokioIo::new(stream), service);
+                    .serve_connection(TokioIo::new(Stalling::new(stream, TAKE_TIMEOUT)), service);
                 let connection = graceful.watch(connection);
                 tokio::spawn(async move {
                     if let Err(error) = connection.await {
                         debug!(%error, "a connection ended early");
                     }
-                    drop(permit);
+                    drop((permit, share));
                 });
             }
             Err(error) => {
@@ -110,4 +128,35 @@ fn ends(stream: &TcpStream) -> io::Result<Ends> {
         peer: stream.peer_addr()?,
         local: stream.local_addr()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http_body_util::Full;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// A client that asks for megabytes and takes nothing of them holds its connection no longer
+    /// than it may; here there is one connection for all.
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_read_does_not_keep_others_out() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let answer = |_, _| async { Answer::new(Full::from(Bytes::from(vec![b'x'; 64 << 10]))) };
+        let serving = serve(vec![listener], 1, answer, std::future::pending());
+        let serving = tokio::spawn(serving);
+        let mut greedy = TcpStream::connect(addr).await.unwrap();
+        let ask = b"GET / HTTP/1.1\r\n\r\n";
+        greedy.write_all(&ask.repeat(500)).await.unwrap();
+        let served = async {
+            let mut other = TcpStream::connect(addr).await.unwrap();
+            other.write_all(ask).await.unwrap();
+            other.read_u8().await
+        };
+        let served = timeout(Duration::from_mins(1), served).await;
+        assert_eq!(served.expect("it is served").unwrap(), b'H');
+        serving.abort();
+    }
 }
