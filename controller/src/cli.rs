@@ -70,11 +70,16 @@ pub enum Command {
     /// With --out the view is written as a directory cloud, in the AWS CLI's own shapes, so that it
     /// can be planned on without AWS. The same directory comes of a shell loop:
     ///
-    ///   aws ec2 describe-instances --region eu-west-1 > PATH/eu-west-1/describe-instances.json
+    ///   aws ec2 describe-subnets --region eu-west-1 > PATH/eu-west-1/describe-subnets.json
     ///
-    /// and so for describe-network-interfaces, describe-subnets, describe-route-tables,
-    /// describe-nat-gateways, describe-vpcs, describe-vpc-endpoints and describe-addresses in every
-    /// region, and
+    /// and so for describe-route-tables, describe-nat-gateways, describe-vpcs, describe-vpc-endpoints
+    /// and describe-addresses in every region;
+    ///
+    ///   aws ec2 describe-instances --include-managed-resources --region eu-west-1 > PATH/eu-west-1/describe-instances.json
+    ///
+    /// and so for describe-network-interfaces (without the flag, accounts can hide instances that AWS
+    /// services manage, and their pins would lock them out; an AWS CLI that does not know it is too
+    /// old for this); and
     ///
     ///   aws iam get-account-authorization-details > PATH/iam/get-account-authorization-details.json
     #[command(verbatim_doc_comment)]

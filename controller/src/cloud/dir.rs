@@ -111,16 +111,12 @@ impl Dir {
     /// Folders that hold an answer of EC2. One whose name is no region's may hide hosts: an error.
     fn regions(&self) -> io::Result<BTreeSet<RegionName>> {
         let mut regions = BTreeSet::new();
-        for folder in fs::read_dir(&self.path)? {
-            let folder = folder?;
-            if !folder.file_type()?.is_dir() || !holds_answers(&folder.path())? {
-                continue;
-            }
-            let name = folder.file_name();
+        for folder in answer_folders(&self.path)? {
+            let name = folder.file_name().unwrap_or_default();
             let region = name.to_string_lossy().parse().map_err(|_| {
                 io::Error::other(format!(
                     "{} holds answers of EC2 but is not named like a region, such as eu-west-1",
-                    folder.path().display()
+                    folder.display()
                 ))
             })?;
             regions.insert(region);
@@ -196,9 +192,10 @@ fn read<A: Answer>(folder: &Path, region: Option<&RegionName>, gaps: &mut BTreeS
         region,
         A::CALL,
         format!(
-            "{why}; write it with `aws {} {}{region_flag} > {}`",
+            "{why}; write it with `aws {} {}{}{region_flag} > {}`",
             A::SERVICE,
             A::COMMAND,
+            A::FLAG,
             path.display(),
         ),
     ));
@@ -211,6 +208,22 @@ fn read_optional<A: Answer>(folder: &Path, gaps: &mut BTreeSet<Gap>) -> Option<A
         gaps.insert(gap(None, A::CALL, error.to_string()));
         None
     })
+}
+
+/// Folders in `path` that hold an answer of EC2; none where there is no `path` yet.
+fn answer_folders(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let folders = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+        folders => folders?,
+    };
+    for folder in folders {
+        let folder = folder?;
+        if folder.file_type()?.is_dir() && holds_answers(&folder.path())? {
+            found.push(folder.path());
+        }
+    }
+    Ok(found)
 }
 
 fn holds_answers(folder: &Path) -> io::Result<bool> {

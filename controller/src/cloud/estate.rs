@@ -18,6 +18,7 @@ use super::{
 mod ec2;
 mod field;
 mod iam;
+mod route;
 
 use field::FieldError;
 

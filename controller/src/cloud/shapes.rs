@@ -19,10 +19,11 @@ macro_rules! shapes {
     )*};
 }
 
-/// Declares what is the whole answer to a call: its shape, the call and the AWS CLI's words for it.
+/// Declares what is the whole answer to a call: its shape, the call and the AWS CLI's words for it,
+/// with the flag that makes it whole.
 /// Unlike within shapes nothing may be absent here: `{}` is not the answer "there are none".
 macro_rules! answers {
-    ($($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),* $(,)? } = $call:literal, $service:literal $command:literal;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),* $(,)? } = $call:literal, $service:literal $command:literal $($flag:literal)?;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
         #[serde(rename_all = "PascalCase")]
@@ -39,6 +40,7 @@ macro_rules! answers {
             const CALL: &'static str = $call;
             const SERVICE: &'static str = $service;
             const COMMAND: &'static str = $command;
+            const FLAG: &'static str = concat!($(" ", $flag)?);
 
             fn is_whole(&self) -> bool {
                 self.next_token.is_none() && !self.is_truncated
@@ -58,6 +60,8 @@ pub trait Answer: Serialize + DeserializeOwned + Default {
     const SERVICE: &'static str;
     /// The AWS CLI's command, as `describe-instances`.
     const COMMAND: &'static str;
+    /// What has to be added to it so that nothing is left out, with a blank before it; often nothing.
+    const FLAG: &'static str;
 
     /// Whether there is no further page: `--max-items` and `--no-paginate` cut an answer short.
     fn is_whole(&self) -> bool;

@@ -79,7 +79,7 @@ fn help_and_version_are_no_errors() {
         (&["plan", "-h"], "Say what would be done"),
         (
             &["observe", "--help"],
-            "aws ec2 describe-instances --region",
+            "aws ec2 describe-instances --include-managed-resources --region",
         ),
         (&["--version"], "credpin 0."),
         (&["completions", "bash"], "_credpin"),

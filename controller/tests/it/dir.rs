@@ -2,7 +2,11 @@
 
 use std::fs;
 
-use credpin::cloud::{NewPolicy, Observe, WriteIam, dir::Dir, estate::own_role};
+use credpin::cloud::{
+    NewPolicy, Observe, WriteIam,
+    dir::{Dir, save},
+    estate::own_role,
+};
 use credpin_core::id::{Arn, PolicyName, RoleName};
 
 use crate::rig::Account;
@@ -148,5 +152,58 @@ async fn the_role_that_asks_is_known_by_its_name() {
         let estate = credpin::cloud::estate::estate(&seen);
         let found = own_role(&seen, &estate).map(|arn| arn.to_string());
         assert_eq!(found.as_deref(), own, "{arn}");
+    }
+}
+
+#[tokio::test]
+async fn a_view_saved_over_an_earlier_one_leaves_nothing_of_it() {
+    let account = Account::of("nat-replaced");
+    let out = tempfile::tempdir().unwrap();
+    let write = |file: &str, text: &str| {
+        let file = out.path().join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    };
+    save(
+        &Account::of("dual-stack").cloud().observe().await,
+        out.path(),
+    )
+    .unwrap();
+    write("iam/list-policy-tags/credpin-gone.json", r#"{"Tags": []}"#);
+    write(
+        "sts/get-caller-identity.json",
+        r#"{"Account": "1", "Arn": "a"}"#,
+    );
+    for kept in [
+        "notes/read-me.txt",
+        "notes/describe-me.json",
+        "pins/web/credpin-web.json",
+        "us-east-1/mine.txt",
+        "iam/mine.txt",
+    ] {
+        write(kept, "mine");
+    }
+    write("us-east-1/describe-vpcs.json", r#"{"Vpcs": []}"#);
+    assert!(out.path().join("eu-central-1").exists());
+
+    save(&account.cloud().observe().await, out.path()).unwrap();
+    for gone in [
+        "iam/list-policy-tags/credpin-gone.json",
+        "sts/get-caller-identity.json",
+        "us-east-1/describe-vpcs.json",
+        "eu-central-1",
+    ] {
+        assert!(!out.path().join(gone).exists(), "{gone}");
+    }
+    for kept in [
+        "notes/read-me.txt",
+        "notes/describe-me.json",
+        "pins/web/credpin-web.json",
+        "us-east-1/mine.txt",
+        "iam/mine.txt",
+        "iam/list-policy-tags/credpin-web.json",
+        "eu-west-1/describe-vpcs.json",
+    ] {
+        assert!(out.path().join(kept).exists(), "{kept}");
     }
 }

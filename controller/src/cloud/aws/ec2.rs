@@ -5,11 +5,12 @@ use credpin_core::id::{IdError, RegionName};
 
 use super::{Failed, PAGE, note, why};
 use crate::cloud::shapes::ec2::{
-    Address, Association, AssociationState, Attachment, DescribeAddresses, DescribeInstances,
-    DescribeNatGateways, DescribeNetworkInterfaces, DescribeRouteTables, DescribeSubnets,
-    DescribeVpcEndpoints, DescribeVpcs, Instance, InstanceProfile, InstanceState, Ipv4Prefix,
-    Ipv6Address, Ipv6Prefix, NatGateway, NatGatewayAddress, NetworkInterface, PrivateIpAddress,
-    Region, Reservation, Route, RouteTable, RouteTableAssociation, Subnet, Vpc, VpcEndpoint,
+    Address, Association, AssociationState, AttachedAppliance, Attachment, DescribeAddresses,
+    DescribeInstances, DescribeNatGateways, DescribeNetworkInterfaces, DescribeRouteTables,
+    DescribeSubnets, DescribeVpcEndpoints, DescribeVpcs, Instance, InstanceProfile, InstanceState,
+    Ipv4Prefix, Ipv6Address, Ipv6Prefix, NatGateway, NatGatewayAddress, NetworkInterface,
+    PrivateIpAddress, Region, Reservation, Route, RouteTable, RouteTableAssociation, Subnet, Vpc,
+    VpcEndpoint,
 };
 
 /// `DescribeRouteTables` gives a hundred at once at most (EC2 API reference).
@@ -52,18 +53,20 @@ pub(super) async fn region(client: &Client) -> (Region, Vec<Failed>) {
     let results = tokio::join!(
         async {
             let all = &mut instances.reservations;
-            pages!(client.describe_instances().max_results(PAGE), |page| {
+            // An account can have instances that AWS services manage left out unless asked for.
+            let call = client.describe_instances().include_managed_resources(true);
+            pages!(call.max_results(PAGE), |page| {
                 all.extend(page.reservations.into_iter().flatten().map(reservation));
             })
         },
         async {
             let all = &mut network_interfaces.network_interfaces;
-            pages!(
-                client.describe_network_interfaces().max_results(PAGE),
-                |page| {
-                    all.extend(page.network_interfaces.into_iter().flatten().map(interface));
-                }
-            )
+            let call = client
+                .describe_network_interfaces()
+                .include_managed_resources(true);
+            pages!(call.max_results(PAGE), |page| {
+                all.extend(page.network_interfaces.into_iter().flatten().map(interface));
+            })
         },
         async {
             let all = &mut subnets.subnets;
@@ -303,6 +306,19 @@ fn nat_gateway(from: api::NatGateway) -> NatGateway {
                 status: address.status.map(|status| status.as_str().to_owned()),
             })
             .collect(),
+        attached_appliances: from
+            .attached_appliances
+            .into_iter()
+            .flatten()
+            .map(|appliance| AttachedAppliance {
+                appliance_arn: appliance.appliance_arn,
+                vpc_endpoint_id: appliance.vpc_endpoint_id,
+                attachment_state: appliance
+                    .attachment_state
+                    .map(|state| state.as_str().to_owned()),
+            })
+            .collect(),
+        route_table_id: from.route_table_id,
     }
 }
 

@@ -28,7 +28,7 @@ use crate::cloud::{
 };
 
 /// The folder of pins.
-const PINS: &str = "pins";
+pub(super) const PINS: &str = "pins";
 /// Versions that IAM keeps of a policy (IAM User Guide, "IAM and STS quotas").
 const VERSIONS: usize = 5;
 
@@ -186,7 +186,8 @@ impl Dir {
             .cloned()
             .unwrap_or_default()
             .tags;
-        let role = &tags.iter().find(|tag| tag.key == ROLE_TAG)?.value;
+        let tag = &tags.iter().find(|tag| tag.key == ROLE_TAG)?.value;
+        let role = &role_of(tag);
         let attached = details.role_detail_list.iter().any(|it| {
             it.role_name.as_ref() == Some(role)
                 && it
@@ -228,6 +229,11 @@ impl Dir {
         pin.store()
             .map_err(|source| error(source.to_string(), false))
     }
+}
+
+/// The role whose [`credpin_core::plan::role_tag`] this is: no role's name has a slash.
+fn role_of(tag: &str) -> String {
+    tag.replace('/', ",")
 }
 
 const NO_VERSION: &str = "there is no such version";

@@ -2,17 +2,23 @@
 
 use std::{
     collections::BTreeSet,
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
-use credpin_core::{estate::Gap, id::RegionName};
+use credpin_core::{
+    estate::Gap,
+    id::{PolicyName, RegionName},
+};
 use thiserror::Error;
 
-use super::{IAM, POLICY_TAGS, STS, file};
-use crate::cloud::{Observation, shapes::Answer};
+use super::{IAM, POLICY_TAGS, STS, file, pins::PINS};
+use crate::cloud::{
+    Observation,
+    shapes::{Answer, ec2, iam},
+};
 
-/// A file that could not be written.
+/// A file that could not be written, or removed.
 #[derive(Debug, Error)]
 #[error("cannot write {}", path.display())]
 pub struct SaveError {
@@ -23,8 +29,10 @@ pub struct SaveError {
 /// Writes `seen` to the directory at `path`, in the place of what an earlier one left there.
 ///
 /// What did not answer whole is not written, and an older file of it is removed: a plan made of the
-/// directory must find the same gap.
+/// directory must find the same gap. So are files of what is no longer there: nothing but what an
+/// earlier call wrote, and never a pin.
 pub fn save(seen: &Observation, path: &Path) -> Result<(), SaveError> {
+    remove_stale(seen, path)?;
     for (name, region) in &seen.regions {
         let folder = Folder {
             path: &path.join(name.as_str()),
@@ -56,6 +64,70 @@ pub fn save(seen: &Observation, path: &Path) -> Result<(), SaveError> {
     }
 }
 
+/// Removes what an earlier view left and this one does not write over.
+fn remove_stale(seen: &Observation, path: &Path) -> Result<(), SaveError> {
+    let at = |source| SaveError {
+        path: path.into(),
+        source,
+    };
+    for folder in super::answer_folders(path).map_err(at)? {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let is_region = name.parse::<RegionName>().is_ok() && ![IAM, STS, PINS].contains(&&*name);
+        if is_region && !seen.regions.contains_key(&*name) {
+            for file in region_files() {
+                remove(&folder.join(file))?;
+            }
+            // Where something else lies in it, it stays.
+            let _ = fs::remove_dir(&folder);
+        }
+    }
+    let folder = path.join(IAM).join(POLICY_TAGS);
+    for name in file_names(&folder).map_err(at)? {
+        let policy: Option<PolicyName> = name
+            .strip_suffix(".json")
+            .and_then(|name| name.parse().ok());
+        if policy.is_some_and(|policy| !seen.iam.policy_tags.contains_key(&policy)) {
+            remove(&folder.join(name))?;
+        }
+    }
+    match seen.iam.caller {
+        None => remove(&path.join(STS).join(iam::GetCallerIdentity::file())),
+        Some(_) => Ok(()),
+    }
+}
+
+/// The files of a region's folder.
+fn region_files() -> [String; 8] {
+    [
+        ec2::DescribeInstances::file(),
+        ec2::DescribeNetworkInterfaces::file(),
+        ec2::DescribeSubnets::file(),
+        ec2::DescribeRouteTables::file(),
+        ec2::DescribeNatGateways::file(),
+        ec2::DescribeVpcs::file(),
+        ec2::DescribeVpcEndpoints::file(),
+        ec2::DescribeAddresses::file(),
+    ]
+}
+
+/// The names of what lies in `folder`; none where there is no such folder.
+fn file_names(folder: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    entries
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect()
+}
+
+fn remove(path: &Path) -> Result<(), SaveError> {
+    file::remove(path).map_err(|source| SaveError {
+        path: path.into(),
+        source,
+    })
+}
+
 struct Folder<'a> {
     path: &'a Path,
     region: Option<&'a RegionName>,
@@ -67,7 +139,7 @@ impl Folder<'_> {
         let path = self.path.join(A::file());
         let gap = |gap: &Gap| gap.region.as_ref() == self.region && gap.what == A::CALL;
         if self.gaps.iter().any(gap) {
-            return file::remove(&path).map_err(|source| SaveError { path, source });
+            return remove(&path);
         }
         write(&path, answer)
     }

@@ -6,16 +6,14 @@ use std::{
 };
 
 use credpin_core::{
-    estate::{
-        Destination, Instance, InstanceState, Interface, Nat, PrivateIpv4, Region, Route,
-        RouteTable, Subnet, Target,
-    },
-    id::{AccountId, InstanceId},
+    estate::{Instance, InstanceState, Interface, Nat, PrivateIpv4, Region, Subnet},
+    id::{AccountId, VpcId},
 };
 
 use super::{
     Sorter,
     field::{FieldError, optional, required},
+    route,
 };
 use crate::cloud::shapes::ec2 as shape;
 
@@ -24,6 +22,7 @@ type Elastic<'a> = BTreeMap<(&'a str, &'a str), &'a str>;
 
 pub(super) fn read(seen: &shape::Region, sorter: &mut Sorter<'_>) -> Region {
     let elastic = elastic(&seen.addresses);
+    let endpoints = route::endpoint_types(&seen.vpc_endpoints);
     let instances: BTreeMap<_, _> = sorter
         .each::<shape::DescribeInstances, _, _>(
             seen.instances
@@ -41,7 +40,7 @@ pub(super) fn read(seen: &shape::Region, sorter: &mut Sorter<'_>) -> Region {
         .each::<shape::DescribeNetworkInterfaces, _, _>(
             &seen.network_interfaces.network_interfaces,
             |shape| shape.network_interface_id.as_deref(),
-            |shape| interface(shape, &elastic).map(Some),
+            |shape| interface(shape, None, &elastic).map(Some),
         )
         .into_iter()
         .chain(
@@ -66,7 +65,7 @@ pub(super) fn read(seen: &shape::Region, sorter: &mut Sorter<'_>) -> Region {
             .each::<shape::DescribeRouteTables, _, _>(
                 &seen.route_tables.route_tables,
                 |shape| shape.route_table_id.as_deref(),
-                |shape| route_table(shape, &instances).map(Some),
+                |shape| route::table(shape, &instances, &endpoints).map(Some),
             )
             .into_iter()
             .map(|table| (table.id.clone(), table))
@@ -134,6 +133,7 @@ fn instance(
             .as_ref()
             .map(|attachment| (attachment.network_card_index, attachment.device_index))
     });
+    let vpc: VpcId = required("VpcId", shape.vpc_id.as_ref())?;
     Ok(Some(Instance {
         id: required("InstanceId", shape.instance_id.as_ref())?,
         state,
@@ -144,18 +144,20 @@ fn instance(
                 .as_ref()
                 .and_then(|profile| profile.arn.as_ref()),
         )?,
-        vpc: required("VpcId", shape.vpc_id.as_ref())?,
         subnet: required("SubnetId", shape.subnet_id.as_ref())?,
         primary_ipv4: optional("PrivateIpAddress", shape.private_ip_address.as_ref())?,
         interfaces: interfaces
             .into_iter()
-            .map(|shape| interface(shape, elastic))
+            .map(|shape| interface(shape, Some(&vpc), elastic))
             .collect::<Result<_, _>>()?,
+        vpc,
     }))
 }
 
+/// An interface; one that names no VPC is in `home`, its instance's.
 fn interface(
     shape: &shape::NetworkInterface,
+    home: Option<&VpcId>,
     elastic: &Elastic<'_>,
 ) -> Result<Interface, FieldError> {
     let mut ipv4: Vec<(bool, PrivateIpv4)> = shape
@@ -164,8 +166,14 @@ fn interface(
         .map(|address| Ok((address.primary, private_ipv4(shape, address, elastic)?)))
         .collect::<Result<_, FieldError>>()?;
     ipv4.sort_by_key(|(primary, _)| !primary);
+    let vpc = match (optional("VpcId", shape.vpc_id.as_ref())?, home) {
+        (Some(own), _) => own,
+        (None, Some(home)) => home.clone(),
+        (None, None) => return Err(FieldError::new("VpcId", "is missing")),
+    };
     Ok(Interface {
         id: required("NetworkInterfaceId", shape.network_interface_id.as_ref())?,
+        vpc,
         subnet: required("SubnetId", shape.subnet_id.as_ref())?,
         ipv4: ipv4.into_iter().map(|(_, address)| address).collect(),
         ipv6: shape
@@ -226,117 +234,6 @@ fn subnet(shape: &shape::Subnet) -> Result<Subnet, FieldError> {
     })
 }
 
-fn route_table(
-    shape: &shape::RouteTable,
-    instances: &BTreeMap<InstanceId, Instance>,
-) -> Result<RouteTable, FieldError> {
-    // While it is being taken away an association may still carry traffic; when it failed, not.
-    let holds = |association: &&shape::RouteTableAssociation| {
-        let state = association
-            .association_state
-            .as_ref()
-            .and_then(|state| state.state.as_deref());
-        !matches!(state, Some("disassociated" | "failed"))
-    };
-    let associations = || shape.associations.iter().filter(holds);
-    Ok(RouteTable {
-        id: required("RouteTableId", shape.route_table_id.as_ref())?,
-        vpc: required("VpcId", shape.vpc_id.as_ref())?,
-        main: associations().any(|association| association.main),
-        subnets: associations()
-            .filter(|association| association.subnet_id.is_some())
-            .map(|association| required("Associations.SubnetId", association.subnet_id.as_ref()))
-            .collect::<Result<_, _>>()?,
-        routes: shape
-            .routes
-            .iter()
-            // A blackhole carries nothing. The AWS CLI always prints a state; some mocks do not.
-            .filter(|route| matches!(route.state.as_deref(), None | Some("active")))
-            .map(|route| {
-                Ok(Route {
-                    destination: destination(route)?,
-                    target: target(route, instances)?,
-                })
-            })
-            .collect::<Result<_, FieldError>>()?,
-    })
-}
-
-fn destination(route: &shape::Route) -> Result<Destination, FieldError> {
-    let v4 = optional(
-        "Routes.DestinationCidrBlock",
-        route.destination_cidr_block.as_ref(),
-    )?;
-    let v6 = optional(
-        "Routes.DestinationIpv6CidrBlock",
-        route.destination_ipv6_cidr_block.as_ref(),
-    )?;
-    match (v4, v6, &route.destination_prefix_list_id) {
-        (Some(net), ..) => Ok(Destination::V4(net)),
-        (None, Some(net), _) => Ok(Destination::V6(net)),
-        (None, None, Some(list)) => Ok(Destination::PrefixList(list.clone())),
-        (None, None, None) => Err(FieldError::new("Routes", "a route has no destination")),
-    }
-}
-
-/// Source of the fields and of how they go together: EC2 API reference, `Route`.
-fn target(
-    route: &shape::Route,
-    instances: &BTreeMap<InstanceId, Instance>,
-) -> Result<Target, FieldError> {
-    if let Some(gateway) = route.gateway_id.as_deref() {
-        return Ok(match gateway.split_once('-') {
-            None if gateway == "local" => Target::Local,
-            Some(("igw", _)) => Target::InternetGateway,
-            Some(("vgw", _)) => Target::Opaque(format!("virtual private gateway {gateway}")),
-            // The same kind of id serves two things: to a prefix list it is S3 or DynamoDB in this
-            // VPC, to a CIDR it is a gateway load balancer with appliances behind it.
-            Some(("vpce", _)) if route.destination_prefix_list_id.is_some() => {
-                Target::GatewayEndpoint
-            }
-            Some(("vpce", _)) => {
-                Target::Opaque(format!("gateway load balancer endpoint {gateway}"))
-            }
-            _ => Target::Opaque(format!("gateway {gateway}")),
-        });
-    }
-    if let Some(nat) = optional("Routes.NatGatewayId", route.nat_gateway_id.as_ref())? {
-        return Ok(Target::Nat(nat));
-    }
-    if let Some(interface) = optional(
-        "Routes.NetworkInterfaceId",
-        route.network_interface_id.as_ref(),
-    )? {
-        return Ok(Target::Interface(interface));
-    }
-    if let Some(id) = optional::<InstanceId>("Routes.InstanceId", route.instance_id.as_ref())? {
-        let primary = instances
-            .get(&id)
-            .and_then(|instance| instance.interfaces.first());
-        return Ok(match primary {
-            Some(interface) => Target::Interface(interface.id.clone()),
-            None => Target::Opaque(format!("instance {id}")),
-        });
-    }
-    if route.egress_only_internet_gateway_id.is_some() {
-        return Ok(Target::EgressOnlyGateway);
-    }
-    let opaque = [
-        ("transit gateway", &route.transit_gateway_id),
-        ("VPC peering", &route.vpc_peering_connection_id),
-        ("local gateway", &route.local_gateway_id),
-        ("carrier gateway", &route.carrier_gateway_id),
-        ("core network", &route.core_network_arn),
-        ("ODB network", &route.odb_network_arn),
-    ];
-    let named = opaque
-        .into_iter()
-        .find_map(|(kind, id)| id.as_ref().map(|id| format!("{kind} {id}")));
-    Ok(Target::Opaque(named.unwrap_or_else(|| {
-        "a target of a kind that credpin does not know".to_owned()
-    })))
-}
-
 fn nat(shape: &shape::NatGateway) -> Result<Option<Nat>, FieldError> {
     if matches!(
         shape.state.as_deref(),
@@ -367,8 +264,26 @@ fn nat(shape: &shape::NatGateway) -> Result<Option<Nat>, FieldError> {
                 optional("NatGatewayAddresses.PrivateIp", address.private_ip.as_ref()).transpose()
             })
             .collect::<Result<_, _>>()?,
+        route_table: optional("RouteTableId", shape.route_table_id.as_ref())?,
+        appliance: appliance(shape),
         // A regional gateway follows its hosts into new zones and takes addresses there, unless
         // both ways of doing so were switched off.
         grows: regional && !(off(&shape.auto_scaling_ips) && off(&shape.auto_provision_zones)),
     }))
+}
+
+/// What the gateway's traffic passes, until it is surely taken off.
+fn appliance(shape: &shape::NatGateway) -> Option<String> {
+    let attached = shape
+        .attached_appliances
+        .iter()
+        .find(|appliance| appliance.attachment_state.as_deref() != Some("detached"))?;
+    let name = attached
+        .appliance_arn
+        .as_ref()
+        .or(attached.vpc_endpoint_id.as_ref());
+    Some(name.map_or_else(
+        || "an appliance".to_owned(),
+        |name| format!("appliance {name}"),
+    ))
 }

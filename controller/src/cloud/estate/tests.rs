@@ -178,9 +178,14 @@ fn every_kind_of_route() {
             json!({"GatewayId": "vgw-0a"}),
             opaque("virtual private gateway vgw-0a"),
         ),
+        (json!({"GatewayId": "vpce-0s3"}), Target::GatewayEndpoint),
         (
-            json!({"GatewayId": "vpce-0a"}),
-            opaque("gateway load balancer endpoint vpce-0a"),
+            json!({"GatewayId": "vpce-0lb"}),
+            opaque("GatewayLoadBalancer endpoint vpce-0lb"),
+        ),
+        (
+            json!({"GatewayId": "vpce-0no"}),
+            opaque("endpoint vpce-0no, whose type was not seen"),
         ),
         (json!({"GatewayId": "new-0a"}), opaque("gateway new-0a")),
         (
@@ -231,6 +236,10 @@ fn every_kind_of_route() {
         let (region, gaps) = region(json!({
             "instances": instance,
             "route-tables": {"RouteTables": [{"RouteTableId": "rtb-0a", "VpcId": "vpc-0a", "Routes": [whole]}]},
+            "vpc-endpoints": {"VpcEndpoints": [
+                {"VpcEndpointId": "vpce-0s3", "VpcEndpointType": "Gateway"},
+                {"VpcEndpointId": "vpce-0lb", "VpcEndpointType": "GatewayLoadBalancer"},
+            ]},
         }));
         assert!(gaps.is_empty(), "{gaps:?}");
         assert_eq!(
@@ -241,12 +250,12 @@ fn every_kind_of_route() {
 }
 
 #[test]
-fn a_route_to_a_prefix_list_by_an_endpoint_is_a_gateway_endpoint() {
+fn routes_that_carry_traffic_and_what_a_table_serves() {
     let (region, _) = region(json!({"route-tables": {"RouteTables": [{
         "RouteTableId": "rtb-0a",
         "VpcId": "vpc-0a",
         "Routes": [
-            {"DestinationPrefixListId": "pl-0a", "GatewayId": "vpce-0a"},
+            {"DestinationPrefixListId": "pl-0a", "GatewayId": "local"},
             {"DestinationIpv6CidrBlock": "::/0", "GatewayId": "igw-0a", "State": "active"},
             {"DestinationCidrBlock": "10.9.0.0/16", "VpcPeeringConnectionId": "pcx-0a", "State": "blackhole"},
         ],
@@ -263,7 +272,6 @@ fn a_route_to_a_prefix_list_by_an_endpoint_is_a_gateway_endpoint() {
         table.routes[0].destination,
         Destination::PrefixList("pl-0a".into())
     );
-    assert_eq!(table.routes[0].target, Target::GatewayEndpoint);
     assert_eq!(
         table.routes[1].destination,
         Destination::V6("::/0".parse().unwrap())
@@ -313,12 +321,73 @@ fn nat_gateways_with_all_of_their_addresses() {
             public_ipv4: addresses(&["198.51.100.1", "198.51.100.2"]),
             private_ipv4: addresses(&["10.0.0.8", "10.0.0.9"]),
             grows: false,
+            route_table: None,
+            appliance: None,
         }
     );
     assert!(!region.nat_gateways["nat-0b"].public);
     assert!(region.nat_gateways["nat-0c"].grows);
     assert!(!region.nat_gateways["nat-0d"].grows);
     assert_eq!(region.nat_gateways.len(), 4);
+}
+
+#[test]
+fn a_nat_gateway_tells_its_route_table_and_the_appliance_that_filters_it() {
+    let nat = |more: Value| {
+        let mut nat = json!({"NatGatewayId": "nat-0a", "State": "available"});
+        nat.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let (region, gaps) = region(json!({"nat-gateways": {"NatGateways": [nat]}}));
+        assert!(gaps.is_empty(), "{gaps:?}");
+        region.nat_gateways["nat-0a"].clone()
+    };
+    assert_eq!(
+        nat(json!({"RouteTableId": "rtb-0a"})).route_table,
+        Some("rtb-0a".parse().unwrap())
+    );
+    let filtered = |appliance: Value| nat(json!({"AttachedAppliances": [appliance]})).appliance;
+    for (appliance, text) in [
+        (
+            json!({"ApplianceArn": "arn:proxy", "VpcEndpointId": "vpce-0a", "AttachmentState": "attached"}),
+            Some("appliance arn:proxy"),
+        ),
+        (
+            json!({"VpcEndpointId": "vpce-0a", "AttachmentState": "detaching"}),
+            Some("appliance vpce-0a"),
+        ),
+        (json!({}), Some("an appliance")),
+        (
+            json!({"ApplianceArn": "arn:proxy", "AttachmentState": "detached"}),
+            None,
+        ),
+    ] {
+        assert_eq!(filtered(appliance.clone()).as_deref(), text, "{appliance}");
+    }
+}
+
+#[test]
+fn an_interface_is_in_its_own_vpc_and_by_default_in_its_instances() {
+    let interfaces = json!({"NetworkInterfaces": [
+        {"NetworkInterfaceId": "eni-0a", "SubnetId": "subnet-0a", "Attachment": {"DeviceIndex": 0}},
+        {"NetworkInterfaceId": "eni-0b", "SubnetId": "subnet-0b", "VpcId": "vpc-0b", "Attachment": {"DeviceIndex": 1}},
+    ]});
+    let (seen, gaps) = region(json!({"instances": instance("running", &interfaces)}));
+    assert!(gaps.is_empty(), "{gaps:?}");
+    let vpcs: Vec<&str> = seen.instances["i-0a"]
+        .interfaces
+        .iter()
+        .map(|interface| interface.vpc.as_str())
+        .collect();
+    assert_eq!(vpcs, ["vpc-0a", "vpc-0b"]);
+
+    let stray =
+        json!({"NetworkInterfaces": [{"NetworkInterfaceId": "eni-0c", "SubnetId": "subnet-0c"}]});
+    let (_, gaps) = region(json!({"network-interfaces": stray}));
+    assert_eq!(
+        gaps,
+        ["DescribeNetworkInterfaces in eu-west-1: eni-0c: VpcId: is missing"]
+    );
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 answers! {
     /// `aws ec2 describe-instances`
-    DescribeInstances { reservations: Vec<Reservation> } = "DescribeInstances", "ec2" "describe-instances";
+    DescribeInstances { reservations: Vec<Reservation> } = "DescribeInstances", "ec2" "describe-instances" "--include-managed-resources";
     /// `aws ec2 describe-network-interfaces`
-    DescribeNetworkInterfaces { network_interfaces: Vec<NetworkInterface> } = "DescribeNetworkInterfaces", "ec2" "describe-network-interfaces";
+    DescribeNetworkInterfaces { network_interfaces: Vec<NetworkInterface> } = "DescribeNetworkInterfaces", "ec2" "describe-network-interfaces" "--include-managed-resources";
     /// `aws ec2 describe-subnets`
     DescribeSubnets { subnets: Vec<Subnet> } = "DescribeSubnets", "ec2" "describe-subnets";
     /// `aws ec2 describe-route-tables`
@@ -123,6 +123,8 @@ shapes! {
         auto_scaling_ips: Option<String>,
         auto_provision_zones: Option<String>,
         nat_gateway_addresses: Vec<NatGatewayAddress>,
+        attached_appliances: Vec<AttachedAppliance>,
+        route_table_id: Option<String>,
     }
     /// An address of a NAT gateway.
     NatGatewayAddress {
@@ -130,6 +132,12 @@ shapes! {
         private_ip: Option<String>,
         network_interface_id: Option<String>,
         status: Option<String>,
+    }
+    /// What filters the traffic of a NAT gateway.
+    AttachedAppliance {
+        appliance_arn: Option<String>,
+        vpc_endpoint_id: Option<String>,
+        attachment_state: Option<String>,
     }
 
     /// A VPC.
