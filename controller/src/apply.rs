@@ -2,9 +2,11 @@
 //! stops at its first failure while the others go on. Running again picks up where it stopped,
 //! because a plan starts from what is there.
 
+use std::collections::BTreeMap;
+
 use credpin_core::{
     id::{Arn, RoleName},
-    plan::{OWNER_TAG, Plan, ROLE_TAG, RolePlan, Step},
+    plan::{OWNER_TAG, Plan, RELEASED_TAG, ROLE_TAG, RolePlan, Step, role_tag},
 };
 use serde::Serialize;
 use thiserror::Error;
@@ -19,6 +21,8 @@ pub struct Applied {
     pub done: Vec<Step>,
     /// Roles that stopped.
     pub failed: Vec<Failure>,
+    /// Roles that an operator released after the plan was made: they were left as they are.
+    pub released_meanwhile: Vec<RoleName>,
 }
 
 /// A role that stopped on the way.
@@ -45,9 +49,9 @@ pub enum ApplyError {
 /// A policy that lacks our tags, or has another role's: it is left alone.
 #[derive(Debug, PartialEq, Eq, Error, Serialize)]
 #[error(
-    "{policy} is not ours to change: it lacks the tags {}={} and {ROLE_TAG}={role}; \
+    "{policy} is not ours to change: it lacks the tags {}={} and {ROLE_TAG}={}; \
      delete it, or tag it if it is a pin that credpin wrote",
-    OWNER_TAG.0, OWNER_TAG.1
+    OWNER_TAG.0, OWNER_TAG.1, role_tag(role)
 )]
 pub struct NotOurs {
     /// The policy.
@@ -60,47 +64,63 @@ pub struct NotOurs {
 pub async fn apply<W: WriteIam>(plan: &Plan, iam: &W) -> Applied {
     let mut applied = Applied::default();
     for role in plan.roles.iter().filter(|role| !role.steps.is_empty()) {
-        if let Err(error) = apply_role(role, iam, &mut applied.done).await {
-            applied.failed.push(Failure {
+        match apply_role(role, iam, &mut applied.done).await {
+            Ok(Fate::CarriedOut) => {}
+            Ok(Fate::ReleasedMeanwhile) => applied.released_meanwhile.push(role.role.clone()),
+            Err(error) => applied.failed.push(Failure {
                 role: role.role.clone(),
                 error,
-            });
+            }),
         }
     }
     applied
+}
+
+/// What became of a role that did not stop.
+enum Fate {
+    CarriedOut,
+    ReleasedMeanwhile,
 }
 
 async fn apply_role<W: WriteIam>(
     plan: &RolePlan,
     iam: &W,
     done: &mut Vec<Step>,
-) -> Result<(), ApplyError> {
+) -> Result<Fate, ApplyError> {
     // A policy that does not exist yet is ours once it is made: by its tags, in the same call.
     let made_now = plan
         .steps
         .iter()
         .any(|step| matches!(step, Step::CreatePolicy { .. }));
     if let Some(step) = plan.steps.first().filter(|_| !made_now) {
-        check_ours(step.arn(), &plan.role, iam).await?;
+        let tags = check_ours(step.arn(), &plan.role, iam).await?;
+        // What was released stays off; taking it off is what the operator wants too.
+        let only_detaches = plan
+            .steps
+            .iter()
+            .all(|step| matches!(step, Step::Detach { .. }));
+        if tags.contains_key(RELEASED_TAG) && !only_detaches {
+            return Ok(Fate::ReleasedMeanwhile);
+        }
     }
     for step in &plan.steps {
         execute(step, iam).await?;
         info!("{step}");
         done.push(step.clone());
     }
-    Ok(())
+    Ok(Fate::CarriedOut)
 }
 
-/// Whether the policy carries our tags and `role`'s name (invariant 6).
+/// The tags of the policy, which are ours and name `role` (invariant 6).
 pub(crate) async fn check_ours<W: WriteIam>(
     policy: &Arn,
     role: &RoleName,
     iam: &W,
-) -> Result<(), ApplyError> {
+) -> Result<BTreeMap<String, String>, ApplyError> {
     let tags = iam.policy_tags(policy).await?;
     let has = |(key, value): (&str, &str)| tags.get(key).is_some_and(|tag| tag == value);
-    if has(OWNER_TAG) && has((ROLE_TAG, role.as_str())) {
-        return Ok(());
+    if has(OWNER_TAG) && has((ROLE_TAG, &role_tag(role))) {
+        return Ok(tags);
     }
     Err(NotOurs {
         policy: policy.clone(),
@@ -122,7 +142,7 @@ async fn execute<W: WriteIam>(step: &Step, iam: &W) -> Result<(), CallError> {
                 name: policy,
                 arn,
                 document: &document.to_json(),
-                tags: &[OWNER_TAG, (ROLE_TAG, role.as_str())],
+                tags: &[OWNER_TAG, (ROLE_TAG, &role_tag(role))],
             })
             .await
         }

@@ -41,7 +41,7 @@ pub struct Observation {
 pub struct IamView {
     /// Roles and customer managed policies.
     pub details: iam::GetAccountAuthorizationDetails,
-    /// Tags of our policies that are attached to nothing: they may have been released.
+    /// Tags of our policies that are not on their role: they may have been released.
     pub policy_tags: BTreeMap<PolicyName, iam::ListPolicyTags>,
     /// Who is asking, where that is known.
     pub caller: Option<iam::GetCallerIdentity>,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::CommandFactory;
-use credpin_core::{estate::Gap, explain::ExplainError};
+use credpin_core::{estate::Gap, explain::ExplainError, plan::Plan};
 use credpin_ledger::{ReadError, Record, RecordStore, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
@@ -20,7 +20,7 @@ use crate::{
         estate::estate,
     },
     config::{self, CloudName, Config, Mistakes, Regions},
-    flow::{self, Blind, Planned, Run},
+    flow::{self, Answer, Blind, Planned, Run},
     release::{self, Released, Whose},
     report::{self, Paint},
 };
@@ -169,11 +169,7 @@ impl Context {
                 Ok(plan_exit(&planned))
             }
             Command::Apply { yes } => self.apply(cloud, yes).await,
-            Command::Run => {
-                let Planned { plan, .. } = self.plan(cloud).await?;
-                print(&report::plan(&plan, self.paint))?;
-                self.carried_out(&flow::carry_out(plan, cloud).await)
-            }
+            Command::Run => self.run(cloud).await,
             Command::Status { json } => {
                 let plan = self.plan(cloud).await?.plan;
                 let recorded = self.config.records.is_some();
@@ -254,16 +250,37 @@ impl Context {
         cloud: &C,
         yes: bool,
     ) -> Result<Exit, CommandError> {
-        let planned = self.plan(cloud).await?;
-        print(&report::plan(&planned.plan, self.paint))?;
-        if planned.plan.steps().next().is_none() {
-            return Ok(plan_exit(&planned));
+        if yes {
+            return self.run(cloud).await;
         }
-        if !yes && !confirmed()? {
-            print("Nothing was done.\n")?;
-            return Ok(plan_exit(&planned));
+        let records = self.records().await;
+        let mut asked = false;
+        let agree = |plan: &Plan| {
+            if asked {
+                print("\nMeanwhile the account has changed. Now this is to be done:\n\n")?;
+            }
+            asked = true;
+            print(&report::plan(plan, self.paint))?;
+            if plan.steps().next().is_none() {
+                return Ok(false);
+            }
+            let agreed = confirmed()?;
+            if !agreed {
+                print("Nothing was done.\n")?;
+            }
+            Ok::<_, CommandError>(agreed)
+        };
+        let settings = &self.config.settings;
+        match flow::apply_agreed(cloud, settings, &records, self.now, agree).await? {
+            Answer::Yes(run) => self.carried_out(&run),
+            Answer::No(planned) => Ok(plan_exit(&planned)),
         }
-        self.carried_out(&flow::carry_out(planned.plan, cloud).await)
+    }
+
+    async fn run<C: Observe + WriteIam>(&self, cloud: &C) -> Result<Exit, CommandError> {
+        let Planned { plan, .. } = self.plan(cloud).await?;
+        print(&report::plan(&plan, self.paint))?;
+        self.carried_out(&flow::carry_out(plan, cloud).await)
     }
 
     fn carried_out(&self, run: &Run) -> Result<Exit, CommandError> {

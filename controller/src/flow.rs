@@ -87,6 +87,39 @@ pub async fn run<C: Observe + WriteIam>(
     Ok(carry_out(plan, cloud).await)
 }
 
+/// What became of a plan that somebody was asked about.
+#[derive(Debug)]
+pub enum Answer {
+    /// It was carried out.
+    Yes(Run),
+    /// It was not, or there was nothing to do.
+    No(Planned),
+}
+
+/// Plans, and carries the plan out once `agree` said yes to it.
+///
+/// People take their time to answer. So the account is looked at again after each yes, and where
+/// other steps are called for by then, `agree` is asked about those.
+pub async fn apply_agreed<C: Observe + WriteIam, E: From<Blind>>(
+    cloud: &C,
+    settings: &Settings,
+    records: &[Record],
+    now: Timestamp,
+    mut agree: impl FnMut(&Plan) -> Result<bool, E>,
+) -> Result<Answer, E> {
+    let mut planned = self::plan(cloud, settings, records, now).await?;
+    loop {
+        if !agree(&planned.plan)? || planned.plan.steps().next().is_none() {
+            return Ok(Answer::No(planned));
+        }
+        let fresh = self::plan(cloud, settings, records, now).await?;
+        if fresh.plan.steps().eq(planned.plan.steps()) {
+            return Ok(Answer::Yes(carry_out(fresh.plan, cloud).await));
+        }
+        planned = fresh;
+    }
+}
+
 /// Carries a plan out and looks whether it came true.
 pub async fn carry_out<C: Observe + WriteIam>(plan: Plan, cloud: &C) -> Run {
     let applied = apply::apply(&plan, cloud).await;

@@ -41,11 +41,16 @@ pub struct Unconfirmed {
 
 /// Compares IAM with what was `applied` of `plan`, for the roles that went through.
 pub async fn read_back<C: Observe>(plan: &Plan, applied: &Applied, cloud: &C) -> Vec<Unconfirmed> {
-    let failed: BTreeSet<&RoleName> = applied.failed.iter().map(|failure| &failure.role).collect();
+    let stopped: BTreeSet<&RoleName> = applied
+        .failed
+        .iter()
+        .map(|failure| &failure.role)
+        .chain(&applied.released_meanwhile)
+        .collect();
     let written: Vec<&RolePlan> = plan
         .roles
         .iter()
-        .filter(|role| !role.steps.is_empty() && !failed.contains(&role.role))
+        .filter(|role| !role.steps.is_empty() && !stopped.contains(&role.role))
         .collect();
     if written.is_empty() {
         return Vec::new();

@@ -5,8 +5,8 @@
 
 use credpin_core::{
     estate::{Estate, Gap, LivePolicy},
-    id::{PolicyName, RoleName, VersionId},
-    plan::{Plan, RELEASED_TAG, policy_name},
+    id::{Arn, PolicyName, RoleName, VersionId},
+    plan::{POLICY_PATH, Plan, RELEASED_TAG, policy_name},
     policy::{Document, ParseError},
     settings::Settings,
     verify::{self, Counterexample},
@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::{
     apply::{ApplyError, check_ours, done_already},
-    cloud::{CallError, Observe, WriteIam, estate::estate},
+    cloud::{CallError, Observation, Observe, WriteIam, estate::estate},
     flow::{Blind, Planned},
 };
 
@@ -36,7 +36,9 @@ pub struct Released {
     pub done: Vec<(RoleName, &'static str)>,
     /// Roles that it failed for.
     pub failed: Vec<(RoleName, ReleaseError)>,
-    /// What could not be seen: pins there may be that were not released.
+    /// Roles whose pin was not seen, with the reason; they were gone about by their names.
+    pub unseen: Vec<(RoleName, Gap)>,
+    /// Where every role was meant, what could not be seen: there may be pins that were not released.
     pub gaps: Vec<Gap>,
 }
 
@@ -46,6 +48,9 @@ pub enum ReleaseError {
     /// It has none.
     #[error("there is no policy {0} under /credpin/")]
     NoPin(PolicyName),
+    /// Whether it has one was not seen, and so not what is needed here.
+    #[error("was not seen: {0}")]
+    NotSeen(Gap),
     /// It is not ours, or a call failed.
     #[error(transparent)]
     Apply(#[from] ApplyError),
@@ -88,10 +93,24 @@ impl From<CallError> for ReleaseError {
 
 /// Takes pins off and marks them, so that they stay off until [`undo`].
 pub async fn release<C: Observe + WriteIam>(cloud: &C, whose: &Whose, now: Timestamp) -> Released {
-    let seen = estate(&cloud.observe_iam().await);
-    let mut released = Released::from(&seen);
+    let observed = cloud.observe_iam().await;
+    let seen = estate(&observed);
+    let mut released = Released::of(whose, &seen);
     for role in whose.roles(&seen) {
-        let result = release_one(cloud, &seen, &role, now).await;
+        let arn = match pin_of(&seen, &role) {
+            Ok(live) => Ok(live.arn.clone()),
+            // A listing that is not whole must not stop this: the role's name says enough.
+            Err(ReleaseError::NotSeen(gap)) => {
+                let arn = arn_by_name(&observed, &role);
+                released.unseen.push((role.clone(), gap.clone()));
+                arn.ok_or(ReleaseError::NotSeen(gap))
+            }
+            Err(error) => Err(error),
+        };
+        let result = match arn {
+            Ok(arn) => release_one(cloud, &arn, &role, now).await,
+            Err(error) => Err(error),
+        };
         released.note(role, result);
     }
     released
@@ -99,17 +118,21 @@ pub async fn release<C: Observe + WriteIam>(cloud: &C, whose: &Whose, now: Times
 
 async fn release_one<C: WriteIam>(
     cloud: &C,
-    seen: &Estate,
+    pin: &Arn,
     role: &RoleName,
     now: Timestamp,
 ) -> Result<&'static str, ReleaseError> {
-    let live = pin_of(seen, role)?;
-    check_ours(&live.arn, role, cloud).await?;
+    match check_ours(pin, role, cloud).await {
+        Err(ApplyError::Call(error)) if error.not_found => {
+            return Err(ReleaseError::NoPin(policy_name(role)));
+        }
+        ours => ours?,
+    };
     cloud
-        .tag_policy(&live.arn, RELEASED_TAG, &now.to_string())
+        .tag_policy(pin, RELEASED_TAG, &now.to_string())
         .await?;
     // IAM may show an attachment late, so it is detached whether or not one was seen.
-    done_already(cloud.detach(role, &live.arn).await)?;
+    done_already(cloud.detach(role, pin).await)?;
     Ok("released: detached, and marked so that the next run leaves it off")
 }
 
@@ -121,7 +144,7 @@ pub async fn previous<C: Observe + WriteIam>(
     now: Timestamp,
 ) -> Result<Released, Blind> {
     let Planned { estate: seen, plan } = crate::flow::plan(cloud, settings, &[], now).await?;
-    let mut released = Released::from(&seen);
+    let mut released = Released::of(whose, &seen);
     for role in whose.roles(&seen) {
         let result = previous_one(cloud, &seen, &plan, settings, &role).await;
         released.note(role, result);
@@ -187,7 +210,7 @@ fn prove(
 /// force. It puts nothing in force itself: the next run does, proven against what it sees then.
 pub async fn undo<C: Observe + WriteIam>(cloud: &C, whose: &Whose) -> Released {
     let seen = estate(&cloud.observe_iam().await);
-    let mut released = Released::from(&seen);
+    let mut released = Released::of(whose, &seen);
     for role in whose.roles(&seen) {
         let result = undo_one(cloud, &seen, &role).await;
         released.note(role, result);
@@ -218,7 +241,22 @@ async fn undo_one<C: WriteIam>(
 
 fn pin_of<'a>(seen: &'a Estate, role: &RoleName) -> Result<&'a LivePolicy, ReleaseError> {
     let name = policy_name(role);
-    seen.policies.get(&name).ok_or(ReleaseError::NoPin(name))
+    let hidden = || seen.gaps.iter().find(|gap| gap.region.is_none());
+    seen.policies.get(&name).ok_or_else(|| match hidden() {
+        Some(gap) => ReleaseError::NotSeen(gap.clone()),
+        None => ReleaseError::NoPin(name),
+    })
+}
+
+/// The ARN that the role's pin has in the account of whoever asks, where that is known.
+fn arn_by_name(seen: &Observation, role: &RoleName) -> Option<Arn> {
+    let caller = seen.iam.caller.as_ref()?;
+    let asking: Arn = caller.arn.parse().ok()?;
+    let (partition, name) = (asking.partition(), policy_name(role));
+    let account = &caller.account;
+    format!("arn:{partition}:iam::{account}:policy{POLICY_PATH}{name}")
+        .parse()
+        .ok()
 }
 
 impl Whose {
@@ -238,16 +276,19 @@ impl Whose {
     }
 }
 
-impl From<&Estate> for Released {
-    fn from(seen: &Estate) -> Self {
+impl Released {
+    /// Nothing yet. What was not seen matters where all are meant; a named role is looked at itself.
+    fn of(whose: &Whose, seen: &Estate) -> Self {
+        let gaps = match whose {
+            Whose::All => seen.gaps.iter().cloned().collect(),
+            Whose::Roles(_) => Vec::new(),
+        };
         Self {
-            gaps: seen.gaps.iter().cloned().collect(),
+            gaps,
             ..Self::default()
         }
     }
-}
 
-impl Released {
     fn note(&mut self, role: RoleName, result: Result<&'static str, ReleaseError>) {
         match result {
             Ok(done) => self.done.push((role, done)),

@@ -13,6 +13,7 @@ use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use credpin_core::{estate::Gap, id::RegionName};
 use futures::future::join_all;
 use thiserror::Error;
+use tracing::warn;
 
 use super::{
     Calls, Observation, Observe,
@@ -120,10 +121,35 @@ impl Aws {
 
     async fn region_names(&self) -> Result<Vec<RegionName>, Gap> {
         match &self.regions {
-            Regions::Only(names) => Ok(names.clone()),
+            Regions::Only(names) => {
+                self.warn_of_regions_beside(names).await;
+                Ok(names.clone())
+            }
             Regions::All => ec2::enabled_regions(&self.ec2(None))
                 .await
                 .map_err(|why| gap(None, "DescribeRegions", why)),
+        }
+    }
+
+    /// Says which enabled regions are left out. That this cannot be told holds nothing up.
+    async fn warn_of_regions_beside(&self, looked_at: &[RegionName]) {
+        match ec2::enabled_regions(&self.ec2(None)).await {
+            Ok(enabled) => {
+                let others: Vec<&str> = enabled
+                    .iter()
+                    .filter(|name| !looked_at.contains(name))
+                    .map(RegionName::as_str)
+                    .collect();
+                if !others.is_empty() {
+                    warn!(
+                        "enabled and not looked at: {}; hosts there would be locked out by their role's pin",
+                        others.join(", ")
+                    );
+                }
+            }
+            Err(why) => {
+                warn!("which enabled regions are not looked at is unknown: DescribeRegions: {why}");
+            }
         }
     }
 

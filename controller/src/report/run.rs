@@ -28,6 +28,14 @@ pub fn run(run: &Run, paint: Paint) -> String {
     for failure in failed {
         let _ = writeln!(out, "  {} {failure}", paint.red("!"));
     }
+    for role in &run.applied.released_meanwhile {
+        let _ = writeln!(
+            out,
+            "  {} role {role} was released meanwhile and left as it is; \
+             `credpin release --undo {role}` ends that",
+            paint.yellow("!")
+        );
+    }
     for unconfirmed in &run.unconfirmed {
         let _ = writeln!(out, "  {} {unconfirmed}", paint.red("!"));
     }
@@ -40,6 +48,13 @@ pub fn released(released: &Released, paint: Paint) -> String {
     let mut out = String::new();
     for (role, done) in &released.done {
         let _ = writeln!(out, "{role}: {done}");
+    }
+    for (role, gap) in &released.unseen {
+        let _ = writeln!(
+            out,
+            "{} {role} was not seen: {gap}; it was gone about by its name alone",
+            paint.yellow("!")
+        );
     }
     for (role, error) in &released.failed {
         let _ = writeln!(out, "{} {role}: {error}", paint.red("!"));

@@ -3,10 +3,17 @@
 use std::{collections::BTreeMap, fs};
 
 use credpin::{
-    Run,
+    Blind, Run,
     cloud::{Observe, estate::estate},
+    flow::{Answer, apply_agreed, carry_out},
+    release::{Whose, release},
+    report::{self, Paint},
 };
-use credpin_core::{id::PolicyName, plan::Outcome};
+use credpin_core::{
+    id::{PolicyName, RoleName},
+    plan::{Outcome, Plan},
+    settings::{Glob, Mode, RoleRule},
+};
 use jiff::Timestamp;
 
 use crate::rig::{Account, Fault, Watched};
@@ -206,4 +213,125 @@ async fn without_roles_nothing_is_planned_and_the_reason_is_told() {
         said.contains("write it with `aws iam get-account-authorization-details > "),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn what_is_released_between_plan_and_apply_is_left_as_it_is() {
+    let account = Account::of("nat-replaced");
+    let cloud = account.cloud();
+    let planned = credpin::plan(&cloud, &account.settings, &[], NOW)
+        .await
+        .unwrap();
+    account.tag_web("credpin:released", "by hand");
+    let run = carry_out(planned.plan, &cloud).await;
+    assert_eq!(cloud.writes(), Vec::<&str>::new());
+    assert_eq!(
+        run.applied.released_meanwhile,
+        ["web".parse::<RoleName>().unwrap()]
+    );
+    assert!(
+        run.is_complete(),
+        "nothing failed and nothing is missing: {run:?}"
+    );
+    let told = report::run(&run, Paint::default());
+    assert!(
+        told.contains("role web was released meanwhile and left as it is"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_released_meanwhile_is_still_detached() {
+    let mut account = Account::of("nat-replaced");
+    account.settings.mode = Mode::Observe;
+    account.settings.roles = vec![RoleRule {
+        name: Glob::new("*"),
+        mode: Mode::Observe,
+    }];
+    let cloud = account.cloud();
+    let planned = credpin::plan(&cloud, &account.settings, &[], NOW)
+        .await
+        .unwrap();
+    account.tag_web("credpin:released", "by hand");
+    let run = carry_out(planned.plan, &cloud).await;
+    assert!(cloud.writes().contains(&"detach"), "{run:?}");
+    assert_eq!(run.applied.released_meanwhile, []);
+}
+
+#[tokio::test]
+async fn a_role_with_a_comma_in_its_name_is_pinned_and_known_again() {
+    let account = Account::of("nat");
+    for file in [
+        "iam/get-account-authorization-details.json",
+        "eu-west-1/describe-instances.json",
+    ] {
+        let file = account.path().join(file);
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(
+            file,
+            text.replace("role/web\"", "role/web,eu\"")
+                .replace("\"RoleName\": \"web\"", "\"RoleName\": \"web,eu\""),
+        )
+        .unwrap();
+    }
+    let mut account = account;
+    account.settings.mode = Mode::Enforce;
+    let web: RoleName = "web,eu".parse().unwrap();
+    let first = run(&account, &account.cloud()).await;
+    assert!(first.is_complete(), "{first:?}");
+    let state = account.path().join("pins/web,eu/credpin-web,eu.state.json");
+    let state = fs::read_to_string(state).unwrap();
+    assert!(
+        state.contains("\"web/eu\""),
+        "IAM takes no comma in a tag: {state}"
+    );
+
+    // Found again, changed and detached: each reads the tags first.
+    account.settings.hub_vpcs = Some(["vpc-0hub".parse().unwrap()].into());
+    let second = run(&account, &account.cloud()).await;
+    assert!(second.is_complete(), "{second:?}");
+    let released = release(&account.cloud(), &Whose::Roles(vec![web]), NOW).await;
+    assert_eq!(released.failed.len(), 0, "{released:?}");
+}
+
+#[tokio::test]
+async fn what_was_agreed_to_is_what_is_done() {
+    let account = Account::of("nat");
+    let cloud = account.cloud();
+    let routes = account.path().join("eu-west-1/describe-nat-gateways.json");
+    let mut asked = Vec::new();
+    let answer = apply_agreed(&cloud, &account.settings, &[], NOW, |plan: &Plan| {
+        asked.push(plan.steps().cloned().collect::<Vec<_>>());
+        if asked.len() == 1 {
+            // While the person reads, the gateway gets another address.
+            let text = fs::read_to_string(&routes).unwrap();
+            fs::write(&routes, text.replace("198.51.100.7", "198.51.100.77")).unwrap();
+        }
+        Ok::<_, Blind>(true)
+    })
+    .await
+    .unwrap();
+    let Answer::Yes(run) = answer else {
+        panic!("{answer:?}")
+    };
+    assert_eq!(asked.len(), 2, "asked again about what had changed");
+    assert_ne!(asked[0], asked[1]);
+    assert_eq!(run.applied.done, asked[1]);
+    let pin = fs::read_to_string(account.path().join("pins/web/credpin-web.json")).unwrap();
+    assert!(pin.contains("198.51.100.77/32") && !pin.contains("198.51.100.7/32"));
+}
+
+#[tokio::test]
+async fn a_no_writes_nothing_and_asks_once() {
+    let account = Account::of("nat");
+    let cloud = account.cloud();
+    let mut asked = 0;
+    let answer = apply_agreed(&cloud, &account.settings, &[], NOW, |_| {
+        asked += 1;
+        Ok::<_, Blind>(false)
+    })
+    .await
+    .unwrap();
+    assert!(matches!(answer, Answer::No(_)), "{answer:?}");
+    assert_eq!((asked, cloud.writes().len()), (1, 0));
 }

@@ -11,21 +11,39 @@ use std::{
     thread,
 };
 
-/// Answers like EC2, IAM and STS. Instances come five pages long, of one each; the page numbered
-/// `cut` is refused (0 for none).
+/// Answers like EC2, IAM and STS. Instances come five pages long, of one each, for who asks for
+/// managed ones too; the page numbered `cut` is refused (0 for none).
 fn serve(cut: usize) -> String {
+    serve_like(Account {
+        cut,
+        ..Account::default()
+    })
+}
+
+/// What is special about the account that is played.
+#[derive(Clone, Copy, Default)]
+struct Account {
+    /// The page of instances that is refused; 0 for none.
+    cut: usize,
+    /// IAM's listing is refused.
+    no_listing: bool,
+    /// There is a policy `credpin-web` that was released; it is attached, but not to `web`.
+    released: bool,
+}
+
+fn serve_like(account: Account) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for stream in listener.incoming() {
             let stream = stream.unwrap();
-            thread::spawn(move || converse(&stream, cut));
+            thread::spawn(move || converse(&stream, account));
         }
     });
     format!("http://{address}")
 }
 
-fn converse(stream: &TcpStream, cut: usize) {
+fn converse(stream: &TcpStream, account: Account) {
     let mut lines = BufReader::new(stream);
     loop {
         let mut length = 0;
@@ -40,7 +58,7 @@ fn converse(stream: &TcpStream, cut: usize) {
         if length == 0 || lines.read_exact(&mut body).is_err() {
             return;
         }
-        let (status, xml) = answer(&String::from_utf8(body).unwrap(), cut);
+        let (status, xml) = answer(&String::from_utf8(body).unwrap(), account);
         let length = xml.len();
         write!(
             &mut &*stream,
@@ -50,7 +68,7 @@ fn converse(stream: &TcpStream, cut: usize) {
     }
 }
 
-fn answer(body: &str, cut: usize) -> (&'static str, String) {
+fn answer(body: &str, account: Account) -> (&'static str, String) {
     let parameter = |name: &str| {
         body.split('&')
             .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
@@ -60,11 +78,27 @@ fn answer(body: &str, cut: usize) -> (&'static str, String) {
     let xml = match action {
         "DescribeInstances" => {
             let page: usize = parameter("NextToken").parse().unwrap_or(1);
-            if page == cut {
+            if parameter("IncludeManagedResources") != "true" {
+                return ("200 OK", "<DescribeInstancesResponse/>".into());
+            }
+            if page == account.cut {
                 let error = "<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>not\n this page</Message></Error></Errors><RequestID>r</RequestID></Response>";
                 return ("403 Forbidden", error.to_owned());
             }
             instances(page)
+        }
+        "GetAccountAuthorizationDetails" if account.no_listing => {
+            let error = "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no list</Message></Error></ErrorResponse>";
+            return ("403 Forbidden", error.to_owned());
+        }
+        "ListPolicyTags" => {
+            let tag = |key, value| format!("<member><Key>{key}</Key><Value>{value}</Value></member>");
+            let released = if account.released { tag("credpin:released", "by hand") } else { String::new() };
+            format!(
+                "<ListPolicyTagsResult><IsTruncated>false</IsTruncated><Tags>{}{}{released}</Tags></ListPolicyTagsResult>",
+                tag("credpin:managed", "pin"),
+                tag("credpin:role", "web"),
+            )
         }
         "DescribeRegions" => {
             "<regionInfo><item><regionName>eu-west-1</regionName></item></regionInfo>".into()
@@ -83,8 +117,10 @@ fn answer(body: &str, cut: usize) -> (&'static str, String) {
              <Path>/</Path><RoleName>web</RoleName><RoleId>AROA1</RoleId><Arn>arn:aws:iam::123456789012:role/web</Arn>\
              <InstanceProfileList><member><Path>/</Path><InstanceProfileName>web</InstanceProfileName><InstanceProfileId>AIPA1</InstanceProfileId>\
              <Arn>arn:aws:iam::123456789012:instance-profile/web</Arn><CreateDate>2026-01-02T03:04:05Z</CreateDate><Roles/></member></InstanceProfileList>\
-             </member></RoleDetailList></GetAccountAuthorizationDetailsResult>"
-                .into()
+             </member></RoleDetailList>"
+                .to_owned()
+                + if account.released { "<Policies>".to_owned() + POLICY + "</Policies>" } else { String::new() }.as_str()
+                + "</GetAccountAuthorizationDetailsResult>"
         }
         "GetCallerIdentity" => {
             "<GetCallerIdentityResult><Account>123456789012</Account><UserId>AIDA1</UserId><Arn>arn:aws:iam::123456789012:user/ci</Arn></GetCallerIdentityResult>".into()
@@ -96,6 +132,10 @@ fn answer(body: &str, cut: usize) -> (&'static str, String) {
         format!("<{action}Response>{xml}</{action}Response>"),
     )
 }
+
+const POLICY: &str = "<member><PolicyName>credpin-web</PolicyName><PolicyId>ANPA1</PolicyId><Path>/credpin/</Path>\
+    <Arn>arn:aws:iam::123456789012:policy/credpin/credpin-web</Arn><DefaultVersionId>v1</DefaultVersionId>\
+    <AttachmentCount>1</AttachmentCount><PolicyVersionList/></member>";
 
 /// A page with one host, and the token of the next.
 fn instances(page: usize) -> String {
@@ -181,5 +221,53 @@ fn a_view_cut_short_is_saved_as_one() {
         !out.path()
             .join("eu-west-1/describe-instances.json")
             .exists()
+    );
+}
+
+#[test]
+fn a_pin_that_is_on_another_role_only_is_asked_whether_it_was_released() {
+    let account = Account {
+        released: true,
+        ..Account::default()
+    };
+    let output = credpin(&serve_like(account), "enforce", &["plan"]);
+    let told = told(&output);
+    assert!(told.contains(". web was released"), "{told}");
+}
+
+#[test]
+fn a_named_role_is_released_even_where_iam_lists_nothing() {
+    let account = Account {
+        no_listing: true,
+        ..Account::default()
+    };
+    let output = credpin(&serve_like(account), "enforce", &["release", "web"]);
+    let said = told(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("web: released: detached"), "{said}");
+    assert!(
+        said.contains("web was not seen: GetAccountAuthorizationDetails: AccessDenied: no list"),
+        "{said}"
+    );
+
+    let output = credpin(&serve_like(account), "enforce", &["release", "--all"]);
+    let said = told(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("there may be pins left"), "{said}");
+}
+
+#[test]
+fn enabled_regions_that_are_left_out_are_named() {
+    let output = credpin(&serve(0), "observe", &["plan", "--region", "eu-central-1"]);
+    let said = told(&output);
+    assert!(
+        said.contains("enabled and not looked at: eu-west-1; hosts there would be locked out"),
+        "{said}"
+    );
+    let output = credpin(&serve(0), "observe", &["plan", "--region", "eu-west-1"]);
+    assert!(
+        !told(&output).contains("not looked at"),
+        "{}",
+        told(&output)
     );
 }

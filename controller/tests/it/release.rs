@@ -122,6 +122,34 @@ async fn a_release_touches_only_what_is_ours() {
 }
 
 #[tokio::test]
+async fn where_a_pin_may_be_hidden_nobody_says_that_there_is_none() {
+    let account = Account::of("nat-replaced");
+    fs::remove_file(
+        account
+            .path()
+            .join("iam/get-account-authorization-details.json"),
+    )
+    .unwrap();
+    let cloud = account.cloud();
+    for refused in [
+        release(&cloud, &web(), NOW).await,
+        undo(&cloud, &web()).await,
+    ] {
+        let said = refused.failed[0].1.to_string();
+        assert!(
+            said.starts_with("was not seen: GetAccountAuthorizationDetails: "),
+            "{said}"
+        );
+    }
+    let all = release(&cloud, &Whose::All, NOW).await;
+    assert_eq!(
+        (all.done.len(), all.gaps.len()),
+        (0, 1),
+        "said and not passed over: {all:?}"
+    );
+}
+
+#[tokio::test]
 async fn an_undone_release_is_pinned_again_by_the_next_run() {
     let account = pinned().await;
     release(&account.cloud(), &web(), NOW).await;

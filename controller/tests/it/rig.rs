@@ -45,6 +45,16 @@ impl Account {
             writes: Mutex::default(),
         }
     }
+
+    /// Adds to the tags of the pin of `web`, as another program would.
+    pub(crate) fn tag_web(&self, key: &str, value: &str) {
+        let file = self.path().join("iam/list-policy-tags/credpin-web.json");
+        let text = fs::read_to_string(&file).unwrap();
+        let mut tags: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let tag = serde_json::json!({"Key": key, "Value": value});
+        tags["Tags"].as_array_mut().unwrap().push(tag);
+        fs::write(file, tags.to_string()).unwrap();
+    }
 }
 
 fn copy(from: &Path, to: &Path) {

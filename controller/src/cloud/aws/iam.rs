@@ -8,7 +8,10 @@ use aws_sdk_iam::{
     operation::list_policy_tags::ListPolicyTagsError,
     types::{self as api, EntityType},
 };
-use credpin_core::{id::PolicyName, plan::POLICY_PATH};
+use credpin_core::{
+    id::PolicyName,
+    plan::{POLICY_PATH, policy_name},
+};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{Failed, PAGE, note, why};
@@ -84,18 +87,29 @@ async fn caller(sts: &aws_sdk_sts::Client) -> Result<GetCallerIdentity, String> 
     })
 }
 
-/// Tags of our policies that are attached to nothing: an operator may have released them. There
-/// are few, so that an unchanged account costs no call for each role.
+/// Tags of our policies that are not on their role: an operator may have released them. There are
+/// few, so that an unchanged account costs no call for each role.
 async fn spare_policy_tags(
     client: &Client,
     seen: &GetAccountAuthorizationDetails,
 ) -> Result<BTreeMap<PolicyName, ListPolicyTags>, String> {
+    // `AttachmentCount` would not do: somebody may have attached one to another role.
+    let attached: BTreeMap<PolicyName, &[AttachedPolicy]> = seen
+        .role_detail_list
+        .iter()
+        .filter_map(|role| {
+            let name = role.role_name.as_deref()?.parse().ok()?;
+            Some((policy_name(&name), &role.attached_managed_policies[..]))
+        })
+        .collect();
+    let on_its_role = |policy: &ManagedPolicy| {
+        let on_role = policy.name().and_then(|name| attached.get(&name));
+        on_role.is_some_and(|all| all.iter().any(|it| it.policy_arn == policy.arn))
+    };
     let spare: Vec<(PolicyName, String)> = seen
         .policies
         .iter()
-        .filter(|policy| {
-            policy.path.as_deref() == Some(POLICY_PATH) && policy.attachment_count == 0
-        })
+        .filter(|policy| policy.path.as_deref() == Some(POLICY_PATH) && !on_its_role(policy))
         .filter_map(|policy| Some((policy.name()?, policy.arn.clone()?)))
         .collect();
     stream::iter(
