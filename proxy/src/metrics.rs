@@ -18,6 +18,7 @@ pub(crate) struct Metrics {
     refusals: Family<Rule, Counter>,
     upstream_failures: Family<Failure, Counter>,
     issued: Family<IssuedAs, Counter>,
+    pub(crate) consumers_left_out: Counter,
     pub(crate) unreadable: Counter,
     pub(crate) ledger_failures: Counter,
     held: Gauge<i64, AtomicI64>,
@@ -68,6 +69,10 @@ impl Metrics {
             issued: register!(
                 "credentials_issued",
                 "Records written: credentials new to this host, and new consumers of one"
+            ),
+            consumers_left_out: register!(
+                "consumers_left_out",
+                "Deliveries to consumers that are not on record, since their credential has so many"
             ),
             unreadable: register!(
                 "credential_documents_unreadable",

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use credpin_ledger::{Consumer, ImdsVersion, Kind, Receipt, Record, SCHEMA, WriteError, Writer};
+use credpin_ledger::{
+    Consumer, ImdsVersion, Kind, Receipt, Record, SCHEMA, Standing, WriteError, Writer,
+};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -60,6 +62,9 @@ pub(crate) enum LedgerFailure {
 
 /// Records that memory holds while the disk cannot: some 10 MiB of them.
 const HELD: usize = 10_000;
+/// Of these, those of credentials that are on record or held already. The rest is kept for the first
+/// delivery of others, which is refused when there is no room.
+const HELD_CONSUMERS: usize = HELD / 2;
 const RETRY: Duration = Duration::from_secs(1);
 
 impl Recorder {
@@ -92,8 +97,15 @@ impl Recorder {
         let recorded = Recorded {
             access_key_id: access_key_id.to_owned(),
         };
-        let known = self.writer.knows(access_key_id, &asked.consumer);
-        if known || self.holds(access_key_id, &asked.consumer) {
+        match self.writer.standing(access_key_id, &asked.consumer) {
+            Standing::Known => return Ok(recorded),
+            Standing::Crowded => {
+                self.metrics.consumers_left_out.inc();
+                return Ok(recorded);
+            }
+            Standing::New | Standing::NewConsumer => {}
+        }
+        if self.holds(access_key_id, &asked.consumer) {
             return Ok(recorded);
         }
         let record = self.describe(credential, asked).await;
@@ -166,14 +178,20 @@ impl Recorder {
     async fn write(&self, record: Record) -> Result<(), LedgerFailure> {
         let receipt = timeout(self.timeout, self.writer.record(record)).await;
         let receipt = receipt.map_err(|_| LedgerFailure::Slow(self.timeout))??;
-        if let Receipt::Written(record) = receipt {
-            self.metrics.issued(record.kind);
-            info!(
-                access_key_id = record.access_key_id,
-                role = record.role,
-                consumer = %record.consumer.peer,
-                "credential issued"
-            );
+        match receipt {
+            Receipt::Written(record) => {
+                self.metrics.issued(record.kind);
+                info!(
+                    access_key_id = record.access_key_id,
+                    role = record.role,
+                    consumer = %record.consumer.peer,
+                    "credential issued"
+                );
+            }
+            Receipt::Known => {}
+            Receipt::Crowded => {
+                self.metrics.consumers_left_out.inc();
+            }
         }
         Ok(())
     }
@@ -187,6 +205,15 @@ impl Recorder {
             .iter()
             .any(|other| is_same(other, &record.access_key_id, &record.consumer))
         {
+            return Ok(());
+        }
+        let standing = self
+            .writer
+            .standing(&record.access_key_id, &record.consumer);
+        let other = |other: &Record| other.access_key_id == record.access_key_id;
+        let further = standing != Standing::New || held.iter().any(other);
+        if further && held.len() >= HELD_CONSUMERS {
+            self.metrics.consumers_left_out.inc();
             return Ok(());
         }
         if held.len() >= HELD {

@@ -1,7 +1,7 @@
 //! One request, from its arrival to its answer.
 
 use std::error::Error;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
 use credpin_ledger::Consumer;
@@ -142,10 +142,15 @@ impl Service {
     }
 }
 
-/// Who asks, as far as the socket tells.
+/// Who asks, as far as the socket tells. A process can call from any address of 127.0.0.0/8, so they
+/// all are one consumer: this host.
 fn consumer(peer: SocketAddr) -> Consumer {
+    let peer = match peer.ip().to_canonical() {
+        IpAddr::V4(peer) if peer.is_loopback() => Ipv4Addr::LOCALHOST.into(),
+        peer => peer,
+    };
     Consumer {
-        peer: peer.ip().to_canonical(),
+        peer,
         uid: None,
         user: None,
         exe: None,
@@ -167,3 +172,6 @@ fn reply(answered: Answered, body: Bytes) -> Answer {
     *answer.extensions_mut() = answered.extensions;
     answer
 }
+
+#[cfg(test)]
+mod tests;

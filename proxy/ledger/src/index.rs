@@ -24,19 +24,32 @@ struct Known {
 /// (AWS, "Instance metadata and user data"), and each request would be news again.
 const GRACE: SignedDuration = SignedDuration::from_hours(1);
 const SWEEP: SignedDuration = SignedDuration::from_mins(1);
-/// Consumers remembered of one credential.
-const CONSUMERS: usize = 4096;
+/// Consumers recorded of one credential, and so remembered of it. Addresses cost an attacker on the
+/// host or in a container nothing: without a bound, records of them would fill the disk.
+const CONSUMERS: usize = 256;
+
+/// How a credential and a consumer stand to what is on record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The credential is not on record, for anybody.
+    New,
+    /// The credential is, but not for this consumer.
+    NewConsumer,
+    /// Both are.
+    Known,
+    /// The credential is, and for so many that no further consumer of it is recorded.
+    Crowded,
+}
 
 impl Index {
-    /// Whether this credential is on record, for anybody.
-    pub fn has_key(&self, access_key_id: &str) -> bool {
-        self.keys.contains_key(access_key_id)
-    }
-
-    /// Whether it is on record that `consumer` got this credential.
-    pub fn has(&self, access_key_id: &str, consumer: &Consumer) -> bool {
-        let known = self.keys.get(access_key_id);
-        known.is_some_and(|known| known.consumers.contains(consumer))
+    /// How this credential and `consumer` stand.
+    pub fn standing(&self, access_key_id: &str, consumer: &Consumer) -> Standing {
+        match self.keys.get(access_key_id) {
+            None => Standing::New,
+            Some(known) if known.consumers.contains(consumer) => Standing::Known,
+            Some(known) if known.consumers.len() >= CONSUMERS => Standing::Crowded,
+            Some(_) => Standing::NewConsumer,
+        }
     }
 
     /// Notes a record that is durable, at the time `now`.
@@ -53,10 +66,9 @@ impl Index {
             consumers: HashSet::new(),
         });
         known.until = known.until.max(until);
-        if known.consumers.len() >= CONSUMERS {
-            known.consumers.clear();
+        if known.consumers.len() < CONSUMERS {
+            known.consumers.insert(record.consumer.clone());
         }
-        known.consumers.insert(record.consumer.clone());
     }
 
     fn sweep(&mut self, now: Timestamp) {
@@ -78,11 +90,27 @@ mod tests {
         let mut index = Index::default();
         let first = record("ASIA1", "2026-05-04T09:00:00Z");
         index.insert(&first, first.time);
-        assert!(index.has("ASIA1", &first.consumer));
-        assert!(!index.has("ASIA2", &first.consumer));
+        let standing = |key, consumer| index.standing(key, consumer);
+        assert_eq!(standing("ASIA1", &first.consumer), Standing::Known);
+        assert_eq!(standing("ASIA2", &first.consumer), Standing::New);
         let mut other = first.consumer.clone();
         other.peer = [127, 0, 0, 2].into();
-        assert!(index.has_key("ASIA1") && !index.has("ASIA1", &other));
+        assert_eq!(standing("ASIA1", &other), Standing::NewConsumer);
+    }
+
+    #[test]
+    fn a_credential_has_so_many_consumers_and_no_more() {
+        let mut index = Index::default();
+        let mut record = record("ASIA1", "2026-05-04T09:00:00Z");
+        let first = record.consumer.clone();
+        for n in 0..1000u32 {
+            record.consumer.peer = std::net::Ipv4Addr::from(n).into();
+            index.insert(&record, record.time);
+        }
+        assert_eq!(index.standing("ASIA1", &first), Standing::Crowded);
+        record.consumer.peer = [0, 0, 0, 7].into();
+        assert_eq!(index.standing("ASIA1", &record.consumer), Standing::Known);
+        assert_eq!(index.keys["ASIA1"].consumers.len(), CONSUMERS);
     }
 
     #[test]
@@ -100,7 +128,7 @@ mod tests {
         // What an old ledger holds is not taken in again.
         let old = record("ASIA0", "2026-05-04T00:00:00Z");
         index.insert(&old, "2026-05-05T00:00:00Z".parse().unwrap());
-        assert!(!index.has_key("ASIA0"));
+        assert_eq!(index.standing("ASIA0", &old.consumer), Standing::New);
     }
 
     #[test]
@@ -109,6 +137,6 @@ mod tests {
         let mut record = record("ASIA1", "2026-05-04T09:00:00Z");
         record.time = "2026-05-04T20:00:00Z".parse().unwrap();
         index.insert(&record, record.time);
-        assert!(index.has("ASIA1", &record.consumer));
+        assert_eq!(index.standing("ASIA1", &record.consumer), Standing::Known);
     }
 }

@@ -41,7 +41,7 @@ pub use record::{Consumer, Host, ImdsVersion, Kind, Record, SCHEMA};
 #[cfg(feature = "store")]
 pub use {
     disk::{Directory, Disk, Entry, OpenError, Tail},
-    index::Index,
+    index::{Index, Standing},
     ledger::{AppendError, Ledger, Recovered, scan},
     line::LineError,
     read::{Read, ReadError, Warning},

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
 use crate::{
-    AppendError, Consumer, Index, Kind, Ledger, OpenError, Record, Recovered, SegmentName,
+    AppendError, Consumer, Index, Kind, Ledger, OpenError, Record, Recovered, SegmentName, Standing,
 };
 
 /// A handle to the thread that owns the ledger. Clones share it; it ends after [`Writer::close`] or
@@ -23,13 +23,15 @@ pub struct Writer {
     index: Arc<Mutex<Index>>,
 }
 
-/// A record is in the ledger, durable.
+/// The credential is in the ledger, durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Receipt {
     /// It was written now, as this.
     Written(Box<Record>),
     /// The same credential for the same consumer was on record before.
     Known,
+    /// The credential was on record before, for so many consumers that this one was left out.
+    Crowded,
 }
 
 /// Something could not be done in the ledger.
@@ -94,13 +96,13 @@ impl Writer {
         self.ask(Command::Open).await
     }
 
-    /// Whether it is on record that `consumer` got this credential.
-    pub fn knows(&self, access_key_id: &str, consumer: &Consumer) -> bool {
-        lock(&self.index).has(access_key_id, consumer)
+    /// How a credential and `consumer` stand to what is on record.
+    pub fn standing(&self, access_key_id: &str, consumer: &Consumer) -> Standing {
+        lock(&self.index).standing(access_key_id, consumer)
     }
 
-    /// Makes `record` durable, unless its credential and consumer are on record. Its kind, boot id
-    /// and sequence number are the ledger's to give.
+    /// Makes `record` durable, unless its credential is on record, for this consumer or for too many.
+    /// Its kind, boot id and sequence number are the ledger's to give.
     pub async fn record(&self, record: Record) -> Result<Receipt, WriteError> {
         let record = Box::new(record);
         self.ask(|reply| Command::Record(record, reply)).await
@@ -187,17 +189,13 @@ impl Worker {
 
     fn record(&mut self, mut record: Record) -> Result<Receipt, WriteError> {
         self.ledger()?;
-        {
-            let index = lock(&self.index);
-            if index.has(&record.access_key_id, &record.consumer) {
-                return Ok(Receipt::Known);
-            }
-            record.kind = if index.has_key(&record.access_key_id) {
-                Kind::Consumer
-            } else {
-                Kind::Issued
-            };
-        }
+        let standing = lock(&self.index).standing(&record.access_key_id, &record.consumer);
+        record.kind = match standing {
+            Standing::New => Kind::Issued,
+            Standing::NewConsumer => Kind::Consumer,
+            Standing::Known => return Ok(Receipt::Known),
+            Standing::Crowded => return Ok(Receipt::Crowded),
+        };
         let record = self.ledger()?.append(record)?;
         self.now = self.now.max(record.time);
         lock(&self.index).insert(&record, record.time);
