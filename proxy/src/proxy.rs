@@ -138,8 +138,8 @@ impl Machine {
 
 impl Proxy {
     /// Opens the ledger. Where it cannot be opened, `on-ledger-failure = "serve"` starts all the
-    /// same and tries again with each record; but a ledger that another process holds is a mistake
-    /// in any case.
+    /// same and tries again with each record; but a ledger that another process holds, or that
+    /// others can change, is a mistake in any case.
     pub async fn start(
         listeners: Listeners,
         config: Config,
@@ -254,8 +254,11 @@ async fn end(service: &Service, shipping: Option<&Shipping>, writer: &Writer) {
 }
 
 fn must_stop(error: &WriteError, on_failure: OnLedgerFailure) -> bool {
-    let locked = matches!(error, WriteError::Open(OpenError::Locked { .. }));
-    locked || on_failure == OnLedgerFailure::Refuse
+    let mistake = matches!(
+        error,
+        WriteError::Open(OpenError::Locked { .. } | OpenError::Untrusted { .. })
+    );
+    mistake || on_failure == OnLedgerFailure::Refuse
 }
 
 async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {

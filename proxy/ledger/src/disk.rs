@@ -1,10 +1,12 @@
 //! What the ledger needs of a file system, so that tests can make each step fail.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+use rustix::fs::OFlags;
 
 /// One flat directory of files. Every step may be tried again after it failed, whether or not it
 /// took effect: what is done already counts as done.
@@ -13,11 +15,11 @@ pub trait Disk: Send {
     fn list(&self) -> io::Result<Vec<Entry>>;
     /// The contents of a file.
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
-    /// A new and empty file, in place of one that has this name.
+    /// A new and empty file. One of this name that holds something is an error.
     fn create(&self, name: &str) -> io::Result<Box<dyn Tail>>;
     /// Shortens a file to `len` bytes, durably.
     fn cut(&self, name: &str, len: u64) -> io::Result<()>;
-    /// Renames a file.
+    /// Renames a file. Another one that has the name `to` is an error.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, name: &str) -> io::Result<()>;
@@ -73,6 +75,14 @@ pub enum OpenError {
         /// Why it failed.
         source: io::Error,
     },
+    /// Others could change what is in it.
+    #[error("the ledger {} cannot be trusted: {problem}", dir.display())]
+    Untrusted {
+        /// The ledger's directory.
+        dir: PathBuf,
+        /// Why not, and what to do.
+        problem: String,
+    },
     /// What is there could not be recovered.
     #[error("cannot recover the ledger")]
     Recover {
@@ -94,8 +104,9 @@ impl Directory {
         let mut builder = DirBuilder::new();
         let made = builder.recursive(true).mode(0o700).create(path);
         made.map_err(failed("make the ledger's directory", path))?;
+        trust(path, &fs::metadata(path).map_err(failed("look at", path))?)?;
         let lock_path = path.join(LOCK);
-        let lock = private(OpenOptions::new().create(true).write(true))
+        let lock = plain(OpenOptions::new().create(true).write(true))
             .open(&lock_path)
             .map_err(failed("open the ledger's lock", &lock_path))?;
         match lock.try_lock() {
@@ -144,27 +155,43 @@ impl Disk for Directory {
     }
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        fs::read(self.path.join(name))
+        let mut file = plain(OpenOptions::new().read(true)).open(self.path.join(name))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn Tail>> {
-        let mut options = OpenOptions::new();
-        let file = private(options.create(true).append(true)).open(self.path.join(name))?;
-        file.set_len(0)?;
-        Ok(Box::new(file))
+        let path = self.path.join(name);
+        let append = || plain(OpenOptions::new().append(true)).clone();
+        match append().create_new(true).open(&path) {
+            // Perhaps a try that failed made it: then it is empty.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                let file = append().open(&path)?;
+                let metadata = file.metadata()?;
+                if metadata.is_file() && metadata.len() == 0 {
+                    Ok(Box::new(file))
+                } else {
+                    Err(error)
+                }
+            }
+            made => Ok(Box::new(made?)),
+        }
     }
 
     fn cut(&self, name: &str, len: u64) -> io::Result<()> {
-        let file = OpenOptions::new().write(true).open(self.path.join(name))?;
+        let file = plain(OpenOptions::new().write(true)).open(self.path.join(name))?;
         file.set_len(len)?;
         file.sync_data()
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let (from, to) = (self.path.join(from), self.path.join(to));
-        match fs::rename(from, &to) {
-            Err(error) if error.kind() == ErrorKind::NotFound && to.exists() => Ok(()),
-            result => result,
+        // The directory is ours alone, so between the question and the step nothing changes.
+        match (from.try_exists()?, to.try_exists()?) {
+            (false, true) => Ok(()),
+            (true, true) => Err(ErrorKind::AlreadyExists.into()),
+            _ => fs::rename(from, to),
         }
     }
 
@@ -194,6 +221,23 @@ impl Tail for File {
     }
 }
 
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    options.mode(0o600)
+/// For a file of ours: for its owner only, and never what a link or a pipe of that name leads to.
+fn plain(options: &mut OpenOptions) -> &mut OpenOptions {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    options.mode(0o600).custom_flags(flags.bits().cast_signed())
+}
+
+/// Whoever can write to the directory can take records away and put others there.
+fn trust(dir: &Path, metadata: &fs::Metadata) -> Result<(), OpenError> {
+    let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
+    let us = rustix::process::geteuid().as_raw();
+    let problem = if owner != us && owner != 0 {
+        format!("it belongs to user {owner}, and this is user {us}: change its owner")
+    } else if mode & 0o022 != 0 {
+        format!("others can write to it (mode {mode:04o}): chmod 0700 it")
+    } else {
+        return Ok(());
+    };
+    let dir = dir.to_owned();
+    Err(OpenError::Untrusted { dir, problem })
 }

@@ -104,7 +104,7 @@ async fn one_credential_and_one_consumer_are_one_record() {
     let two = record("ASIA1", [127, 0, 0, 2], "2026-05-04T09:00:01Z");
     let kind = |receipt| match receipt {
         Receipt::Written(record) => Some(record.kind),
-        Receipt::Known => None,
+        Receipt::Known | Receipt::Crowded => None,
     };
     assert_eq!(writer.standing("ASIA1", &one.consumer), Standing::New);
     assert_eq!(

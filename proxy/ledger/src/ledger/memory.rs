@@ -82,6 +82,9 @@ impl Disk for Memory {
 
     fn create(&self, name: &str) -> io::Result<Box<dyn Tail>> {
         let mut state = self.lock();
+        if state.file(name).is_ok_and(|file| !file.bytes.is_empty()) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
         let at = state.files.len();
         state.files.push(Contents::default());
         state.names.insert(name.to_owned(), at);
@@ -98,6 +101,9 @@ impl Disk for Memory {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.lock();
+        if state.names.contains_key(from) && state.names.contains_key(to) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
         match state.names.remove(from) {
             Some(at) => drop(state.names.insert(to.to_owned(), at)),
             None if state.names.contains_key(to) => {}

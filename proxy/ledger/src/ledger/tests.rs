@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex};
 
 use super::memory::{Fault, Faulty, Memory};
@@ -330,4 +331,94 @@ fn the_oldest_go_first_and_what_is_in_the_store_before_what_is_not() {
         [segments[2].clone()],
         "the newest stays"
     );
+}
+
+/// A process that dies between a write and its sync leaves a line in the page cache. The next one
+/// finds it, counts it as on record and lets the credential go: then it must be on disk.
+#[test]
+fn what_a_start_finds_survives_a_loss_of_power() {
+    let memory = Memory::default();
+    let start = || Ledger::open(Box::new(memory.clone()), BOOT.parse().unwrap()).unwrap();
+    let mut line = line::encode(&record("ASIA1", "2026-05-04T09:00:00Z")).unwrap();
+    for torn in ["", "{\"sch"] {
+        line.extend(torn.bytes());
+        let mut tail = memory.create(&format!("{BOOT}-{:020}.open", 1)).unwrap();
+        tail.write(&line).unwrap();
+        memory.sync().unwrap();
+        assert_eq!(start().1.records.len(), 1);
+        memory.lose_power();
+        assert_eq!(start().1.records.len(), 1, "torn: {torn:?}");
+        memory.remove(&format!("{BOOT}-{:020}.jsonl", 1)).unwrap();
+    }
+}
+
+#[test]
+fn numbering_goes_on_after_lines_of_a_newer_build_and_no_segment_is_replaced() {
+    for state in ["open", "jsonl", "shipped"] {
+        let lines = b"{\"schema\":2}\n{\"schema\":2}\n".to_vec();
+        let memory = Memory::with(&format!("{BOOT}-{:020}.{state}", 3), lines.clone());
+        let disk = Box::new(memory.clone());
+        let (mut ledger, found) = Ledger::open(disk, BOOT.parse().unwrap()).unwrap();
+        assert!(found.records.is_empty());
+        let record = record("ASIA1", "2026-05-04T09:00:00Z");
+        assert_eq!(ledger.append(record).unwrap().seq, 5);
+        ledger.seal().unwrap();
+        let names: Vec<_> = memory.list().unwrap().into_iter().map(|e| e.name).collect();
+        assert_eq!(names.len(), 2);
+        assert_eq!(memory.read(&names[0]).unwrap(), lines);
+    }
+}
+
+#[test]
+fn a_file_that_is_there_is_not_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Directory::open(dir.path()).unwrap();
+    fs::write(dir.path().join("a"), "1").unwrap();
+    fs::write(dir.path().join("b"), "2").unwrap();
+    std::os::unix::fs::symlink("elsewhere", dir.path().join("link")).unwrap();
+    let taken = io::ErrorKind::AlreadyExists;
+    assert_eq!(disk.create("a").err().unwrap().kind(), taken);
+    assert_eq!(disk.rename("a", "b").unwrap_err().kind(), taken);
+    assert!(disk.create("link").is_err() && disk.read("link").is_err());
+    assert!(!dir.path().join("elsewhere").exists());
+    assert_eq!(disk.read("b").unwrap(), b"2");
+    // But a step may be tried again.
+    disk.create("c").unwrap();
+    disk.create("c").unwrap();
+    disk.rename("c", "d").unwrap();
+    disk.rename("c", "d").unwrap();
+}
+
+#[test]
+fn a_directory_that_others_can_write_to_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    for mode in [0o720, 0o702, 0o777] {
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+        let error = Directory::open(dir.path()).unwrap_err();
+        assert!(matches!(error, OpenError::Untrusted { .. }));
+        assert!(
+            error.to_string().contains("others can write to it"),
+            "{error}"
+        );
+    }
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    Directory::open(dir.path()).unwrap();
+}
+
+#[test]
+fn a_directory_of_another_user_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let theirs = fs::metadata(dir.path()).unwrap().uid() + 1;
+    // Only root can give a directory away; who is not root has some that are root's, and trusts them.
+    if std::os::unix::fs::chown(dir.path(), Some(theirs), None).is_ok() {
+        let error = Directory::open(dir.path()).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("belongs to user {theirs}")),
+            "{error}"
+        );
+    } else {
+        let error = Directory::open(Path::new("/")).unwrap_err();
+        assert!(!matches!(error, OpenError::Untrusted { .. }), "{error}");
+    }
 }
