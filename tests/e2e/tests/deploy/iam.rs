@@ -202,9 +202,14 @@ const CONTROLLER: &str = "arn:aws:iam::111122223333:role/credpin-controller";
 const BREAK_GLASS: &str = "arn:aws:iam::111122223333:role/credpin-break-glass";
 
 /// A call: what, on what, and with which policy where it attaches or detaches one.
-type Call = (&'static str, &'static str, Option<&'static str>);
+type Call<'a> = (&'a str, &'a str, Option<&'a str>);
 
-async fn decide(judge: &Judge, policies: Vec<Policy>, who: &str, call: Call) -> Result<Decision> {
+async fn decide(
+    judge: &Judge,
+    policies: Vec<Policy>,
+    who: &str,
+    call: Call<'_>,
+) -> Result<Decision> {
     let (action, resource, attached) = call;
     let mut context = Facts::from([("aws:PrincipalArn".to_owned(), who.into())]);
     context.extend(attached.map(|arn| ("iam:PolicyARN".to_owned(), arn.into())));
@@ -276,6 +281,42 @@ async fn the_controller_can_touch_its_own_pins_and_nothing_else() -> Result<()> 
         )
         .await?;
         assert_eq!(decision, Decision::Implicit, "the observer: {call:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_policies_hold_in_every_partition() -> Result<()> {
+    let judge = Judge::start(&Tools::find()?)?;
+    for partition in ["aws", "aws-cn", "aws-us-gov"] {
+        let here = |arn: &str| arn.replacen("arn:aws:", &format!("arn:{partition}:"), 1);
+        let (pin, web) = (here(PIN), here(WEB));
+        let (attach, create) = (
+            ("iam:AttachRolePolicy", &*web, Some(&*pin)),
+            ("iam:CreatePolicy", &*pin, None),
+        );
+        for (who, policies, decision) in [
+            (
+                CONTROLLER,
+                vec![named("controller-policy.json")],
+                Decision::Allowed,
+            ),
+            (
+                CONTROLLER,
+                vec![named("scp-guard.json"), allow_everything()],
+                Decision::Allowed,
+            ),
+            (
+                WEB,
+                vec![named("scp-guard.json"), allow_everything()],
+                Decision::Denied,
+            ),
+        ] {
+            for call in [attach, create] {
+                let decided = decide(&judge, policies.clone(), &here(who), call).await?;
+                assert_eq!(decided, decision, "{partition}: {who}: {call:?}");
+            }
+        }
     }
     Ok(())
 }
