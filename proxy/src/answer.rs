@@ -1,8 +1,8 @@
 //! Answers that are the proxy's own, made to look as IMDS's.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, SERVER};
-use http::{Response, StatusCode};
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, LOCATION, SERVER};
+use http::{HeaderMap, Response, StatusCode};
 use http_body_util::Full;
 
 /// What every client gets: a body that is whole before its first byte goes out.
@@ -16,6 +16,23 @@ pub(crate) fn error(status: StatusCode) -> Answer {
     headers.insert(SERVER, HeaderValue::from_static("EC2ws"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
     answer
+}
+
+/// IMDS's answer in place of one that came from where credentials are: its status if IMDS has it
+/// (Amazon EC2 User Guide, "Retrieve instance metadata"), and where to go instead; never its body.
+/// Nothing for another status.
+pub(crate) fn in_place_of(status: StatusCode, headers: &HeaderMap) -> Option<Answer> {
+    const IMDS: [u16; 9] = [301, 400, 401, 403, 404, 405, 429, 500, 503];
+    if !IMDS.contains(&status.as_u16()) {
+        return None;
+    }
+    let mut answer = error(status);
+    if status == StatusCode::MOVED_PERMANENTLY
+        && let Some(location) = headers.get(LOCATION)
+    {
+        answer.headers_mut().insert(LOCATION, location.clone());
+    }
+    Some(answer)
 }
 
 /// 405, with the methods that IMDS has on that path.

@@ -8,14 +8,15 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
+use crate::apology::Apology;
 use crate::recorder::Recorded;
 
 /// What came from a path of credentials with status 200.
 pub(crate) enum Document {
     /// A credential.
     Credential(Credential),
-    /// `Code` is not `Success`: a message about why there is none. It holds no secret.
-    Error(Zeroizing<Vec<u8>>),
+    /// `Code` is not `Success`: why there is none, written anew. It holds no secret.
+    Error(String),
 }
 
 /// A credential that was not let go yet. Its secret key and its token are in `body` only, which
@@ -55,16 +56,19 @@ struct Fields<'a> {
 
 /// Reads a document. It fails closed: what is not understood is not passed on.
 pub(crate) fn parse(body: Zeroizing<Vec<u8>>) -> Result<Document, Unreadable> {
+    let missing = |name| move || Unreadable::Field(name);
     let fields: Fields<'_> = serde_json::from_slice(&body).map_err(Unreadable::Json)?;
     if fields.code != "Success" {
         let secret = fields.secret_access_key.is_some() || fields.token.is_some();
-        return if secret {
-            Err(Unreadable::Contradiction)
-        } else {
-            Ok(Document::Error(body))
-        };
+        if secret {
+            return Err(Unreadable::Contradiction);
+        }
+        let apology: Apology<'_> = serde_json::from_slice(&body).map_err(Unreadable::Json)?;
+        return apology
+            .print()
+            .map(Document::Error)
+            .ok_or_else(missing("Code"));
     }
-    let missing = |name| move || Unreadable::Field(name);
     let access_key_id = fields.access_key_id.filter(|id| is_access_key_id(id));
     fields
         .secret_access_key
@@ -176,12 +180,15 @@ mod tests {
     }
 
     #[test]
-    fn an_error_document_passes() {
-        let text = r#"{"Code":"AssumeRoleUnauthorizedAccess","Message":"no","LastUpdated":"2026-05-04T09:00:00Z"}"#;
-        let Ok(Document::Error(body)) = read(text) else {
+    fn of_an_error_document_passes_what_is_known() {
+        let text = r#"{"Code":"Failed","Message":"no","accesskeyid":"x","secretaccesskey":"y"}"#;
+        let Ok(Document::Error(text)) = read(text) else {
             panic!("an error document");
         };
-        assert_eq!(*body, text.as_bytes());
+        assert_eq!(
+            text,
+            "{\n  \"Code\" : \"Failed\",\n  \"Message\" : \"no\"\n}"
+        );
     }
 
     #[test]

@@ -36,6 +36,7 @@
 
 mod admin;
 mod answer;
+mod apology;
 mod clock;
 mod credential;
 mod describe;

@@ -52,9 +52,7 @@ impl Service {
         };
         match credential {
             // HEAD has no body, so it gives nothing away.
-            Some(role) if is_get && answered.status.is_success() => {
-                self.release(role, answered, ends).await
-            }
+            Some(role) if is_get => self.release(role, answered, ends).await,
             _ => {
                 self.metrics.request("passed");
                 pass(answered)
@@ -62,8 +60,13 @@ impl Service {
         }
     }
 
-    /// A document of credentials goes out if it is understood and on record, and else it does not.
+    /// A document of credentials goes out if it is understood and on record, and else it does not;
+    /// with another status than 200 nothing that it might be does.
     async fn release(&self, role: String, mut answered: Answered, ends: Ends) -> Answer {
+        if let Some(answer) = answer::in_place_of(answered.status, &answered.headers) {
+            self.metrics.request("passed");
+            return answer;
+        }
         // A part of a document (206), or one that is encoded, cannot be read here but could there.
         let plain = !answered.headers.contains_key(CONTENT_ENCODING);
         if answered.status != StatusCode::OK || !plain {
@@ -74,7 +77,7 @@ impl Service {
             Ok(Document::Credential(credential)) => credential,
             Ok(Document::Error(body)) => {
                 self.metrics.request("passed");
-                return pass(Answered { body, ..answered });
+                return reply(answered, body.into());
             }
             Err(error) => return self.unreadable(&error.to_string()),
         };

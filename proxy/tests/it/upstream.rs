@@ -156,3 +156,32 @@ async fn what_is_not_understood_is_not_passed_on() {
         assert_eq!(records, 0);
     }
 }
+
+#[tokio::test]
+async fn with_another_status_than_200_no_body_is_passed_on() {
+    for status in [301, 400, 401, 403, 404, 405, 429, 500, 503] {
+        let location = "Location: /latest/meta-data/\r\n";
+        let bytes = with_length(&format!("{status} No"), location, DOCUMENT);
+        let (reply, records) = answered_with(bytes).await;
+        assert!(reply.is_imds_error(status), "{status}: {reply:?}");
+        let moved = (status == 301).then_some("/latest/meta-data/");
+        assert_eq!(reply.header("location"), moved);
+        assert_eq!(records, 0);
+    }
+    for status in [201, 203, 302, 307, 402, 418, 502, 599] {
+        let bytes = with_length(&format!("{status} No"), "", DOCUMENT);
+        let (reply, _) = answered_with(bytes).await;
+        assert!(reply.is_imds_error(503), "{status}: {reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_is_no_credential_is_written_anew() {
+    let body = r#"{"Code":"Failed","Message":"no","token":"ttttttt","Data":{"SecretAccessKey":"sssssss"}}"#;
+    let (reply, records) = answered_with(with_length("200 OK", "", body)).await;
+    assert_eq!((reply.status, records), (200, 0));
+    assert_eq!(
+        reply.text(),
+        "{\n  \"Code\" : \"Failed\",\n  \"Message\" : \"no\"\n}"
+    );
+}
