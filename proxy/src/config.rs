@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use credpin_ledger::{StoreError, StoreUrl};
+use credpin_ledger::StoreUrl;
 
+use self::value::{address, count, directory, duration, listen, one, parse, store, unless_off};
 use crate::upstream::UpstreamUrl;
 
 mod file;
+mod itself;
+mod value;
 
 /// Every setting of the proxy. An empty file is a valid one: every setting has a safe default.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -202,17 +205,8 @@ impl Config {
     }
 
     fn contradictions(&self) -> Option<Mistake> {
-        let upstream: SocketAddr = {
-            let authority = self.upstream.authority();
-            let port = authority.port_u16().unwrap_or(80);
-            let host = authority.host().trim_matches(['[', ']']);
-            SocketAddr::new(host.parse().ok()?, port)
-        };
-        let here = |listen: &SocketAddr| {
-            let any = listen.ip().is_unspecified() && upstream.ip().is_loopback();
-            listen.port() == upstream.port() && (any || listen.ip() == upstream.ip())
-        };
-        self.listen.iter().any(here).then(|| Mistake {
+        let itself = |listen: &SocketAddr| itself::reaches(self.upstream.authority(), *listen);
+        self.listen.iter().any(itself).then(|| Mistake {
             origin: Origin::Together,
             key: "upstream".to_owned(),
             message: format!(
@@ -247,85 +241,6 @@ fn from_environment((name, value): (&String, &String)) -> Option<Setting> {
         key: key.to_ascii_lowercase().replace('_', "-"),
         values: value.split(',').map(str::to_owned).collect(),
     })
-}
-
-fn one<'a>(values: &[&'a str]) -> Result<&'a str, String> {
-    match values {
-        [value] => Ok(value),
-        _ => Err("takes one value".to_owned()),
-    }
-}
-
-fn parse<T: FromStr<Err: fmt::Display>>(value: &str) -> Result<T, String> {
-    value
-        .parse()
-        .map_err(|error: T::Err| format!("{value:?}: {error}"))
-}
-
-fn unless_off<T>(
-    value: &str,
-    parse: impl FnOnce(&str) -> Result<T, String>,
-) -> Result<Option<T>, String> {
-    match value {
-        "off" => Ok(None),
-        value => parse(value).map(Some),
-    }
-}
-
-fn listen(values: &[&str]) -> Result<Vec<SocketAddr>, String> {
-    if values.is_empty() {
-        return Err("name at least one address, as \"127.0.0.1:9337\"".to_owned());
-    }
-    values.iter().map(|value| address(value)).collect()
-}
-
-fn address(value: &str) -> Result<SocketAddr, String> {
-    let hint = "write ADDRESS:PORT, as 127.0.0.1:9337 or [::1]:9337";
-    value
-        .parse()
-        .map_err(|_| format!("{value:?} is no address with a port: {hint}"))
-}
-
-fn store(value: &str) -> Result<StoreUrl, String> {
-    value.parse().map_err(|error: StoreError| error.to_string())
-}
-
-fn directory(value: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(value);
-    if path.as_os_str().is_empty() {
-        return Err("name a directory".to_owned());
-    }
-    Ok(path)
-}
-
-fn count(value: &str) -> Result<usize, String> {
-    let count = value
-        .parse()
-        .ok()
-        .filter(|count| (1..=1_000_000).contains(count));
-    count.ok_or_else(|| format!("{value:?} is no number from 1 to 1000000"))
-}
-
-fn duration(value: &str) -> Result<Duration, String> {
-    let digits = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number = digits
-        .parse()
-        .ok()
-        .filter(|number| (1..=86_400_000).contains(number));
-    let unit = match &value[digits.len()..] {
-        "ms" => Some(1),
-        "s" => Some(1000),
-        "m" => Some(60_000),
-        "h" => Some(3_600_000),
-        _ => None,
-    };
-    let millis = number
-        .zip(unit)
-        .and_then(|(number, unit): (u64, u64)| number.checked_mul(unit));
-    let millis = millis.filter(|millis| *millis <= 86_400_000);
-    let hint = "write a number with a unit, as 500ms, 5s, 1m or 1h, up to 24h";
-    let millis = millis.ok_or_else(|| format!("{value:?} is no time: {hint}"))?;
-    Ok(Duration::from_millis(millis))
 }
 
 impl FromStr for OnLedgerFailure {

@@ -241,3 +241,6 @@ fn trust(dir: &Path, metadata: &fs::Metadata) -> Result<(), OpenError> {
     let dir = dir.to_owned();
     Err(OpenError::Untrusted { dir, problem })
 }
+
+#[cfg(test)]
+mod tests;

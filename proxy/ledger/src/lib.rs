@@ -47,6 +47,6 @@ pub use {
     read::{Read, ReadError, Warning},
     segment::SegmentName,
     ship::{Round, ShipError, Shipper},
-    store::{RecordStore, StoreError, StoreUrl},
+    store::{RecordStore, StoreError, StoreUrl, without_secrets},
     writer::{Receipt, WriteError, Writer},
 };

@@ -33,8 +33,8 @@ pub struct RecordStore {
 /// A record store could not be reached, or its URL is none.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The text is no URL of a record store.
-    #[error("{0:?} is not a record store: write file:///dir or s3://bucket/prefix")]
+    /// The text is no URL of a record store. It is held as it may be shown.
+    #[error("{0:?} is not a record store: write file:///dir or s3://bucket/prefix{hint}", hint = hint(.0))]
     Url(String),
     /// This build cannot reach S3.
     #[error("this build has no S3: use file:///dir, or a build with the feature `s3`")]
@@ -57,11 +57,37 @@ pub enum StoreError {
     },
 }
 
+/// `text`, which may be a URL, as it may be shown to people and logs: without what stands before an
+/// `@` or after a `?`. Keys of AWS may have slashes, so no part before the last `@` is spared.
+pub fn without_secrets(text: &str) -> String {
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), text),
+    };
+    let (user, rest) = match rest.rsplit_once('@') {
+        Some((_, rest)) => ("***@", rest),
+        None => ("", rest),
+    };
+    let (place, query) = match rest.split_once('?') {
+        Some((place, _)) => (place, "?***"),
+        None => (rest, ""),
+    };
+    format!("{scheme}{user}{place}{query}")
+}
+
+fn hint(shown: &str) -> &'static str {
+    if shown.contains("***") {
+        "; credentials do not belong in it, they come from the environment or the instance's role"
+    } else {
+        ""
+    }
+}
+
 impl FromStr for StoreUrl {
     type Err = StoreError;
 
     fn from_str(text: &str) -> Result<Self, StoreError> {
-        let wrong = || StoreError::Url(text.to_owned());
+        let wrong = || StoreError::Url(without_secrets(text));
         let url = Url::parse(text).map_err(|_| wrong())?;
         let extra = url.query().is_some() || url.fragment().is_some() || url.port().is_some();
         let user = !url.username().is_empty() || url.password().is_some();
@@ -178,6 +204,24 @@ mod tests {
             "http://bucket",
         ] {
             assert!(text.parse::<StoreUrl>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_error_repeats_a_secret() {
+        for (text, shown) in [
+            ("s3://KEY:SECRET@bucket", "\"s3://***@bucket\""),
+            ("s3://KEY:SEC/RET@bucket/a", "\"s3://***@bucket/a\""),
+            ("s3://KEY:SEC@RET@bucket", "\"s3://***@bucket\""),
+            ("KEY:SECRET@bucket", "\"***@bucket\""),
+            ("s3://bucket?key=SECRET", "\"s3://bucket?***\""),
+            ("s3://KEY:SE?CRET@bucket", "\"s3://***@bucket\""),
+        ] {
+            let error = text.parse::<StoreUrl>().unwrap_err();
+            let told = error.to_string();
+            assert!(told.starts_with(shown), "{told}");
+            assert!(told.contains("credentials do not belong in it"), "{told}");
+            assert!(!format!("{error:?}").contains("CRET"), "{error:?}");
         }
     }
 

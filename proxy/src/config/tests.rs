@@ -124,6 +124,14 @@ fn the_proxy_cannot_be_its_own_upstream() {
         ("0.0.0.0:1338", "http://127.0.0.1:1338"),
         ("169.254.169.254:80", "http://169.254.169.254"),
         ("[::1]:80", "http://[::1]"),
+        ("127.0.0.1:1338", "http://[::ffff:127.0.0.1]:1338"),
+        ("[::ffff:127.0.0.1]:1338", "http://127.0.0.1:1338"),
+        ("[::]:1338", "http://127.0.0.1:1338"),
+        ("[::]:1338", "http://[::1]:1338"),
+        ("0.0.0.0:1338", "http://[::ffff:127.0.0.9]:1338"),
+        ("127.0.0.1:1338", "http://0.0.0.0:1338"),
+        ("[::1]:1338", "http://[::]:1338"),
+        ("127.0.0.1:1338", "http://LocalHost.:1338"),
     ] {
         let flags = [("listen", listen), ("upstream", upstream)];
         let report = resolve("", &[], &flags).unwrap_err();
@@ -132,6 +140,25 @@ fn the_proxy_cannot_be_its_own_upstream() {
             "{report}"
         );
     }
+}
+
+#[test]
+fn no_mistake_repeats_a_secret() {
+    let file = "upstream = \"http://user:SECRET@127.0.0.1\"\nrecords = \"s3://KEY:SEC/RET@bucket\"\n\
+        listen = \"http://u:SECRET@h\"\nmax-connections = \"x:SECRET@h\"\nship-interval = \"x:SECRET@h\"\n";
+    let report = resolve(file, &[], &[]).unwrap_err();
+    assert_eq!(report.lines().count(), 5);
+    for line in report.lines() {
+        assert!(line.contains("***@"), "{line}");
+        assert!(line.contains("credentials do not belong in it"), "{line}");
+        assert!(!line.contains("SEC") && !line.contains("RET"), "{line}");
+    }
+}
+
+#[test]
+fn s3_is_for_builds_that_have_it() {
+    let config = resolve("records = \"s3://bucket\"", &[], &[]);
+    assert_eq!(config.is_ok(), cfg!(feature = "s3"));
 }
 
 #[test]

@@ -1,0 +1,105 @@
+//! The value of one setting, from the text that somebody wrote; or what is wrong with that text.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use credpin_ledger::{StoreError, StoreUrl, without_secrets};
+
+pub(super) fn one<'a>(values: &[&'a str]) -> Result<&'a str, String> {
+    match values {
+        [value] => Ok(value),
+        _ => Err("takes one value".to_owned()),
+    }
+}
+
+pub(super) fn parse<T: FromStr<Err: fmt::Display>>(value: &str) -> Result<T, String> {
+    value
+        .parse()
+        .map_err(|error: T::Err| told(value, &format!(": {error}")))
+}
+
+pub(super) fn unless_off<T>(
+    value: &str,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    match value {
+        "off" => Ok(None),
+        value => parse(value).map(Some),
+    }
+}
+
+pub(super) fn listen(values: &[&str]) -> Result<Vec<SocketAddr>, String> {
+    if values.is_empty() {
+        return Err("name at least one address, as \"127.0.0.1:9337\"".to_owned());
+    }
+    values.iter().map(|value| address(value)).collect()
+}
+
+pub(super) fn address(value: &str) -> Result<SocketAddr, String> {
+    let hint = "write ADDRESS:PORT, as 127.0.0.1:9337 or [::1]:9337";
+    value
+        .parse()
+        .map_err(|_| told(value, &format!(" is no address with a port: {hint}")))
+}
+
+pub(super) fn store(value: &str) -> Result<StoreUrl, String> {
+    let store: StoreUrl = value
+        .parse()
+        .map_err(|error: StoreError| error.to_string())?;
+    if matches!(store, StoreUrl::S3 { .. }) && !cfg!(feature = "s3") {
+        return Err(StoreError::NoS3.to_string());
+    }
+    Ok(store)
+}
+
+pub(super) fn directory(value: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(value);
+    if path.as_os_str().is_empty() {
+        return Err("name a directory".to_owned());
+    }
+    Ok(path)
+}
+
+pub(super) fn count(value: &str) -> Result<usize, String> {
+    let count = value
+        .parse()
+        .ok()
+        .filter(|count| (1..=1_000_000).contains(count));
+    count.ok_or_else(|| told(value, " is no number from 1 to 1000000"))
+}
+
+pub(super) fn duration(value: &str) -> Result<Duration, String> {
+    let digits = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number = digits
+        .parse()
+        .ok()
+        .filter(|number| (1..=86_400_000).contains(number));
+    let unit = match &value[digits.len()..] {
+        "ms" => Some(1),
+        "s" => Some(1000),
+        "m" => Some(60_000),
+        "h" => Some(3_600_000),
+        _ => None,
+    };
+    let millis = number
+        .zip(unit)
+        .and_then(|(number, unit): (u64, u64)| number.checked_mul(unit));
+    let millis = millis.filter(|millis| *millis <= 86_400_000);
+    let hint = "write a number with a unit, as 500ms, 5s, 1m or 1h, up to 24h";
+    let millis = millis.ok_or_else(|| told(value, &format!(" is no time: {hint}")))?;
+    Ok(Duration::from_millis(millis))
+}
+
+/// What is wrong with `value`, which is shown without credentials that may be in it.
+fn told(value: &str, what: &str) -> String {
+    let shown = without_secrets(value);
+    let hint = if shown == value {
+        ""
+    } else {
+        "; credentials do not belong in it"
+    };
+    format!("{shown:?}{what}{hint}")
+}
