@@ -186,8 +186,7 @@ impl Dir {
             .cloned()
             .unwrap_or_default()
             .tags;
-        let tag = &tags.iter().find(|tag| tag.key == ROLE_TAG)?.value;
-        let role = &role_of(tag);
+        let role = &role_of(&tags.iter().find(|tag| tag.key == ROLE_TAG)?.value);
         let attached = details.role_detail_list.iter().any(|it| {
             it.role_name.as_ref() == Some(role)
                 && it
@@ -219,12 +218,9 @@ impl Dir {
             why,
             not_found,
         };
-        let mut pin = self.load(arn).ok_or_else(|| {
-            error(
-                "the directory has no policy of ours with this ARN".into(),
-                true,
-            )
-        })?;
+        let mut pin = self
+            .load(arn)
+            .ok_or_else(|| error(NO_POLICY.into(), true))?;
         change(&mut pin).map_err(|why| error(why.into(), why == NO_VERSION))?;
         pin.store()
             .map_err(|source| error(source.to_string(), false))
@@ -236,6 +232,7 @@ fn role_of(tag: &str) -> String {
     tag.replace('/', ",")
 }
 
+const NO_POLICY: &str = "the directory has no policy of ours with this ARN";
 const NO_VERSION: &str = "there is no such version";
 const TOO_LONG: &str = "LimitExceeded: the document is longer than a managed policy may be";
 
@@ -249,7 +246,7 @@ impl WriteIam for Dir {
         let pin = self.load(policy).ok_or_else(|| CallError {
             call: "ListPolicyTags",
             on: policy.to_string(),
-            why: "the directory has no policy of ours with this ARN".into(),
+            why: NO_POLICY.into(),
             not_found: true,
         })?;
         Ok(pin
