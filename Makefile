@@ -11,7 +11,7 @@ help: ## list these commands
 		awk -F'|' '{ printf "  make %-6s %s\n", $$1, $$2 }'
 
 demo: ## see a stolen token die: no AWS account, no root, nothing to set up (DEMO_FLAGS=--json for machines)
-	@$(CARGO) run --quiet --locked -p credpin-e2e --bin demo --no-default-features -- $(DEMO_FLAGS)
+	@$(CARGO) run --locked -p credpin-e2e --bin demo --no-default-features -- $(DEMO_FLAGS)
 
 # The tests start the real binaries, which `cargo test` alone need not build. --all-targets builds them
 # with the features that the tests need, so that no dependency is built twice.
