@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use std::io;
 use std::path::Path;
 
-use credpin_ledger::{Directory, Disk, OpenError, RecordStore};
+use credpin_ledger::{Directory, Disk, OpenError};
 use http::header::{DATE, HeaderMap};
 use http::{HeaderValue, Method, StatusCode};
 use jiff::fmt::rfc2822;
@@ -13,8 +13,10 @@ use jiff::fmt::rfc2822;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::describe::Describer;
+use crate::exposure::Exposed;
 use crate::headers::TOKEN_TTL;
 use crate::path::CanonicalPath;
+use crate::shipping;
 use crate::upstream::Upstream;
 
 /// What a check found.
@@ -46,6 +48,7 @@ pub async fn check(config: &Config, clock: &Clock) -> Vec<Finding> {
     vec![
         // A config that is wrong is told before there is anything to look at.
         finding("config", Ok("every setting is well-formed".to_owned())),
+        finding("listen", Ok(listen(config))),
         finding("upstream", imds),
         finding("ledger", ledger(&config.ledger)),
         finding("store", store(config).await),
@@ -99,6 +102,17 @@ async fn who(upstream: &Upstream, clock: &Clock) -> Result<String, String> {
     ))
 }
 
+/// A wider address is no mistake, but somebody has to have meant it.
+fn listen(config: &Config) -> String {
+    match &Exposed::among(&config.listen)[..] {
+        [] => "this host's own processes only".to_owned(),
+        exposed => {
+            let exposed: Vec<_> = exposed.iter().map(ToString::to_string).collect();
+            format!("mind: {}", exposed.join("; "))
+        }
+    }
+}
+
 fn ledger(dir: &Path) -> Result<String, String> {
     const PROBE: &str = "check";
     let writable = |directory: &Directory| -> io::Result<()> {
@@ -121,7 +135,7 @@ async fn store(config: &Config) -> Result<String, String> {
     let Some(url) = &config.records else {
         return Ok("none: records stay on this host".to_owned());
     };
-    let store = RecordStore::create(url).map_err(told)?;
+    let store = shipping::open(url).await.map_err(told)?;
     store.reach().await.map_err(told)?;
     Ok(format!("{url} can be reached"))
 }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use http::header::{CONTENT_LENGTH, FORWARDED, HOST, HeaderName, TRANSFER_ENCODING, VIA};
+use http::header::{CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderName, TRANSFER_ENCODING, VIA};
 use http::request::Parts;
 use http::{HeaderMap, Method, Version};
 
@@ -26,7 +26,8 @@ const IMDS: [IpAddr; 2] = [
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
 ];
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// Meant for a server that reads bodies or speaks HTTP/2, and IMDS is neither.
+const NOT_FOR_IMDS: [HeaderName; 2] = [EXPECT, HeaderName::from_static("http2-settings")];
 
 /// Decides on a request that came in on the address `local`.
 ///
@@ -39,10 +40,7 @@ pub fn admit(head: &Parts, local: SocketAddr) -> Result<Admitted, Refusal> {
     let path = CanonicalPath::parse(head.uri.path())?;
     check_method(&head.method, &path)?;
     // On all headers: one that `Connection` names would hide from the other end, not from us.
-    if [X_FORWARDED_FOR, FORWARDED, VIA]
-        .iter()
-        .any(|name| head.headers.contains_key(name))
-    {
+    if head.headers.keys().any(names_a_forwarder) {
         return Err(Refusal::Forwarded);
     }
     check_host(&head.headers, head.version, local)?;
@@ -51,6 +49,9 @@ pub fn admit(head: &Parts, local: SocketAddr) -> Result<Admitted, Refusal> {
     let mut headers = end_to_end(&head.headers);
     headers.remove(HOST);
     headers.remove(CONTENT_LENGTH);
+    for name in NOT_FOR_IMDS {
+        headers.remove(name);
+    }
     // Whoever prints these headers does not print it.
     if let Some(token) = headers.get_mut(TOKEN) {
         token.set_sensitive(true);
@@ -65,6 +66,14 @@ pub fn admit(head: &Parts, local: SocketAddr) -> Result<Admitted, Refusal> {
         path,
         headers,
     })
+}
+
+/// `X-Forwarded-For`, as IMDS refuses it, and all of its kin. Servers behind some forwarders spell
+/// them with underscores.
+fn names_a_forwarder(name: &HeaderName) -> bool {
+    let spelt = name.as_str().replace('_', "-");
+    let kin = ["x-forwarded", "x-real-ip"].contains(&&*spelt) || spelt.starts_with("x-forwarded-");
+    kin || [FORWARDED, VIA].contains(name)
 }
 
 fn check_method(method: &Method, path: &CanonicalPath) -> Result<(), Refusal> {
@@ -188,7 +197,18 @@ mod tests {
 
     #[test]
     fn what_was_forwarded_is_refused() {
-        for name in ["x-forwarded-for", "forwarded", "via"] {
+        for name in [
+            "x-forwarded-for",
+            "forwarded",
+            "via",
+            "x-forwarded-host",
+            "X-Forwarded-Proto",
+            "x-forwarded",
+            "x_forwarded_for",
+            "x-forwarded_for",
+            "X-Real-IP",
+            "x_real_ip",
+        ] {
             for value in ["10.0.0.1", ""] {
                 let header = (name, value);
                 assert_eq!(
@@ -309,6 +329,8 @@ mod tests {
                 ("connection", "close"),
                 ("te", "x"),
                 ("content-length", "0"),
+                ("expect", "100-continue"),
+                ("http2-settings", "AAMAAABkAARAAAAAAAIAAAAA"),
             ],
         )
         .unwrap();

@@ -40,6 +40,7 @@ mod apology;
 mod clock;
 mod credential;
 mod describe;
+mod exposure;
 mod metrics;
 mod proxy;
 mod recorder;
@@ -48,6 +49,7 @@ mod service;
 mod shares;
 mod shipping;
 mod stall;
+mod throttle;
 mod upstream;
 
 pub mod check;
@@ -57,6 +59,7 @@ pub mod guard;
 pub mod hardening;
 pub mod headers;
 pub mod history;
+pub mod open_files;
 pub mod path;
 pub mod refusal;
 

@@ -1,14 +1,16 @@
 //! `credpin-proxy`: arguments, config, tracing, sockets, run, exit code. All else is in the library.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser};
 use credpin_proxy::cli::{Cli, Command};
 use credpin_proxy::config::{LogFormat, LogLevel};
-use credpin_proxy::{Clock, Config, Listeners, Machine, Proxy, check, hardening, history};
+use credpin_proxy::{
+    Clock, Config, Listeners, Machine, Proxy, check, hardening, history, open_files,
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -34,15 +36,12 @@ fn act(command: Command) -> Result<ExitCode> {
             let config = flags.load(&environment)?;
             start_logs(&config);
             hardening::apply();
+            open_files::make_room(config.max_connections);
             runtime()?.block_on(run(config))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Check(flags) => {
             let config = flags.load(&environment)?;
-            print(&format!(
-                "ok   config    {} settings are well-formed\n",
-                "all"
-            ))?;
             let findings = runtime()?.block_on(check::check(&config, &Clock::system()));
             print(&check::report(&findings))?;
             let good = findings.iter().all(|finding| finding.result.is_ok());
@@ -113,7 +112,9 @@ fn start_logs(config: &Config) {
         .with_target("credpin_proxy", level)
         .with_target("credpin_ledger", level)
         .with_default(LevelFilter::WARN);
-    let logs = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let logs = tracing_subscriber::fmt::layer()
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr);
     let all = tracing_subscriber::registry().with(targets);
     match config.log_format {
         LogFormat::Text => all.with(logs).init(),

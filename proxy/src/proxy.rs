@@ -17,10 +17,12 @@ use tracing::{error, warn};
 use crate::clock::Clock;
 use crate::config::{Config, OnLedgerFailure};
 use crate::describe::Describer;
+use crate::exposure::Exposed;
 use crate::metrics::Metrics;
 use crate::recorder::Recorder;
 use crate::service::Service;
 use crate::shipping::Shipping;
+use crate::throttle::Throttle;
 use crate::upstream::Upstream;
 use crate::{admin, server};
 
@@ -145,6 +147,9 @@ impl Proxy {
         config: Config,
         machine: Machine,
     ) -> Result<Self, StartError> {
+        for exposed in Exposed::among(&listeners.addresses().unwrap_or_default()) {
+            warn!("{exposed}");
+        }
         let Machine { clock, open_ledger } = machine;
         let writer = Writer::start(clock.now(), open_ledger).map_err(StartError::Thread)?;
         match writer.open().await {
@@ -184,6 +189,7 @@ impl Proxy {
             recorder,
             metrics,
             clock,
+            refusals: Throttle::default(),
         });
         Ok(Self {
             config,

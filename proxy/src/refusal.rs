@@ -18,7 +18,7 @@ pub enum Refusal {
     #[error("the method is not allowed on this path")]
     Method,
     /// It came through a forwarder: a proxy that an attacker can reach, or an open redirect.
-    #[error("the request was forwarded (X-Forwarded-For, Forwarded or Via)")]
+    #[error("the request was forwarded (X-Forwarded-*, X-Real-IP, Forwarded or Via)")]
     Forwarded,
     /// `Host` is missing, or there are two, or it is none.
     #[error("Host is not there exactly once")]

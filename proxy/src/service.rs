@@ -9,6 +9,7 @@ use http::header::CONTENT_ENCODING;
 use http::request::Parts;
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
+use tokio::time::Instant;
 use tracing::{error, warn};
 
 use crate::answer::{self, Answer};
@@ -19,6 +20,7 @@ use crate::metrics::Metrics;
 use crate::path::CanonicalPath;
 use crate::recorder::{Asked, NotRecorded, Recorded, Recorder};
 use crate::refusal::Refusal;
+use crate::throttle::Throttle;
 use crate::upstream::{Answered, Upstream, UpstreamError};
 
 /// Answers requests: guard, forward, record, reply.
@@ -27,6 +29,8 @@ pub(crate) struct Service {
     pub(crate) recorder: Recorder,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
+    /// The log lines about them.
+    pub(crate) refusals: Throttle,
 }
 
 /// The two ends of a connection.
@@ -114,7 +118,9 @@ impl Service {
     fn refuse(&self, refusal: Refusal, head: &Parts, ends: Ends) -> Answer {
         self.metrics.request("refused");
         self.metrics.refusal(refusal.rule());
-        warn!(rule = refusal.rule(), consumer = %ends.peer.ip(), "refused: {refusal}");
+        if let Some(left_out) = self.refusals.pass(Instant::now()) {
+            warn!(rule = refusal.rule(), consumer = %ends.peer.ip(), left_out, "refused: {refusal}");
+        }
         match refusal {
             Refusal::Method => {
                 let path = CanonicalPath::parse(head.uri.path());

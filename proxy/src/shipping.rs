@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use credpin_ledger::{RecordStore, Shipper, StoreUrl, Writer};
+use credpin_ledger::{RecordStore, Shipper, StoreError, StoreUrl, Writer};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
@@ -25,6 +25,15 @@ pub(crate) struct Shipping {
 /// Between two tries while the store is away, at the most.
 const MAX_BACKOFF: Duration = Duration::from_mins(5);
 
+/// Opens the store. A directory can be a network's, which may hang: not on a thread of the runtime.
+pub(crate) async fn open(url: &StoreUrl) -> Result<RecordStore, StoreError> {
+    let url = url.clone();
+    let opening = tokio::task::spawn_blocking(move || RecordStore::create(&url));
+    opening
+        .await
+        .unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()))
+}
+
 impl Shipping {
     /// Runs until it is dropped.
     pub(crate) async fn run(&self) {
@@ -41,7 +50,7 @@ impl Shipping {
 
     /// Ships all there is; returns whether the store has it now.
     pub(crate) async fn round(&self) -> bool {
-        let store = match RecordStore::create(&self.url) {
+        let store = match open(&self.url).await {
             Ok(store) => store,
             Err(error) => {
                 self.failed(&error);

@@ -50,6 +50,7 @@ impl Host {
             recorder,
             metrics,
             clock,
+            refusals: Throttle::default(),
         };
         let mut host = Self {
             imds,

@@ -215,6 +215,8 @@ async fn the_doctor_says_what_is_wrong() {
     let text = stdout(&good);
     assert_eq!(good.status.code(), Some(0), "{text}");
     assert!(text.lines().all(|line| line.starts_with("ok ")), "{text}");
+    assert_eq!(text.matches(" config ").count(), 1, "{text}");
+    assert!(text.contains("this host's own processes only"), "{text}");
     assert!(
         text.contains("i-0123456789abcdef0 in us-east-1, account 123456789012"),
         "{text}"
@@ -237,6 +239,74 @@ async fn the_doctor_says_what_is_wrong() {
         .filter(|line| line.starts_with("FAIL "))
         .collect();
     assert_eq!(failed.len(), 3, "upstream, ledger and clock: {text}");
+}
+
+#[tokio::test]
+async fn an_address_that_others_can_reach_is_told() {
+    let (imds, dir) = (
+        MockImds::builder().start().await.unwrap(),
+        TempDir::new().unwrap(),
+    );
+    let ledger = dir.path().join("ledger");
+    let ledger = ledger.to_str().unwrap();
+    let upstream = imds.endpoint();
+    let rest = [
+        "--listen",
+        "0.0.0.0:0",
+        "--upstream",
+        &upstream,
+        "--ledger",
+        ledger,
+    ];
+    let check = output(&[&["check"], &rest[..]].concat()).await;
+    assert_eq!(check.status.code(), Some(0));
+    let told = "0.0.0.0:0 can be reached from other machines";
+    assert!(stdout(&check).contains(told), "{}", stdout(&check));
+
+    let mut command = credpin_proxy(&[&["run"], &rest[..]].concat());
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let line = first_line(command).await;
+    assert!(line.contains("WARN") && line.contains("can be reached from other machines"));
+    assert!(!line.contains('\x1b'), "no colours into a file: {line}");
+}
+
+#[tokio::test]
+async fn too_few_open_files_are_told() {
+    let (imds, dir) = (
+        MockImds::builder().start().await.unwrap(),
+        TempDir::new().unwrap(),
+    );
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -n 500 && exec \"$@\"", "sh"])
+        .arg(env!("CARGO_BIN_EXE_credpin-proxy"))
+        .args([
+            "run",
+            "--listen",
+            "127.0.0.1:0",
+            "--upstream",
+            &imds.endpoint(),
+        ])
+        .arg("--ledger")
+        .arg(dir.path().join("ledger"));
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let line = first_line(command).await;
+    let told = "may open 500 files, and max-connections = 1024 takes 2112";
+    assert!(line.contains(told), "{line}");
+}
+
+/// The first line that it writes to its log; then it is ended.
+async fn first_line(mut command: Command) -> String {
+    tokio::task::spawn_blocking(move || {
+        let mut process = Process(command.spawn().unwrap());
+        let mut line = String::new();
+        BufReader::new(process.0.stderr.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        line
+    })
+    .await
+    .unwrap()
 }
 
 #[tokio::test]
