@@ -142,6 +142,17 @@ fn headline(role: &RolePlan, paint: Paint) -> (String, String) {
         (None, Outcome::Held) if role.in_force.is_some() => {
             (paint.red("!"), "is held, with the pin that it has".into())
         }
+        (None, Outcome::Held)
+            if role
+                .holds
+                .iter()
+                .any(|hold| matches!(hold, Hold::Edited(_))) =>
+        {
+            (
+                paint.red("!"),
+                "is held, with a policy that somebody else changed".into(),
+            )
+        }
         (None, Outcome::Held) => (paint.red("!"), "is held, without a pin".into()),
         (None, Outcome::Observed) => (".".into(), "is only observed".into()),
         (None, Outcome::Released) => (
