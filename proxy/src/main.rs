@@ -1,5 +1,6 @@
 //! `credpin-proxy`: arguments, config, tracing, sockets, run, exit code. All else is in the library.
 
+use std::alloc::System;
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -16,6 +17,11 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use zeroizing_alloc::ZeroAlloc;
+
+/// Bodies are zeroized by their own type; this is for the copies that libraries make on the way.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> ExitCode {
     match act(Cli::parse().command) {

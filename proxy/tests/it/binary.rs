@@ -32,7 +32,7 @@ fn stdout(output: &Output) -> String {
 }
 
 /// A proxy as a process of its own, ended with the test.
-struct Process(Child);
+pub(crate) struct Process(pub(crate) Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -43,7 +43,7 @@ impl Drop for Process {
 }
 
 /// Starts it on a free port; returns its ready line too.
-async fn run(imds: &MockImds, dir: &Path) -> (Process, String) {
+pub(crate) async fn run(imds: &MockImds, dir: &Path) -> (Process, String) {
     let (upstream, ledger) = (imds.endpoint(), dir.join("ledger"));
     let mut command = credpin_proxy(&[
         "run",
@@ -69,12 +69,12 @@ async fn run(imds: &MockImds, dir: &Path) -> (Process, String) {
     .unwrap()
 }
 
-fn address(ready: &str) -> String {
+pub(crate) fn address(ready: &str) -> String {
     let (_, rest) = ready.split_once(" ready on ").unwrap();
     rest.split_once(',').unwrap().0.to_owned()
 }
 
-async fn credential(address: &str) -> u16 {
+pub(crate) async fn credential(address: &str) -> u16 {
     let to = address.parse().unwrap();
     let put = format!(
         "PUT /latest/api/token HTTP/1.1\r\nHost: {address}\r\nX-aws-ec2-metadata-token-ttl-seconds: 60\r\nConnection: close\r\n\r\n"

@@ -6,6 +6,7 @@
 mod binary;
 mod disk;
 mod guards;
+mod memory;
 mod records;
 mod rig;
 mod secrets;

@@ -1,0 +1,78 @@
+//! Invariant 2, in the memory of the process itself: what was in flight is gone when it has landed.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use credpin_mock_imds::MockImds;
+use tempfile::TempDir;
+use tokio::time::timeout;
+
+use crate::binary::{address, credential, run};
+use crate::rig::PATIENCE;
+
+/// Which of `needles` are in what the process `pid` can write to.
+fn found(pid: u32, needles: &[String]) -> io::Result<Vec<String>> {
+    let memory = File::open(format!("/proc/{pid}/mem"))?;
+    let mut found = Vec::new();
+    for line in fs::read_to_string(format!("/proc/{pid}/maps"))?.lines() {
+        let mut words = line.split(' ');
+        let (range, rights) = (words.next().unwrap(), words.next().unwrap());
+        let (from, to) = range.split_once('-').unwrap();
+        let address = |text| u64::from_str_radix(text, 16).unwrap();
+        let (from, to) = (address(from), address(to));
+        let mut bytes = vec![0; usize::try_from(to - from).unwrap()];
+        // It may have given the region back since.
+        if rights.starts_with("rw") && memory.read_exact_at(&mut bytes, from).is_ok() {
+            for needle in needles {
+                let mut windows = bytes.windows(needle.len());
+                if windows.any(|window| window == needle.as_bytes()) {
+                    found.push(needle.clone());
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_secret_stays_in_memory_when_its_connections_are_gone() {
+    let (imds, dir) = (
+        MockImds::builder().start().await.unwrap(),
+        TempDir::new().unwrap(),
+    );
+    let (process, ready) = run(&imds, dir.path()).await;
+    let pid = process.0.id();
+    let address = address(&ready);
+    assert_eq!(credential(&address).await, 200);
+    let issued = imds.handle().issued().remove(0);
+    let seen = imds.handle().requests();
+    let session = seen
+        .iter()
+        .rev()
+        .find_map(|request| request.headers.get("x-aws-ec2-metadata-token"));
+    let session = session.unwrap().to_str().unwrap().to_owned();
+    let secrets = [&issued.secret_access_key, &issued.token, &session];
+    let secrets = secrets.map(|secret| secret[..20].to_owned());
+    // The id is no secret and stays in the index: this search does find things.
+    match found(pid, std::slice::from_ref(&issued.access_key_id)) {
+        Ok(found) => assert!(!found.is_empty()),
+        // Nobody but root can look at all: that is what not being dumpable means.
+        Err(error) => {
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+            return;
+        }
+    }
+    assert!(
+        rustix::process::geteuid().is_root(),
+        "the process can be dumped"
+    );
+    let gone = async {
+        // An idle connection to the metadata service is kept for some seconds.
+        while !found(pid, &secrets).unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let gone = timeout(PATIENCE, gone).await;
+    assert!(gone.is_ok(), "{:?} of {secrets:?}", found(pid, &secrets));
+}
