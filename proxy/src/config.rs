@@ -13,7 +13,7 @@ use self::value::{address, count, directory, duration, listen, one, parse, store
 use crate::upstream::UpstreamUrl;
 
 mod file;
-mod itself;
+pub(crate) mod itself;
 mod value;
 
 /// Every setting of the proxy. An empty file is a valid one: every setting has a safe default.

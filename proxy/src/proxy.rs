@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tracing::{error, warn};
 
 use crate::clock::Clock;
-use crate::config::{Config, OnLedgerFailure};
+use crate::config::{Config, OnLedgerFailure, itself};
 use crate::describe::Describer;
 use crate::exposure::Exposed;
 use crate::metrics::Metrics;
@@ -23,7 +23,7 @@ use crate::recorder::Recorder;
 use crate::service::Service;
 use crate::shipping::Shipping;
 use crate::throttle::Throttle;
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, UpstreamUrl};
 use crate::{admin, server};
 
 /// The sockets that a proxy serves on. The caller binds them, or has them from elsewhere.
@@ -74,6 +74,9 @@ pub enum StartError {
     /// The ledger's thread could not be started.
     #[error("cannot start the ledger's thread")]
     Thread(#[source] io::Error),
+    /// Each request would come back to the proxy.
+    #[error("the upstream {0} is where the proxy itself listens: name the real metadata service")]
+    Itself(UpstreamUrl),
     /// The ledger cannot be opened, and so no credential could be recorded.
     #[error(transparent)]
     Ledger(#[from] WriteError),
@@ -147,7 +150,11 @@ impl Proxy {
         config: Config,
         machine: Machine,
     ) -> Result<Self, StartError> {
-        for exposed in Exposed::among(&listeners.addresses().unwrap_or_default()) {
+        let listening = listeners.addresses().unwrap_or_default();
+        if itself::is_served(config.upstream.authority(), &listening) {
+            return Err(StartError::Itself(config.upstream));
+        }
+        for exposed in Exposed::among(&listening) {
             warn!("{exposed}");
         }
         let Machine { clock, open_ledger } = machine;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use credpin_mock_imds::{CredentialError, Fault};
+use credpin_proxy::{Config, StartError};
 use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -184,4 +185,26 @@ async fn a_document_that_is_no_credential_is_written_anew() {
         reply.text(),
         "{\n  \"Code\" : \"Failed\",\n  \"Message\" : \"no\"\n}"
     );
+}
+
+/// `hostname -I` has addresses that a wildcard takes in, and no config says so.
+#[tokio::test]
+async fn the_proxy_does_not_start_before_itself() {
+    let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let ours = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    // Where there is no route to anywhere, the loopback has to do. Nothing is sent.
+    let address = match ours.connect("198.51.100.1:9") {
+        Ok(()) => ours.local_addr().unwrap().ip(),
+        Err(_) => [127, 0, 0, 9].into(),
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let config = Config {
+        upstream: format!("http://{address}:{port}").parse().unwrap(),
+        ledger: dir.path().join("ledger"),
+        ..Config::default()
+    };
+    let end = std::future::ready(());
+    let error = credpin_proxy::run(listener.into(), config, end).await;
+    assert!(matches!(error, Err(StartError::Itself(_))));
 }
