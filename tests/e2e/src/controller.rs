@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::{
     credentials::Credentials,
-    process::{Finished, Launch},
+    process::{Finished, Launch, Running},
     tools::Tools,
 };
 
@@ -34,15 +34,33 @@ impl Controller {
 
     /// Runs it on `--cloud aws`, with AWS at `endpoint`, in the estate's regions.
     pub async fn on_aws(&self, endpoint: &str, arguments: &[&str]) -> Result<Finished> {
-        let launch = self.launch()?.args(["--cloud", "aws"]);
+        self.aws(arguments)?.endpoint(endpoint).finish().await
+    }
+
+    /// Runs it on `--cloud aws` with an endpoint for each service (`IAM`), and none for the others.
+    pub async fn on_services(
+        &self,
+        endpoints: &[(&str, &str)],
+        arguments: &[&str],
+    ) -> Result<Finished> {
+        let launch = endpoints
+            .iter()
+            .fold(self.aws(arguments)?, |launch, (service, url)| {
+                launch.service_endpoint(service, url)
+            });
+        launch.finish().await
+    }
+
+    /// Starts it on `--cloud aws`, to be killed.
+    pub fn start_on_aws(&self, endpoint: &str, arguments: &[&str]) -> Result<Running> {
+        self.aws(arguments)?.endpoint(endpoint).spawn()
+    }
+
+    fn aws(&self, arguments: &[&str]) -> Result<Launch> {
         let regions = ["--region", "eu-west-1", "--region", "eu-central-1"];
-        let launch = launch.args(regions).args(arguments);
-        launch
-            .endpoint(endpoint)
-            .credentials(&Credentials::of_moto())
-            .region("eu-west-1")
-            .finish()
-            .await
+        let launch = self.launch()?.args(["--cloud", "aws"]).args(regions);
+        let launch = launch.args(arguments).region("eu-west-1");
+        Ok(launch.credentials(&Credentials::of_moto()))
     }
 
     /// Runs it on a directory.

@@ -110,6 +110,15 @@ impl Launch {
         self
     }
 
+    /// Sends the calls of one service (`IAM`) to a loopback endpoint.
+    #[must_use]
+    pub fn service_endpoint(mut self, service: &str, endpoint: &str) -> Self {
+        must_be_loopback(endpoint);
+        let variable = format!("AWS_ENDPOINT_URL_{service}");
+        self.command.env(variable, endpoint);
+        self
+    }
+
     /// The region that clients take for theirs (eu-west-1 if not said).
     #[must_use]
     pub fn region(mut self, region: &str) -> Self {

@@ -12,7 +12,7 @@ use hyper::{
     Request, Response,
     body::{Bytes, Incoming},
 };
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 
 use crate::{
     http::exchange,
@@ -37,10 +37,10 @@ pub enum Fate {
     Pass,
     /// It is refused with this status and AWS error code, and nothing happens.
     Refuse(u16, &'static str),
-    /// The connection is cut before anything happens.
-    Lose,
-    /// It is carried out, and then the connection is cut without an answer.
-    CarryOutAndLose,
+    /// Nothing happens, and no answer comes.
+    Hang,
+    /// It is carried out, and no answer comes.
+    CarryOutAndHang,
 }
 
 /// A call as the relay saw it.
@@ -59,6 +59,7 @@ struct Inner {
     page_size: Mutex<Option<usize>>,
     rule: Mutex<Rule>,
     calls: Mutex<Vec<Call>>,
+    hanging: Notify,
 }
 
 impl Relay {
@@ -71,6 +72,7 @@ impl Relay {
             page_size: Mutex::default(),
             rule: Mutex::new(Box::new(|_| Fate::Pass)),
             calls: Mutex::default(),
+            hanging: Notify::new(),
         });
         let handling = Arc::clone(&inner);
         let handler = move |request, _| {
@@ -98,6 +100,11 @@ impl Relay {
     /// Decides the fate of every further call.
     pub fn decide(&self, rule: impl FnMut(&Call) -> Fate + Send + 'static) {
         *lock(&self.inner.rule) = Box::new(rule);
+    }
+
+    /// Waits until a call hangs: all that was to happen before that has happened.
+    pub async fn settled(&self) {
+        self.inner.hanging.notified().await;
     }
 
     /// The calls since the last time this was asked, in order.
@@ -129,20 +136,27 @@ impl Inner {
         let fate = lock(&self.rule)(&call);
         lock(&self.calls).push(call);
         match fate {
-            Fate::Lose => return None,
             Fate::Refuse(status, code) => return refusal(status, code),
-            Fate::Pass | Fate::CarryOutAndLose => {}
+            Fate::Hang => self.hang().await,
+            Fate::Pass | Fate::CarryOutAndHang => {}
         }
         let body = self.with_small_pages(form);
         head.headers.remove("content-length");
         head.headers.insert("connection", "close".parse().ok()?);
         let request = Request::from_parts(head, Full::new(Bytes::from(body)));
         let answer = exchange(self.to, request).await.ok()?;
-        (fate == Fate::Pass).then(|| {
-            let (mut head, body) = answer.into_parts();
-            head.headers.remove("transfer-encoding");
-            Response::from_parts(head, Full::new(body))
-        })
+        if fate == Fate::CarryOutAndHang {
+            self.hang().await;
+        }
+        let (mut head, body) = answer.into_parts();
+        head.headers.remove("transfer-encoding");
+        Some(Response::from_parts(head, Full::new(body)))
+    }
+
+    /// Ends with the connection: the client gives up, or is killed.
+    async fn hang(&self) {
+        self.hanging.notify_one();
+        std::future::pending::<()>().await;
     }
 
     /// The form with its page size brought down.

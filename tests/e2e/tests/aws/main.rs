@@ -1,0 +1,8 @@
+//! `credpin --cloud aws` against moto's IAM and EC2, read back with boto3.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod crash;
+mod release;
+mod run;
+mod world;
