@@ -65,5 +65,5 @@ pub mod refusal;
 
 pub use clock::Clock;
 pub use config::{Config, OnLedgerFailure};
-pub use proxy::{BindError, Listeners, Machine, Proxy, StartError, run};
+pub use proxy::{BindError, BindErrors, Listeners, Machine, Proxy, StartError, run};
 pub use upstream::{UpstreamError, UpstreamUrl, UpstreamUrlError};

@@ -62,6 +62,11 @@ pub struct BindError {
     error: io::Error,
 }
 
+/// Every socket that could not be bound, one a line.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct BindErrors(pub Vec<BindError>);
+
 /// A proxy could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -99,17 +104,26 @@ pub async fn run(
 }
 
 impl Listeners {
-    /// Binds what `config` names.
-    pub async fn bind(config: &Config) -> Result<Self, BindError> {
-        let mut imds = Vec::new();
+    /// Binds what `config` names. All that cannot be bound is told at once.
+    pub async fn bind(config: &Config) -> Result<Self, BindErrors> {
+        let (mut imds, mut admin, mut errors) = (Vec::new(), None, Vec::new());
         for address in &config.listen {
-            imds.push(bind("listen", *address).await?);
+            match bind("listen", *address).await {
+                Ok(listener) => imds.push(listener),
+                Err(error) => errors.push(error),
+            }
         }
-        let admin = match config.admin {
-            Some(address) => Some(bind("admin", address).await?),
-            None => None,
-        };
-        Ok(Self { imds, admin })
+        if let Some(address) = config.admin {
+            match bind("admin", address).await {
+                Ok(listener) => admin = Some(listener),
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() {
+            Ok(Self { imds, admin })
+        } else {
+            Err(BindErrors(errors))
+        }
     }
 
     /// Where clients are served.

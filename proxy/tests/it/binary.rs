@@ -7,6 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use credpin_mock_imds::MockImds;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 
 use crate::rig::{ROLE, talk};
 
@@ -151,26 +152,32 @@ async fn it_runs_lists_what_it_gave_out_and_ends_on_sigterm() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_one_sentence() {
-    let taken = crate::rig::listener().await;
-    let address = taken.local_addr().unwrap().to_string();
-    let output = output(&[
-        "run",
-        "--listen",
-        &address,
-        "--ledger",
-        "/nonexistent/ledger",
-        "--upstream",
-        "http://127.0.0.1:9",
-    ])
-    .await;
-    assert_eq!(output.status.code(), Some(1));
-    assert_eq!(
-        stderr(&output),
+async fn ports_in_use_are_one_sentence_each_and_told_at_once() {
+    let (imds, admin) = (crate::rig::listener().await, crate::rig::listener().await);
+    let address = |taken: &TcpListener| taken.local_addr().unwrap().to_string();
+    let (imds, admin) = (&address(&imds), &address(&admin));
+    let told = |address, key| {
         format!(
-            "credpin-proxy: cannot listen on {address} (`listen`): another process has this port; stop it or name another\n"
+            "cannot listen on {address} (`{key}`): another process has this port; stop it or name another\n"
         )
-    );
+    };
+    let (imds_told, admin_told) = (told(imds, "listen"), told(admin, "admin"));
+    for (listen, admin, expected) in [
+        (imds.as_str(), "off", imds_told.clone()),
+        ("127.0.0.1:0", admin.as_str(), admin_told.clone()),
+        (imds, admin, imds_told + &admin_told),
+    ] {
+        let ports = ["run", "--listen", listen, "--admin", admin];
+        let rest = [
+            "--ledger",
+            "/nonexistent/ledger",
+            "--upstream",
+            "http://127.0.0.1:9",
+        ];
+        let output = output(&[&ports[..], &rest].concat()).await;
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(stderr(&output), format!("credpin-proxy: {expected}"));
+    }
 }
 
 #[tokio::test]
