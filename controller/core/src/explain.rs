@@ -39,9 +39,15 @@ pub struct Explanation {
     pub pinned: Option<Verdict>,
 }
 
+/// The one call that IAM answers whatever denies it (STS API reference, `GetCallerIdentity`).
+const ALWAYS_ANSWERED: &str = "sts:GetCallerIdentity";
+
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ExplainError {
+    /// No service calls an action that.
+    #[error("`{0}` is no action: write it as s3:GetObject")]
+    NoAction(String),
     /// No such role.
     #[error("the account has no role {0}")]
     NoRole(RoleName),
@@ -80,6 +86,9 @@ pub fn explain(
     position: &Position,
     action: &str,
 ) -> Result<Explanation, ExplainError> {
+    if !is_action(action) {
+        return Err(ExplainError::NoAction(action.to_owned()));
+    }
     let no_role = || ExplainError::NoRole(role.clone());
     let seen = estate.roles.get(role).ok_or_else(no_role)?;
     let hosts = plan
@@ -109,8 +118,17 @@ pub fn explain(
     })
 }
 
+fn is_action(text: &str) -> bool {
+    let word = |part: &str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    text.split_once(':')
+        .is_some_and(|(service, name)| word(service) && word(name))
+}
+
 /// How `pin` decides `request`.
 pub fn decide(pin: Option<&Pin>, request: &Request) -> Verdict {
+    let pin = pin.filter(|_| !request.action.eq_ignore_ascii_case(ALWAYS_ANSWERED));
     let denied = pin.and_then(|pin| {
         let statement = evaluate::denied_by([&pin.document], request)?;
         Some((pin.policy.to_string(), statement.sid.clone()))

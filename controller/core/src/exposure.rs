@@ -13,15 +13,16 @@ use std::{
     net::IpAddr,
 };
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::{
+    egress,
+    estate::Estate,
     footprint::{Footprint, Host},
     id::VpcId,
-    pin,
+    pin::Admitted,
     policy::Document,
-    settings::Settings,
 };
 
 /// What is left open to a stolen token of a role.
@@ -30,6 +31,10 @@ use crate::{
 pub enum Exposure {
     /// No pin: usable from anywhere.
     Everything,
+    /// No host has a token that could be stolen.
+    Nothing,
+    /// Part of the account was not seen, so nothing can be counted.
+    Unknown,
     /// A pin, and what it admits beyond the token's own host.
     Limited(Limits),
 }
@@ -64,15 +69,19 @@ pub struct Hosts<'a> {
     by_start: BTreeMap<IpAddr, Vec<(IpNet, usize)>>,
     /// By prefix, for what a prefix lies within.
     by_prefix: HashMap<IpNet, Vec<usize>>,
+    /// Public prefixes that are the account's own, joined.
+    ours: Vec<IpNet>,
 }
 
 impl<'a> Hosts<'a> {
-    /// An index of `hosts`.
-    pub fn new(hosts: impl IntoIterator<Item = &'a Host>) -> Self {
+    /// An index of `hosts`, all of `estate`.
+    pub fn new(estate: &Estate, hosts: impl IntoIterator<Item = &'a Host>) -> Self {
         let mut index = Self::default();
+        let mut ours: BTreeSet<IpNet> = public_addresses(estate).collect();
         for host in hosts {
             let number = index.all.len();
             index.all.push(host);
+            ours.extend(&host.public);
             for net in &host.public {
                 index
                     .by_start
@@ -82,6 +91,7 @@ impl<'a> Hosts<'a> {
                 index.by_prefix.entry(*net).or_default().push(number);
             }
         }
+        index.ours = IpNet::aggregate(&ours.into_iter().collect());
         index
     }
 
@@ -100,41 +110,41 @@ impl<'a> Hosts<'a> {
     }
 }
 
+/// Public IPv4 addresses that are the account's, in use for egress or not.
+fn public_addresses(estate: &Estate) -> impl Iterator<Item = IpNet> {
+    estate.regions.values().flat_map(|region| {
+        let nats = region
+            .nat_gateways
+            .values()
+            .flat_map(|nat| nat.public_ipv4.iter().copied());
+        let interfaces = region.interfaces.values().flat_map(egress::public_ipv4);
+        nats.chain(interfaces)
+            .map(|address| IpNet::V4(address.into()))
+    })
+}
+
 /// What `document` leaves open to tokens of the hosts of `footprint`.
-pub fn of(
-    footprint: &Footprint,
-    document: &Document,
-    settings: &Settings,
-    fleet: &Hosts<'_>,
-) -> Exposure {
-    let lists: BTreeMap<&str, &[IpNet]> = document
-        .statements
-        .iter()
-        .filter_map(pin::group_of)
-        .collect();
-    let groups: BTreeMap<&VpcId, Group> = footprint
-        .egress
-        .iter()
-        .map(|(vpc, ours)| {
-            let admitted = lists.get(vpc.as_str()).copied().unwrap_or_default();
-            (
-                vpc,
-                Group::new(vpc, admitted, ours, footprint, settings, fleet),
-            )
-        })
+pub fn of(footprint: &Footprint, document: &Document, fleet: &Hosts<'_>) -> Exposure {
+    if footprint.hosts.is_empty() {
+        return Exposure::Nothing;
+    }
+    let admitted = Admitted::by(document);
+    let vpcs: BTreeSet<&VpcId> = footprint.hosts.iter().map(|host| &host.vpc).collect();
+    let groups: BTreeMap<&VpcId, Group> = vpcs
+        .into_iter()
+        .map(|vpc| (vpc, Group::new(vpc, &admitted, fleet)))
         .collect();
     let of_hosts = |figure: fn(&Group, &Host) -> u64| {
-        Measure::over(
-            footprint
-                .hosts
-                .iter()
-                .filter_map(|host| Some(figure(groups.get(&host.vpc)?, host))),
-        )
+        let hosts = footprint.hosts.iter();
+        Measure::over(hosts.filter_map(|host| Some(figure(groups.get(&host.vpc)?, host))))
     };
     Exposure::Limited(Limits {
         hosts: of_hosts(|group, host| {
-            let itself = (host.region.to_string(), host.instance.to_string());
-            group.hosts.iter().filter(|other| **other != itself).count() as u64
+            let itself = (&host.region, &host.instance);
+            let others = group.hosts.iter();
+            others
+                .filter(|other| (&other.region, &other.instance) != itself)
+                .count() as u64
         }),
         v4: of_hosts(|group, _| group.v4),
         v6: of_hosts(|group, _| group.v6),
@@ -143,83 +153,81 @@ pub fn of(
 }
 
 /// What tokens of one VPC are open to.
-struct Group {
-    hosts: BTreeSet<(String, String)>,
+struct Group<'a> {
+    hosts: Vec<&'a Host>,
     v4: u64,
     v6: u64,
     endpoints: u64,
 }
 
-impl Group {
-    fn new(
-        vpc: &VpcId,
-        admitted: &[IpNet],
-        ours: &BTreeSet<IpNet>,
-        footprint: &Footprint,
-        settings: &Settings,
-        fleet: &Hosts<'_>,
-    ) -> Self {
-        let foreign_hubs = settings
-            .hub_vpcs
-            .iter()
-            .flatten()
-            .filter(|hub| *hub != vpc)
-            .count();
-        let reaches_an_endpoint = |host: &Host| foreign_hubs > 0 || host.vpc == *vpc;
+impl<'a> Group<'a> {
+    fn new(vpc: &VpcId, admitted: &Admitted, fleet: &Hosts<'a>) -> Self {
+        let public = admitted
+            .public
+            .get(vpc)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let foreign_hubs = admitted.hubs.iter().filter(|hub| *hub != vpc).count();
         let at_an_endpoint = fleet.all.iter().enumerate().filter(|(_, host)| {
-            reaches_an_endpoint(host)
-                && (host
-                    .primary_ipv4
-                    .is_some_and(|address| listed_v4(&footprint.more_private_ipv4, address.into()))
-                    || host
-                        .more_private_ipv4
-                        .iter()
-                        .any(|net| listed_v4(&footprint.more_private_ipv4, *net))
-                    || host
-                        .private_ipv6
-                        .iter()
-                        .any(|net| listed_v6(&footprint.private_ipv6, net)))
+            (foreign_hubs > 0 || host.vpc == *vpc)
+                && host
+                    .private()
+                    .any(|net| admitted.private.iter().any(|listed| overlap(listed, &net)))
         });
-        let hosts = admitted
+        let numbers: BTreeSet<usize> = public
             .iter()
             .flat_map(|net| fleet.leaving_from(net))
             .chain(at_an_endpoint.map(|(number, _)| number))
-            .map(|number| {
-                let host = fleet.all[number];
-                (host.region.to_string(), host.instance.to_string())
-            })
             .collect();
-        let ours: Vec<IpNet> = ours.iter().copied().collect();
+        let (v4, v6) = beyond(public, &fleet.ours);
         Self {
-            hosts,
-            v4: addresses(admitted).0.saturating_sub(addresses(&ours).0),
-            v6: addresses(admitted).1.saturating_sub(addresses(&ours).1),
+            hosts: numbers
+                .into_iter()
+                .map(|number| fleet.all[number])
+                .collect(),
+            v4,
+            v6,
             endpoints: foreign_hubs as u64,
         }
     }
 }
 
-fn listed_v4(list: &BTreeSet<Ipv4Net>, net: Ipv4Net) -> bool {
-    list.iter()
-        .any(|listed| listed.contains(&net) || net.contains(listed))
+/// How many IPv4 addresses and IPv6 /64s `admitted` covers that `ours` does not; both are joined, so
+/// that no address lies in two prefixes of one list.
+fn beyond(admitted: &[IpNet], ours: &[IpNet]) -> (u64, u64) {
+    let admitted = IpNet::aggregate(&admitted.to_vec());
+    let shared = admitted.iter().flat_map(|net| {
+        ours.iter()
+            .filter(|own| overlap(net, own))
+            .map(move |own| narrower(net, own))
+    });
+    let (all, shared) = (count(admitted.iter()), count(shared));
+    (all.0 - shared.0, all.1.saturating_sub(shared.1))
 }
 
-fn listed_v6(list: &BTreeSet<Ipv6Net>, net: &Ipv6Net) -> bool {
-    list.iter()
-        .any(|listed| listed.contains(net) || net.contains(listed))
+/// Prefixes nest or are disjoint.
+fn overlap(a: &IpNet, b: &IpNet) -> bool {
+    a.contains(b) || b.contains(a)
 }
 
-/// How many IPv4 addresses and IPv6 /64s prefixes cover, each counted once.
-fn addresses(nets: &[IpNet]) -> (u64, u64) {
-    IpNet::aggregate(&nets.to_vec())
-        .iter()
-        .fold((0, 0), |(v4, v6), net| match net {
-            IpNet::V4(net) => (v4 + (1_u64 << (32 - net.prefix_len())), v6),
-            IpNet::V6(net) => {
-                let blocks = 1_u64.checked_shl(64_u32.saturating_sub(net.prefix_len().into()));
-                (v4, v6.saturating_add(blocks.unwrap_or(u64::MAX)))
-            }
-        })
+fn narrower<'n>(a: &'n IpNet, b: &'n IpNet) -> &'n IpNet {
+    if a.prefix_len() > b.prefix_len() {
+        a
+    } else {
+        b
+    }
+}
+
+/// How many IPv4 addresses and IPv6 /64s disjoint prefixes cover. A prefix within a /64 counts as
+/// that /64: whoever has one address there has them all.
+fn count<'n>(nets: impl Iterator<Item = &'n IpNet>) -> (u64, u64) {
+    nets.fold((0, 0), |(v4, v6), net| match net {
+        IpNet::V4(net) => (v4 + (1_u64 << (32 - net.prefix_len())), v6),
+        IpNet::V6(net) => {
+            let blocks = 1_u64.checked_shl(64_u32.saturating_sub(net.prefix_len().into()));
+            (v4, v6.saturating_add(blocks.unwrap_or(u64::MAX)))
+        }
+    })
 }
 
 impl Measure {
@@ -247,6 +255,8 @@ impl fmt::Display for Exposure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let limits = match self {
             Exposure::Everything => return f.write_str("everything: usable from anywhere"),
+            Exposure::Nothing => return f.write_str("nothing: no host has its tokens"),
+            Exposure::Unknown => return f.write_str("not known: the view is incomplete"),
             Exposure::Limited(limits) => limits,
         };
         let some = |count: u64, one: &str, many: &str| match count {

@@ -162,6 +162,16 @@ impl EgressOf {
 }
 
 impl Host {
+    /// Its private positions at endpoints, of both families.
+    pub fn private(&self) -> impl Iterator<Item = IpNet> {
+        let primary = self.primary_ipv4.map(Ipv4Net::from);
+        let v4 = primary
+            .into_iter()
+            .chain(self.more_private_ipv4.iter().copied());
+        v4.map(IpNet::V4)
+            .chain(self.private_ipv6.iter().copied().map(IpNet::V6))
+    }
+
     fn new(region: &RegionName, instance: &Instance, egress: &EgressOf) -> Self {
         let mut host = Self {
             instance: instance.id.clone(),

@@ -24,10 +24,14 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use crate::{
     footprint::Footprint,
     id::VpcId,
-    policy::{Actions, Document, Piece, Statement, Test, Text},
+    policy::{Actions, Document, Statement, Test, Text},
     request::Key,
     settings::Settings,
 };
+
+mod admitted;
+
+pub use admitted::Admitted;
 
 /// Data planes that a caller reaches inside its VPC or by a protocol of their own, where AWS shows
 /// no network key that a pin could use (AWS's example data-perimeter policies list them). They are
@@ -75,26 +79,6 @@ pub fn of(footprint: &Footprint, settings: &Settings) -> Document {
     statements.push(endpoint_ipv4(&footprint.more_private_ipv4));
     statements.push(endpoint_ipv6(&footprint.private_ipv6));
     Document { statements }
-}
-
-/// The VPC that a statement of a pin is for, with the public prefixes that it admits: what
-/// [`of`] wrote for a group, read back.
-pub fn group_of(statement: &Statement) -> Option<(&str, &[IpNet])> {
-    let mut vpc = None;
-    let mut nets: &[IpNet] = &[];
-    for (key, test) in statement.conditions() {
-        match (key, test) {
-            (Key::Ec2InstanceSourceVpc, Test::StringEquals(texts)) => {
-                vpc = texts.first().and_then(|text| match text.0.as_slice() {
-                    [Piece::Literal(literal)] => Some(literal.as_str()),
-                    _ => None,
-                });
-            }
-            (Key::SourceIp, Test::NotIpAddress(listed)) => nets = listed,
-            _ => {}
-        }
-    }
-    vpc.map(|vpc| (vpc, nets))
 }
 
 /// From the internet, tokens of `vpc` only from its egress. Without any egress there is no list at

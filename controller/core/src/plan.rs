@@ -16,12 +16,13 @@ use crate::{
     exposure::{self, Exposure},
     footprint::{self, Footprint},
     id::{AccountId, Arn, PolicyName, RoleName, VpcId},
-    pin,
+    pin::Admitted,
     policy::Document,
     settings::{Mode, Settings},
 };
 
 mod difference;
+mod doubts;
 mod evidence;
 mod hold;
 mod role;
@@ -161,7 +162,7 @@ pub fn plan(estate: &Estate, records: &[Record], settings: &Settings, now: Times
         .collect();
     let mut footprints = footprint::of_roles(estate, settings, &kept);
     let hosts = footprint::hosts(estate, settings);
-    let fleet = exposure::Hosts::new(&hosts);
+    let fleet = exposure::Hosts::new(estate, &hosts);
     let evidence = Evidence::new(records, now);
     let roles: Vec<RolePlan> = estate
         .roles
@@ -183,7 +184,8 @@ pub fn plan(estate: &Estate, records: &[Record], settings: &Settings, now: Times
             Some(planner.plan(footprint.unwrap_or_default(), evidence.of(&role.name)))
         })
         .collect();
-    let warnings = unheld_profiles(estate)
+    let warnings = doubts::unheld_profiles(estate)
+        .chain(doubts::idle_settings(estate, settings, &roles))
         .chain(evidence.contradictions(&hosts, &roles))
         .collect();
     Plan {
@@ -212,27 +214,7 @@ fn read_pin(live: &LivePolicy) -> Result<Pin, String> {
 
 /// The VPCs that a pin has groups for.
 fn vpcs_of(document: &Document) -> BTreeSet<VpcId> {
-    let groups = document.statements.iter().filter_map(pin::group_of);
-    groups.filter_map(|(vpc, _)| vpc.parse().ok()).collect()
-}
-
-/// Hosts whose tokens nobody can tell the role of.
-fn unheld_profiles(estate: &Estate) -> impl Iterator<Item = String> {
-    let held: BTreeSet<&Arn> = estate
-        .roles
-        .values()
-        .flat_map(|role| &role.profiles)
-        .collect();
-    estate.instances().filter_map(move |(_, instance)| {
-        let profile = instance
-            .profile
-            .as_ref()
-            .filter(|profile| !held.contains(profile))?;
-        Some(format!(
-            "{} has the instance profile {profile}, which no role holds",
-            instance.id
-        ))
-    })
+    Admitted::by(document).public.into_keys().collect()
 }
 
 impl Plan {

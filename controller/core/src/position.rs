@@ -5,7 +5,10 @@ use std::{fmt, net::IpAddr, str::FromStr};
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::id::{IdError, VpcId};
+use crate::{
+    egress::is_private,
+    id::{IdError, VpcId},
+};
 
 /// Where a call comes from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -24,13 +27,23 @@ pub enum Position {
 
 /// A text that names no position.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error(
-    "`{text}` is neither an address (198.51.100.9) nor a VPC and an address (vpc-0abc/10.0.1.5)"
-)]
-pub struct PositionError {
-    text: String,
-    #[source]
-    vpc: Option<IdError>,
+pub enum PositionError {
+    /// It is of another form.
+    #[error(
+        "`{text}` is neither an address (198.51.100.9) nor a VPC and an address (vpc-0abc/10.0.1.5)"
+    )]
+    Form {
+        /// What was given.
+        text: String,
+        /// What is wrong with the VPC, if that is it.
+        #[source]
+        vpc: Option<IdError>,
+    },
+    /// A private address by itself. AWS sees one only through an endpoint.
+    #[error(
+        "{0} is private, so such a call came by a VPC endpoint: write vpc-…/{0} (CloudTrail has the endpoint as vpcEndpointId)"
+    )]
+    Private(IpAddr),
 }
 
 impl fmt::Display for Position {
@@ -46,18 +59,19 @@ impl FromStr for Position {
     type Err = PositionError;
 
     fn from_str(text: &str) -> Result<Self, PositionError> {
-        let error = |vpc| PositionError {
+        let form = |vpc| PositionError::Form {
             text: text.to_owned(),
             vpc,
         };
+        let address = |text: &str| text.parse::<IpAddr>().map_err(|_| form(None));
         match text.split_once('/') {
-            None => text
-                .parse()
-                .map(Position::Internet)
-                .map_err(|_| error(None)),
-            Some((vpc, address)) => Ok(Position::Endpoint {
-                vpc: vpc.parse().map_err(|cause| error(Some(cause)))?,
-                address: address.parse().map_err(|_| error(None))?,
+            None => match address(text)? {
+                private if is_private(&private.into()) => Err(PositionError::Private(private)),
+                public => Ok(Position::Internet(public)),
+            },
+            Some((vpc, inside)) => Ok(Position::Endpoint {
+                vpc: vpc.parse().map_err(|cause| form(Some(cause)))?,
+                address: address(inside)?,
             }),
         }
     }
@@ -87,5 +101,11 @@ mod tests {
         ] {
             assert!(text.parse::<Position>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_private_address_by_itself_is_told_from_where_it_came() {
+        let error = "10.0.1.5".parse::<Position>().unwrap_err().to_string();
+        assert!(error.contains("vpc-…/10.0.1.5"), "{error}");
     }
 }

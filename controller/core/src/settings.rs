@@ -1,6 +1,6 @@
 //! What the operator decided, as far as it bears on a plan. Read from the config by the binary.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -108,6 +108,21 @@ impl Settings {
             .peekable();
         stated.peek()?;
         Some(stated.flat_map(|egress| egress.prefixes.clone()).collect())
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scope::Vpc(id) => id.fmt(f),
+            Scope::Subnet(id) => id.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Glob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

@@ -151,12 +151,7 @@ fn calls<'a>(
 /// Where a host's calls come from: each of its ways out, at both ends of each prefix.
 fn home_positions(host: &Host, hubs: &[&VpcId]) -> BTreeSet<Position> {
     let internet = host.public.iter().flat_map(ends).map(Position::Internet);
-    let v4 = host.primary_ipv4.into_iter().map(Ipv4Net::from);
-    let v4 = v4
-        .chain(host.more_private_ipv4.iter().copied())
-        .map(IpNet::V4);
-    let v6 = host.private_ipv6.iter().copied().map(IpNet::V6);
-    let private: Vec<IpNet> = v4.chain(v6).collect();
+    let private: Vec<IpNet> = host.private().collect();
     let endpoints = [&host.vpc]
         .into_iter()
         .chain(hubs.iter().copied())

@@ -11,7 +11,7 @@ use credpin_core::{
     exposure::Exposure,
     footprint::LaunchGap,
     plan::{Hold, Outcome, RolePlan, Step, difference},
-    settings::{Glob, MODE_TAG, Mode, RoleRule},
+    settings::{Glob, MODE_TAG, Mode, RoleRule, Scope, StatedEgress},
 };
 use credpin_ledger::Record;
 use fleet::{Fleet, id, transit_gateway};
@@ -527,4 +527,69 @@ fn a_profile_that_no_role_holds_and_a_role_that_was_swapped_are_said() {
 #[test]
 fn a_comma_in_a_roles_name_is_no_comma_in_its_tag() {
     assert_eq!(credpin_core::plan::role_tag(&id("web,api")), "web/api");
+}
+
+fn foreign(fleet: &Fleet) -> u64 {
+    match only(fleet).exposure_now {
+        Exposure::Limited(limits) => limits.v4.worst,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_address_that_is_ours_no_more_is_counted_as_foreign() {
+    let mut fleet = web().applied(all());
+    assert_eq!(foreign(&fleet), 0);
+    let nat = fleet.region().nat_gateways.get_mut("nat-a").unwrap();
+    nat.public_ipv4 = vec![fleet::ipv4("198.51.100.77")];
+    assert_eq!(
+        foreign(&fleet),
+        1,
+        "one came and one went: that is not none"
+    );
+    // Ours still, although no host leaves by it any more.
+    let fleet = web().applied(all()).edit_table("a", |table| {
+        table.routes.last_mut().unwrap().target = transit_gateway();
+    });
+    assert_eq!(foreign(&fleet), 0);
+}
+
+#[test]
+fn exposure_is_not_counted_on_a_partial_view() {
+    let fleet = web().applied(all()).gap("DescribeInstances");
+    assert_eq!(only(&fleet).exposure_now, Exposure::Unknown);
+    let mut fleet = web().applied(all());
+    fleet.region().instances.clear();
+    assert_eq!(only(&fleet).exposure_now, Exposure::Nothing);
+}
+
+#[test]
+fn settings_for_what_is_not_there_are_said() {
+    let fleet = web().settings(|settings| {
+        settings.roles = vec![
+            rule("w*", Mode::Enforce),
+            rule("web", Mode::Observe),
+            rule("wbe", Mode::Enforce),
+        ];
+        settings.egress = vec![StatedEgress {
+            scope: Scope::Vpc(id("vpc-dead")),
+            prefixes: vec![],
+        }];
+    });
+    assert_eq!(
+        fleet.plan().warnings,
+        [
+            "[[role]] web: rules before it decide all roles of that name",
+            "[[role]] wbe: no role with hosts or a pin has such a name",
+            "[[egress]] vpc-dead: it was not seen",
+        ]
+    );
+}
+
+#[test]
+fn a_hold_that_keeps_a_stale_pin_says_how_to_end_it() {
+    let fleet = later(web().applied(all()), grown()).gap("DescribeAddresses");
+    let warnings = only(&fleet).warnings;
+    assert!(warnings.iter().any(|warning| warning.contains("i-z1")));
+    assert!(warnings.last().unwrap().contains("credpin release web"));
 }

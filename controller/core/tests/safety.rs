@@ -15,7 +15,7 @@ use credpin_core::{
     verify::verify,
 };
 use fleet::{Fleet, id, transit_gateway, via_nat};
-use proptest::prelude::*;
+use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 
 /// A VPC with some subnets, each routed one way or another, and hosts in them.
 #[derive(Clone, Debug)]
@@ -161,4 +161,21 @@ proptest! {
             }
         }
     }
+}
+
+/// The properties above say something only if fleets of both kinds are drawn.
+#[test]
+fn random_fleets_are_pinned_and_held() {
+    let mut runner = TestRunner::deterministic();
+    let mut outcomes = [0; 2];
+    for _ in 0..100 {
+        let vpcs = vpcs().new_tree(&mut runner).unwrap().current();
+        let plan = fleet_of(&vpcs).plan();
+        match plan.role(&id("web")).expect("it has hosts").outcome {
+            Outcome::Change => outcomes[0] += 1,
+            Outcome::Held => outcomes[1] += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(outcomes.iter().all(|&count| count >= 15), "{outcomes:?}");
 }

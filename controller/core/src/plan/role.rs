@@ -44,9 +44,21 @@ impl RolePlanner<'_> {
             Outcome::Change if steps.is_empty() => Outcome::Unchanged,
             other => other,
         };
-        let measure =
-            |pin: &Pin| exposure::of(&footprint, &pin.document, self.settings, self.fleet);
+        let measure = |pin: &Pin| {
+            if self.estate.gaps.is_empty() {
+                exposure::of(&footprint, &pin.document, self.fleet)
+            } else {
+                Exposure::Unknown
+            }
+        };
         let mut warnings = in_force.map_or_else(Vec::new, |pin| self.stale(pin, &footprint));
+        if outcome == Outcome::Held && !warnings.is_empty() {
+            warnings.push(format!(
+                "that stays so while the role is held: see to what holds it, or take the pin off \
+                 with `credpin release {}`",
+                self.role.name
+            ));
+        }
         if self.in_force.is_none() && matches!(steps.last(), Some(Step::CreateVersion { .. })) {
             warnings.push(ATTACH_LATER.to_owned());
         }

@@ -179,6 +179,17 @@ impl Fleet {
         self
     }
 
+    pub(crate) fn edit_table(mut self, subnet: &str, change: impl FnOnce(&mut RouteTable)) -> Self {
+        let table = format!("rtb-{subnet}");
+        let tables = &mut self.region().route_tables;
+        change(
+            tables
+                .get_mut(table.as_str())
+                .expect("a table of this fleet"),
+        );
+        self
+    }
+
     pub(crate) fn gap(mut self, what: &str) -> Self {
         self.estate.gaps.insert(Gap {
             region: Some(id(REGION)),
