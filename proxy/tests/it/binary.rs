@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use crate::rig::{ROLE, talk};
 
-fn credpin_proxy(args: &[&str]) -> Command {
+pub(crate) fn credpin_proxy(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_credpin-proxy"));
     command.env_clear().args(args);
     command
@@ -45,8 +45,13 @@ impl Drop for Process {
 
 /// Starts it on a free port; returns its ready line too.
 pub(crate) async fn run(imds: &MockImds, dir: &Path) -> (Process, String) {
+    run_as(credpin_proxy(&[]), imds, dir).await
+}
+
+/// The same, where `command` is the binary without arguments, or something that becomes it.
+pub(crate) async fn run_as(mut command: Command, imds: &MockImds, dir: &Path) -> (Process, String) {
     let (upstream, ledger) = (imds.endpoint(), dir.join("ledger"));
-    let mut command = credpin_proxy(&[
+    command.args([
         "run",
         "--listen",
         "127.0.0.1:0",

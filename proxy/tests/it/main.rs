@@ -6,7 +6,9 @@
 mod binary;
 mod disk;
 mod guards;
+mod hardening;
 mod memory;
+mod namespace;
 mod records;
 mod rig;
 mod secrets;
