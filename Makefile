@@ -25,6 +25,7 @@ tools: ## install moto, boto3, the AWS CLI and the policy judge under target/too
 lint: ## check formatting, and clippy with warnings denied
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy -p credpin-e2e --no-default-features --locked -- -D warnings
 
 fmt: ## format the sources
 	$(CARGO) fmt --all

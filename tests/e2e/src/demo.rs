@@ -8,7 +8,7 @@
 //!
 //! The account is a directory of what the AWS CLI prints (`tests/e2e/demo/cloud`), copied into the
 //! demo's folder so that the pins appear beside it. IAM is played by credpin's own evaluator reading
-//! the policies that the controller wrote; `make test` has an independent judge decide the same.
+//! the policies that the controller wrote; `tests/demo.rs` has the independent judge decide each row.
 
 use std::{
     fs,

@@ -133,6 +133,25 @@ fn the_host_agent_has_no_aws_sdk() {
 }
 
 #[test]
+fn what_is_shipped_depends_on_no_test_crate_and_not_on_each_other() {
+    let tests = ["credpin_mock_imds", "credpin_e2e", "proptest"];
+    let proxy = tree("credpin-proxy", &["--all-features", "--target", "all"]);
+    assert_eq!(starting(&proxy, &tests), Vec::<&str>::new());
+    assert!(!proxy.contains("credpin"));
+    let controller = tree("credpin", &["--all-features", "--target", "all"]);
+    assert_eq!(starting(&controller, &tests), Vec::<&str>::new());
+    assert!(!controller.contains("credpin_proxy"));
+}
+
+#[test]
+fn the_host_agent_has_tls_only_where_it_ships_to_s3() {
+    let tls = ["rustls", "ring", "reqwest", "openssl", "aws_lc"];
+    let without = tree("credpin-proxy", &["--no-default-features"]);
+    assert_eq!(starting(&without, &tls), Vec::<&str>::new());
+    assert!(!starting(&tree("credpin-proxy", &["--all-features"]), &tls).is_empty());
+}
+
+#[test]
 fn the_ledger_is_types_only_by_default() {
     let crates = tree("credpin-ledger", &[]);
     assert!(crates.contains("serde"), "{crates:?}");

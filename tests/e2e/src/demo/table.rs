@@ -51,7 +51,10 @@ pub fn print_table(demo: &Demo, colour: bool, out: &mut impl Write) -> io::Resul
         .map(|row| row.position.len())
         .max()
         .unwrap_or(0);
-    writeln!(out, "\nA token of the first host, used from:\n")?;
+    writeln!(
+        out,
+        "\nThe first host's token, used from (IAM is played by credpin's evaluator here):\n"
+    )?;
     writeln!(
         out,
         "  {:width$}  {:places$}  {:8}  {:8}  statement",

@@ -33,6 +33,9 @@ pub struct Row {
     /// What a person should know of it; most often nothing.
     #[serde(skip)]
     pub note: &'static str,
+    /// The call as IAM sees it.
+    #[serde(skip)]
+    pub request: Request,
 }
 
 /// What came of a call.
@@ -162,6 +165,7 @@ pub(super) fn rows(
                 statement,
                 promised: one.promised,
                 note: one.note,
+                request,
             })
         })
         .collect()
