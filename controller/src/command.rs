@@ -69,6 +69,12 @@ pub enum CommandError {
     /// This build has no AWS.
     #[error("this build has no AWS: use --cloud dir:PATH, or a build with the feature `aws`")]
     NoAws,
+    /// A directory cloud is looked at whole.
+    #[error(
+        "a directory cloud is planned on whole: leave out --region (and CREDPIN_REGIONS), or \
+         leave the other regions out of the directory"
+    )]
+    RegionsOfDir,
     /// The roles were not seen.
     #[error(transparent)]
     Blind(#[from] Blind),
@@ -141,6 +147,18 @@ fn settle(common: &Common) -> Result<Config, CommandError> {
     }
     config.cloud = common.cloud.clone().or(config.cloud);
     config.records = common.records.clone().or(config.records);
+    if let Some(CloudName::Dir(path)) = &config.cloud {
+        if !common.all_regions && !common.region.is_empty() {
+            return Err(CommandError::RegionsOfDir);
+        }
+        // The file may be the one of AWS, of which the directory is a copy.
+        if let Regions::Only(_) = config.regions {
+            tracing::warn!(
+                "`regions` of the config says nothing about {}, which is planned on whole",
+                path.display()
+            );
+        }
+    }
     Ok(config)
 }
 

@@ -11,6 +11,7 @@ use credpin_core::{
 };
 use credpin_ledger::StoreUrl;
 use thiserror::Error;
+use toml_span::ErrorKind;
 
 mod prefix;
 mod table;
@@ -85,7 +86,7 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Mistakes> {
     let config = match toml_span::parse(text) {
         Ok(value) => Table::root(value, &mut mistakes).map(config),
         Err(error) => {
-            mistakes.add(error.span.start, "", error.to_string());
+            mistakes.add(error.span.start, "", no_toml(&error));
             None
         }
     };
@@ -117,7 +118,10 @@ fn config(mut table: Table<'_, '_>) -> Config {
                 .then_some(Regions::All)
                 .ok_or_else(|| "write \"all\" or a list of names".into())
         },
-        Regions::Only,
+        |names| match names[..] {
+            [] => Err("names no region: leave it out to look at all of them".to_owned()),
+            _ => Ok(Regions::Only(names)),
+        },
     );
     config.regions = regions.unwrap_or_default();
     table.finish();
@@ -125,7 +129,10 @@ fn config(mut table: Table<'_, '_>) -> Config {
 }
 
 fn role(table: &mut Table<'_, '_>) -> Option<RoleRule> {
-    let name = table.required("name", |text| Ok(Glob::new(text)));
+    let name = table.required("name", |text| match text {
+        "" => Err("is empty, and no role is named so: write a name, or a pattern as web-*".into()),
+        _ => Ok(Glob::new(text)),
+    });
     let mode = table.required("mode", mode);
     Some(RoleRule {
         name: name?,
@@ -157,6 +164,16 @@ fn mode(text: &str) -> Result<Mode, String> {
         "enforce" => Ok(Mode::Enforce),
         "canary" => Err("canary is not in this version: name the canary roles in [[role]] with mode = \"enforce\"".into()),
         other => Err(format!("`{other}` is no mode: write observe or enforce")),
+    }
+}
+
+/// What is wrong with the text as TOML. The parser's words, with the way out where they lack it.
+fn no_toml(error: &toml_span::Error) -> String {
+    match error.kind {
+        ErrorKind::UnterminatedString | ErrorKind::InvalidCharInString('\n' | '\r') => {
+            "this text does not end: close it with a quote on the same line".to_owned()
+        }
+        _ => format!("not TOML: {error}"),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! PATH/
-//!   eu-west-1/                        a region: any folder with describe-*.json in it
+//!   eu-west-1/                        a region: any folder named so, or with describe-*.json
 //!     describe-instances.json         aws ec2 describe-instances --region eu-west-1
 //!     describe-network-interfaces.json, describe-subnets.json, describe-route-tables.json,
 //!     describe-nat-gateways.json, describe-vpcs.json, describe-vpc-endpoints.json,
@@ -108,10 +108,14 @@ impl Dir {
         seen
     }
 
-    /// Folders that hold an answer of EC2. One whose name is no region's may hide hosts: an error.
+    /// Folders that hold an answer of EC2, or are named like a region: one that is empty lacks its
+    /// answers. One that holds answers under no region's name may hide hosts: an error.
     fn regions(&self) -> io::Result<BTreeSet<RegionName>> {
         let mut regions = BTreeSet::new();
-        for folder in answer_folders(&self.path)? {
+        for folder in folders(&self.path)? {
+            if !is_named_like_a_region(&folder) && !holds_answers(&folder)? {
+                continue;
+            }
             let name = folder.file_name().unwrap_or_default();
             let region = name.to_string_lossy().parse().map_err(|_| {
                 io::Error::other(format!(
@@ -210,20 +214,28 @@ fn read_optional<A: Answer>(folder: &Path, gaps: &mut BTreeSet<Gap>) -> Option<A
     })
 }
 
-/// Folders in `path` that hold an answer of EC2; none where there is no `path` yet.
-fn answer_folders(path: &Path) -> io::Result<Vec<PathBuf>> {
+/// Folders in `path`; none where there is no `path` yet.
+fn folders(path: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    let folders = match fs::read_dir(path) {
+    let entries = match fs::read_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
-        folders => folders?,
+        entries => entries?,
     };
-    for folder in folders {
-        let folder = folder?;
-        if folder.file_type()?.is_dir() && holds_answers(&folder.path())? {
-            found.push(folder.path());
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            found.push(entry.path());
         }
     }
     Ok(found)
+}
+
+/// Words and a number with hyphens between, as `eu-west-1` and `us-gov-west-1`.
+fn is_named_like_a_region(folder: &Path) -> bool {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let mut parts = name.rsplit('-');
+    let number = parts.next().unwrap_or_default();
+    name.parse::<RegionName>().is_ok() && number.parse::<u8>().is_ok() && parts.count() >= 2
 }
 
 fn holds_answers(folder: &Path) -> io::Result<bool> {

@@ -159,7 +159,7 @@ impl<'de, 'm> Table<'de, 'm> {
         key: &'static str,
         each: impl Fn(&str) -> Result<T, String>,
         word: impl FnOnce(&str) -> Result<U, String>,
-        of_list: impl FnOnce(Vec<T>) -> U,
+        of_list: impl FnOnce(Vec<T>) -> Result<U, String>,
     ) -> Option<U> {
         if self
             .entries
@@ -168,7 +168,10 @@ impl<'de, 'm> Table<'de, 'm> {
         {
             self.parsed(key, word)
         } else {
-            self.list(key, each).map(of_list)
+            let at = self.place_of(key);
+            of_list(self.list(key, each)?)
+                .map_err(|what| self.wrong(at, key, what))
+                .ok()
         }
     }
 

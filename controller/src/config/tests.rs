@@ -128,10 +128,31 @@ fn what_is_no_toml_is_told_with_its_place() {
 }
 
 #[test]
+fn a_text_that_does_not_end_is_told_with_the_way_out() {
+    assert_eq!(
+        mistakes("mode = \"enforce\n"),
+        ["credpin.toml:1:16: this text does not end: close it with a quote on the same line"]
+    );
+}
+
+#[test]
+fn a_rule_names_somebody() {
+    let said = mistakes("[[role]]\nname = \"\"\nmode = \"observe\"");
+    assert!(
+        said[0].starts_with("credpin.toml:2:8: role.name: is empty"),
+        "{said:?}"
+    );
+}
+
+#[test]
 fn regions_are_a_list_or_all() {
     let all = parse("credpin.toml", "regions = \"all\"").unwrap();
     assert_eq!(all.regions, Regions::All);
     assert_eq!(parse("credpin.toml", "").unwrap().regions, Regions::All);
+    assert_eq!(
+        mistakes("regions = []"),
+        ["credpin.toml:1:11: regions: names no region: leave it out to look at all of them"]
+    );
     assert!(mistakes("regions = \"some\"")[0].contains("write \"all\" or a list of names"));
     assert!(mistakes("regions = [\"Europe\"]")[0].contains("is not a region's name"));
 }

@@ -51,6 +51,7 @@ fn bad_usage_is_64_and_says_what_is_wrong() {
         &["plan", "--jason"],
         &["plan", "--cloud", "gcp"],
         &["plan", "--region", "Europe"],
+        &["plan", "--cloud", "dir:.", "--region", "eu-west-1"],
         &["release"],
         &["release", "web", "--all"],
         &["release", "web", "--previous", "--undo"],

@@ -123,6 +123,43 @@ async fn a_folder_that_hides_hosts_under_no_regions_name_is_a_gap() {
     );
 }
 
+/// What the directory's view does not know, in words.
+async fn gaps(account: &Account) -> Vec<String> {
+    let seen = account.cloud().observe().await;
+    seen.gaps.iter().map(ToString::to_string).collect()
+}
+
+#[tokio::test]
+async fn a_regions_folder_without_an_answer_is_a_gap() {
+    for foreign in [None, Some("notes.txt")] {
+        let account = Account::of("nat");
+        let folder = account.path().join("us-gov-west-1");
+        fs::create_dir(&folder).unwrap();
+        if let Some(name) = foreign {
+            fs::write(folder.join(name), "mine").unwrap();
+        }
+        let said = gaps(&account).await;
+        assert_eq!(said.len(), 8, "{foreign:?}: {said:?}");
+        assert!(
+            said[0].contains("us-gov-west-1/describe-addresses.json is missing"),
+            "{said:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_reservation_without_its_instances_is_a_gap() {
+    let account = Account::of("nat");
+    let file = account.path().join("eu-west-1/describe-instances.json");
+    let text = fs::read_to_string(&file).unwrap();
+    for other in ["\"instances\"", "\"Machines\""] {
+        fs::write(&file, text.replacen("\"Instances\"", other, 1)).unwrap();
+        let said = gaps(&account).await;
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].contains("missing field `Instances`"), "{said:?}");
+    }
+}
+
 #[test]
 fn a_path_that_is_no_directory_is_an_error_at_once() {
     let error = Dir::open("tests/no-such-cloud").unwrap_err();

@@ -70,7 +70,10 @@ fn remove_stale(seen: &Observation, path: &Path) -> Result<(), SaveError> {
         path: path.into(),
         source,
     };
-    for folder in super::answer_folders(path).map_err(at)? {
+    for folder in super::folders(path).map_err(at)? {
+        if !super::holds_answers(&folder).map_err(at)? {
+            continue;
+        }
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
         let is_region = name.parse::<RegionName>().is_ok() && ![IAM, STS, PINS].contains(&&*name);
         if is_region && !seen.regions.contains_key(&*name) {

@@ -1,5 +1,7 @@
 //! EC2's answers, for one region.
 
+use serde::{Deserialize, Serialize};
+
 answers! {
     /// `aws ec2 describe-instances`
     DescribeInstances { reservations: Vec<Reservation> } = "DescribeInstances", "ec2" "describe-instances" "--include-managed-resources";
@@ -19,9 +21,21 @@ answers! {
     DescribeAddresses { addresses: Vec<Address> } = "DescribeAddresses", "ec2" "describe-addresses";
 }
 
+/// Instances that were launched together. Without its list it is not read: hosts would be missing
+/// unseen.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[expect(
+    missing_docs,
+    reason = "fields are AWS's own, described in its API reference"
+)]
+pub struct Reservation {
+    #[serde(default, skip_serializing_if = "super::is_default")]
+    pub owner_id: Option<String>,
+    pub instances: Vec<Instance>,
+}
+
 shapes! {
-    /// Instances that were launched together.
-    Reservation { owner_id: Option<String>, instances: Vec<Instance> }
     /// An instance.
     Instance {
         instance_id: Option<String>,
