@@ -8,7 +8,7 @@ use std::{
 
 use clap::CommandFactory;
 use credpin_core::{estate::Gap, explain::ExplainError, plan::Plan};
-use credpin_ledger::{ReadError, Record, RecordStore, StoreError};
+use credpin_ledger::{ReadError, Record, RecordStore, StoreError, StoreUrl};
 use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
@@ -93,6 +93,13 @@ pub enum CommandError {
     /// The result cannot be printed.
     #[error("cannot print the result")]
     Print(#[from] io::Error),
+    /// The record store named is not there: that is no outage but a wrong name.
+    #[error(
+        "the record store {} of --records (or CREDPIN_RECORDS, or `records` in the config) is not there: \
+         name the directory that hosts ship to, make it, or leave records out",
+        .0.display()
+    )]
+    NoRecords(PathBuf),
     /// The record store cannot be reached.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -182,7 +189,7 @@ impl Context {
                 print(&if json {
                     report::plan_json(&planned.plan)?
                 } else {
-                    report::plan(&planned.plan, self.paint)
+                    report::plan(&planned.plan, &self.config.settings, self.paint)
                 })?;
                 Ok(plan_exit(&planned))
             }
@@ -210,13 +217,14 @@ impl Context {
                 json,
             } => {
                 let Planned { estate, plan } = self.plan(cloud).await?;
+                let is_pinned = plan.role(&role).is_some_and(|role| role.in_force.is_some());
                 let answer = credpin_core::explain::explain(
                     &estate, &plan, &role, &instance, &from, &action,
                 )?;
                 print(&if json {
                     serde_json::to_string_pretty(&answer)? + "\n"
                 } else {
-                    report::explain(&answer, self.paint)
+                    report::explain(&answer, is_pinned, self.paint)
                 })?;
                 Ok(Exit::Done)
             }
@@ -231,7 +239,7 @@ impl Context {
                     (true, _) => {
                         release::previous(cloud, &whose, &self.config.settings, self.now).await?
                     }
-                    (_, true) => release::undo(cloud, &whose).await,
+                    (_, true) => release::undo(cloud, &whose, &self.config.settings).await,
                     _ => release::release(cloud, &whose, self.now).await,
                 };
                 self.released(&released)
@@ -259,7 +267,7 @@ impl Context {
     }
 
     async fn plan<C: Observe>(&self, cloud: &C) -> Result<Planned, CommandError> {
-        let records = self.records().await;
+        let records = self.records().await?;
         Ok(flow::plan(cloud, &self.config.settings, &records, self.now).await?)
     }
 
@@ -271,14 +279,14 @@ impl Context {
         if yes {
             return self.run(cloud).await;
         }
-        let records = self.records().await;
+        let records = self.records().await?;
         let mut asked = false;
         let agree = |plan: &Plan| {
             if asked {
                 print("\nMeanwhile the account has changed. Now this is to be done:\n\n")?;
             }
             asked = true;
-            print(&report::plan(plan, self.paint))?;
+            print(&report::plan(plan, &self.config.settings, self.paint))?;
             if plan.steps().next().is_none() {
                 return Ok(false);
             }
@@ -297,7 +305,7 @@ impl Context {
 
     async fn run<C: Observe + WriteIam>(&self, cloud: &C) -> Result<Exit, CommandError> {
         let Planned { plan, .. } = self.plan(cloud).await?;
-        print(&report::plan(&plan, self.paint))?;
+        print(&report::plan(&plan, &self.config.settings, self.paint))?;
         self.carried_out(&flow::carry_out(plan, cloud).await)
     }
 
@@ -317,15 +325,17 @@ impl Context {
     }
 
     /// What hosts recorded of late. Records never hold anything up (invariant 3): a store that
-    /// cannot be read is told about and left out.
-    async fn records(&self) -> Vec<Record> {
-        match self.read_records().await {
-            Ok(records) => records,
-            Err(error) => {
-                tracing::warn!("going on without records: {}", chain(&error));
-                Vec::new()
-            }
+    /// cannot be read is told about and left out. One that was never there is a mistake.
+    async fn records(&self) -> Result<Vec<Record>, CommandError> {
+        if let Some(StoreUrl::Directory(path)) = &self.config.records
+            && !path.exists()
+        {
+            return Err(CommandError::NoRecords(path.clone()));
         }
+        Ok(self.read_records().await.unwrap_or_else(|error| {
+            tracing::warn!("going on without records: {}", chain(&error));
+            Vec::new()
+        }))
     }
 
     async fn read_records(&self) -> Result<Vec<Record>, CommandError> {

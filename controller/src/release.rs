@@ -8,7 +8,7 @@ use credpin_core::{
     id::{Arn, PolicyName, RoleName, VersionId},
     plan::{POLICY_PATH, Plan, RELEASED_TAG, policy_name},
     policy::{Document, ParseError},
-    settings::Settings,
+    settings::{Mode, Settings},
     verify::{self, Counterexample},
 };
 use jiff::Timestamp;
@@ -33,7 +33,7 @@ pub enum Whose {
 #[derive(Debug, Default)]
 pub struct Released {
     /// Roles, each with what was done, as "detached".
-    pub done: Vec<(RoleName, &'static str)>,
+    pub done: Vec<(RoleName, String)>,
     /// Roles that it failed for.
     pub failed: Vec<(RoleName, ReleaseError)>,
     /// Roles whose pin was not seen, with the reason; they were gone about by their names.
@@ -108,7 +108,9 @@ pub async fn release<C: Observe + WriteIam>(cloud: &C, whose: &Whose, now: Times
             Err(error) => Err(error),
         };
         let result = match arn {
-            Ok(arn) => release_one(cloud, &arn, &role, now).await,
+            Ok(arn) => release_one(cloud, &arn, &role, now)
+                .await
+                .map(str::to_owned),
             Err(error) => Err(error),
         };
         released.note(role, result);
@@ -158,7 +160,7 @@ async fn previous_one<C: WriteIam>(
     plan: &Plan,
     settings: &Settings,
     role: &RoleName,
-) -> Result<&'static str, ReleaseError> {
+) -> Result<String, ReleaseError> {
     let live = pin_of(seen, role)?;
     let version = live.previous().ok_or(ReleaseError::NoPrevious)?;
     prove(
@@ -171,7 +173,15 @@ async fn previous_one<C: WriteIam>(
     )?;
     check_ours(&live.arn, role, cloud).await?;
     cloud.set_default_version(&live.arn, &version.id).await?;
-    Ok("went back to the previous version; runs leave it in force until `credpin release --undo`")
+    let from = live
+        .in_force()
+        .map_or_else(|| "none".to_owned(), |version| version.id.to_string());
+    let went = format!("went back a version, {from} -> {}", version.id);
+    Ok(if is_attached(seen, live, role) {
+        format!("{went}; runs leave it in force until `credpin release --undo {role}`")
+    } else {
+        format!("{went}; the policy is not attached, so nothing is in force")
+    })
 }
 
 /// That `text` admits every live host of the role and denies outsiders (invariant 5).
@@ -208,11 +218,15 @@ fn prove(
 
 /// Lets runs have the pin back: takes the mark off, and forgets versions newer than the one in
 /// force. It puts nothing in force itself: the next run does, proven against what it sees then.
-pub async fn undo<C: Observe + WriteIam>(cloud: &C, whose: &Whose) -> Released {
+pub async fn undo<C: Observe + WriteIam>(
+    cloud: &C,
+    whose: &Whose,
+    settings: &Settings,
+) -> Released {
     let seen = estate(&cloud.observe_iam().await);
     let mut released = Released::of(whose, &seen);
     for role in whose.roles(&seen) {
-        let result = undo_one(cloud, &seen, &role).await;
+        let result = undo_one(cloud, &seen, settings, &role).await;
         released.note(role, result);
     }
     released
@@ -221,22 +235,60 @@ pub async fn undo<C: Observe + WriteIam>(cloud: &C, whose: &Whose) -> Released {
 async fn undo_one<C: WriteIam>(
     cloud: &C,
     seen: &Estate,
+    settings: &Settings,
     role: &RoleName,
-) -> Result<&'static str, ReleaseError> {
+) -> Result<String, ReleaseError> {
     let live = pin_of(seen, role)?;
-    check_ours(&live.arn, role, cloud).await?;
+    let was_released = check_ours(&live.arn, role, cloud)
+        .await?
+        .contains_key(RELEASED_TAG);
     let current = live
         .in_force()
         .map_or(u64::MAX, |version| version.id.number());
-    for newer in live
+    let newer: Vec<&VersionId> = live
         .versions
         .iter()
-        .filter(|version| version.id.number() > current)
-    {
-        done_already(cloud.delete_version(&live.arn, &newer.id).await)?;
+        .map(|version| &version.id)
+        .filter(|id| id.number() > current)
+        .collect();
+    for version in &newer {
+        done_already(cloud.delete_version(&live.arn, version).await)?;
     }
+    // IAM may show a tag late, so it is taken off whether or not it was seen.
     cloud.untag_policy(&live.arn, RELEASED_TAG).await?;
-    Ok("given back to runs: the next one puts the pin in force again")
+    if !was_released && newer.is_empty() {
+        return Ok("was not released: there is nothing to undo".to_owned());
+    }
+    let next = next_run(seen, settings, live, role);
+    Ok(format!("given back to runs: {next}"))
+}
+
+/// What the next run makes of a pin that it was given back.
+fn next_run(
+    seen: &Estate,
+    settings: &Settings,
+    live: &LivePolicy,
+    role: &RoleName,
+) -> &'static str {
+    let enforced = seen
+        .roles
+        .get(role)
+        .is_some_and(|role| settings.mode_of(role) == Mode::Enforce);
+    match (enforced, is_attached(seen, live, role)) {
+        (true, true) => "the next one brings the pin up to date",
+        (true, false) => "the next one puts the pin in force again",
+        (false, false) => "the config says observe, so the next one leaves the pin off",
+        (false, true) if settings.names(role) => {
+            "the config says observe, so the next one takes the pin off"
+        }
+        (false, true) => "no [[role]] of the config names it, so the next one holds it as it is",
+    }
+}
+
+fn is_attached(seen: &Estate, live: &LivePolicy, role: &RoleName) -> bool {
+    seen.roles
+        .get(role)
+        .is_some_and(|role| role.attached.contains(&live.arn))
 }
 
 fn pin_of<'a>(seen: &'a Estate, role: &RoleName) -> Result<&'a LivePolicy, ReleaseError> {
@@ -289,7 +341,7 @@ impl Released {
         }
     }
 
-    fn note(&mut self, role: RoleName, result: Result<&'static str, ReleaseError>) {
+    fn note(&mut self, role: RoleName, result: Result<String, ReleaseError>) {
         match result {
             Ok(done) => self.done.push((role, done)),
             Err(error) => self.failed.push((role, error)),

@@ -6,17 +6,18 @@ use credpin_core::{
     estate::Gap,
     plan::{Hold, Outcome, Plan, RolePlan, Step, difference},
     policy::MANAGED_POLICY_QUOTA,
-    settings::Mode,
+    settings::{Mode, Settings},
 };
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{
     Paint, count,
     summary::{Change, Summary},
 };
 
-/// The plan for a person.
-pub fn plan(plan: &Plan, paint: Paint) -> String {
+/// The plan for a person; `settings` are those that it was made under.
+pub fn plan(plan: &Plan, settings: &Settings, paint: Paint) -> String {
     let mut out = String::new();
     match &plan.account {
         Some(account) => line(&mut out, 0, &format!("Account {account}")),
@@ -36,12 +37,17 @@ pub fn plan(plan: &Plan, paint: Paint) -> String {
         0,
         &paint.bold(&format!("Plan: {}.", Summary::of(plan))),
     );
-    let only_observed = plan.roles.iter().all(|role| role.mode == Mode::Observe);
+    // Whoever wrote rules or has pins knows how.
+    let is_new = settings.roles.is_empty()
+        && plan
+            .roles
+            .iter()
+            .all(|role| role.mode == Mode::Observe && role.in_force.is_none());
     let ready = plan
         .roles
         .iter()
         .find(|role| role.pin.is_some() && role.holds.is_empty());
-    if let Some(role) = ready.filter(|_| only_observed) {
+    if let Some(role) = ready.filter(|_| is_new) {
         line(
             &mut out,
             0,
@@ -119,11 +125,25 @@ fn role(out: &mut String, role: &RolePlan, paint: Paint) {
 fn holds(out: &mut String, holds: &[Hold], paint: Paint) {
     let mark = paint.red("!");
     if holds.iter().any(|hold| matches!(hold, Hold::Gap(_))) {
-        line(out, 2, &format!("{mark} the view is incomplete, see above"));
+        line(
+            out,
+            2,
+            &format!("{mark} [gap] the view is incomplete, see above"),
+        );
     }
     for hold in holds.iter().filter(|hold| !matches!(hold, Hold::Gap(_))) {
-        line(out, 2, &format!("{mark} {hold}"));
+        line(out, 2, &format!("{mark} {}", self::hold(hold)));
     }
+}
+
+/// A hold under its name, as `plan --json` and the table of holds in the documentation have it.
+pub(super) fn hold(hold: &Hold) -> String {
+    let name = match serde_json::to_value(hold) {
+        Ok(Value::String(name)) => Some(name),
+        Ok(Value::Object(tagged)) => tagged.into_iter().next().map(|(name, _)| name),
+        _ => None,
+    };
+    name.map_or_else(|| hold.to_string(), |name| format!("[{name}] {hold}"))
 }
 
 fn headline(role: &RolePlan, paint: Paint) -> (String, String) {

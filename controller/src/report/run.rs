@@ -39,7 +39,10 @@ pub fn run(run: &Run, paint: Paint) -> String {
     for unconfirmed in &run.unconfirmed {
         let _ = writeln!(out, "  {} {unconfirmed}", paint.red("!"));
     }
-    let _ = writeln!(out, "Calls to AWS: {}.", calls(&run.calls));
+    // A directory cloud makes none.
+    if !run.calls.is_empty() {
+        let _ = writeln!(out, "Calls to AWS: {}.", calls(&run.calls));
+    }
     out
 }
 
@@ -73,9 +76,6 @@ pub fn released(released: &Released, paint: Paint) -> String {
 }
 
 fn calls(calls: &Calls) -> String {
-    if calls.is_empty() {
-        return "none".to_owned();
-    }
     let by_name: Vec<String> = calls
         .iter()
         .map(|(name, number)| format!("{name} {number}"))

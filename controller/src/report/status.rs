@@ -10,7 +10,10 @@ use credpin_core::{
 };
 use serde::Serialize;
 
-use super::{Paint, plan::gaps};
+use super::{
+    Paint,
+    plan::{gaps, hold},
+};
 
 /// A role as `status` shows it.
 #[derive(Debug, Serialize)]
@@ -59,10 +62,10 @@ pub fn status(plan: &Plan, recorded: bool, paint: Paint) -> String {
     table[0].push("OPEN TO".into());
     table.extend(rows.iter().map(Row::cells));
     align(&mut out, &table);
-    for row in rows.iter().filter(|row| row.pin == Pin::Held) {
-        let _ = writeln!(out, "\n{} {} is held:", paint.red("!"), row.role);
-        for hold in &row.holds {
-            let _ = writeln!(out, "    {hold}");
+    for role in plan.roles.iter().filter(|role| Pin::of(role) == Pin::Held) {
+        let _ = writeln!(out, "\n{} {} is held:", paint.red("!"), role.role);
+        for hold in &role.holds {
+            let _ = writeln!(out, "    {}", self::hold(hold));
         }
     }
     for warning in plan

@@ -227,7 +227,10 @@ fn explain_names_the_statement_that_decides() {
         text(&output).0
     };
     let thief = explain("203.0.113.9");
-    assert!(thief.contains("in force now:  allowed"), "{thief}");
+    assert!(
+        thief.contains("in force now:  allowed (no pin in force)"),
+        "{thief}"
+    );
     assert!(
         thief.contains("with the pin:  denied by statement PublicVpc0aaa of credpin-web"),
         "{thief}"
@@ -297,14 +300,33 @@ fn observe_writes_a_cloud_that_gives_the_same_plan() {
 #[test]
 fn records_that_cannot_be_read_hold_nothing_up() {
     let account = account("nat");
-    let output = credpin(
-        account.path(),
-        &["plan", "--records", "file:///dev/null/records"],
-    );
+    let output = credpin(account.path(), &["plan", "--records", "file:///dev/null"]);
     assert_eq!(output.status.code(), Some(2), "{:?}", text(&output));
     let (out, err) = text(&output);
     assert!(out.contains("+ web gets a pin"), "{out}");
     assert!(err.contains("going on without records"), "{err}");
+}
+
+#[test]
+fn a_record_store_that_is_not_there_is_an_error_with_the_way_out() {
+    let account = account("nat");
+    for command in ["plan", "status", "run"] {
+        let output = credpin(account.path(), &[command, "--records", "file:///no/such"]);
+        assert_eq!(output.status.code(), Some(1), "{command}");
+        let (out, err) = text(&output);
+        assert_eq!(out, "", "{command}");
+        assert!(
+            err.starts_with("credpin: the record store /no/such of --records"),
+            "{command}: {err}"
+        );
+    }
+    assert!(!account.path().join("pins").exists());
+    let release = ["release", "--all", "--records", "file:///no/such"];
+    assert_eq!(
+        credpin(account.path(), &release).status.code(),
+        Some(0),
+        "a release needs no records"
+    );
 }
 
 #[test]

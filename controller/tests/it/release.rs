@@ -133,7 +133,7 @@ async fn where_a_pin_may_be_hidden_nobody_says_that_there_is_none() {
     let cloud = account.cloud();
     for refused in [
         release(&cloud, &web(), NOW).await,
-        undo(&cloud, &web()).await,
+        undo(&cloud, &web(), &account.settings).await,
     ] {
         let said = refused.failed[0].1.to_string();
         assert!(
@@ -153,8 +153,11 @@ async fn where_a_pin_may_be_hidden_nobody_says_that_there_is_none() {
 async fn an_undone_release_is_pinned_again_by_the_next_run() {
     let account = pinned().await;
     release(&account.cloud(), &web(), NOW).await;
-    let undone = undo(&account.cloud(), &web()).await;
-    assert_eq!(undone.done.len(), 1, "{undone:?}");
+    let undone = undo(&account.cloud(), &web(), &account.settings).await;
+    assert_eq!(
+        undone.done[0].1,
+        "given back to runs: the next one puts the pin in force again"
+    );
     assert_eq!(outcome(&account).await, Outcome::Change);
     let cloud = account.cloud();
     credpin::run(&cloud, &account.settings, &[], NOW)
@@ -162,6 +165,24 @@ async fn an_undone_release_is_pinned_again_by_the_next_run() {
         .unwrap();
     assert_eq!(cloud.writes(), ["attach"]);
     assert_eq!(outcome(&account).await, Outcome::Unchanged);
+}
+
+#[tokio::test]
+async fn an_undo_says_what_is_true_of_the_role_and_the_config() {
+    let mut account = pinned().await;
+    let undone = undo(&account.cloud(), &web(), &account.settings).await;
+    assert_eq!(
+        undone.done[0].1,
+        "was not released: there is nothing to undo"
+    );
+    release(&account.cloud(), &web(), NOW).await;
+    account.settings.roles.clear();
+    let undone = undo(&account.cloud(), &web(), &account.settings).await;
+    assert_eq!(
+        undone.done[0].1,
+        "given back to runs: the config says observe, so the next one leaves the pin off"
+    );
+    assert_eq!(outcome(&account).await, Outcome::Observed);
 }
 
 /// In this scenario the pin in force was written for another NAT gateway, and so was the one before.
@@ -210,7 +231,10 @@ async fn a_previous_document_that_holds_comes_back_and_stays_until_it_is_undone(
     let back = previous(&cloud, &web(), &account.settings, NOW)
         .await
         .unwrap();
-    assert_eq!(back.done.len(), 1, "{back:?}");
+    assert_eq!(
+        back.done[0].1,
+        "went back a version, v2 -> v1; runs leave it in force until `credpin release --undo web`"
+    );
     assert_eq!(cloud.writes(), ["set_default_version"]);
     assert_eq!(outcome(&account).await, Outcome::RolledBack);
     let cloud = account.cloud();
@@ -219,7 +243,7 @@ async fn a_previous_document_that_holds_comes_back_and_stays_until_it_is_undone(
         .unwrap();
     assert_eq!(cloud.writes(), Vec::<&str>::new());
 
-    undo(&account.cloud(), &web()).await;
+    undo(&account.cloud(), &web(), &account.settings).await;
     assert_eq!(outcome(&account).await, Outcome::Unchanged);
 }
 

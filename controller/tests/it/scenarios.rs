@@ -9,10 +9,12 @@ use std::{
 };
 
 use credpin::{
+    Planned,
     cloud::{Observe, dir::Dir},
     config,
     report::{self, Paint},
 };
+use credpin_core::settings::Settings;
 use jiff::Timestamp;
 
 /// Every scenario, relative to the crate: paths are part of what gaps say.
@@ -25,13 +27,14 @@ fn scenarios() -> Vec<PathBuf> {
     all
 }
 
-async fn plan(scenario: &Path) -> credpin::Planned {
+async fn plan(scenario: &Path) -> (credpin::Planned, Settings) {
     let file = scenario.join("credpin.toml");
     let config = config::parse("credpin.toml", &fs::read_to_string(file).unwrap()).unwrap();
     let cloud = Dir::open(scenario.join("cloud")).unwrap();
-    credpin::plan(&cloud, &config.settings, &[], Timestamp::UNIX_EPOCH)
+    let planned = credpin::plan(&cloud, &config.settings, &[], Timestamp::UNIX_EPOCH)
         .await
-        .unwrap()
+        .unwrap();
+    (planned, config.settings)
 }
 
 #[tokio::test]
@@ -40,9 +43,9 @@ async fn plans_are_as_they_were_read_and_agreed_to() {
     let scenarios = scenarios();
     assert!(scenarios.len() >= 11, "where have the scenarios gone?");
     for scenario in scenarios {
-        let plan = plan(&scenario).await.plan;
+        let (Planned { plan, .. }, settings) = plan(&scenario).await;
         for (name, text) in [
-            ("plan.txt", report::plan(&plan, Paint::default())),
+            ("plan.txt", report::plan(&plan, &settings, Paint::default())),
             ("plan.json", report::plan_json(&plan).unwrap()),
         ] {
             let file = scenario.join(name);
@@ -71,8 +74,8 @@ async fn plans_are_as_they_were_read_and_agreed_to() {
 #[tokio::test]
 async fn the_same_view_gives_the_same_plan_byte_for_byte() {
     for scenario in scenarios() {
-        let first = report::plan_json(&plan(&scenario).await.plan).unwrap();
-        let second = report::plan_json(&plan(&scenario).await.plan).unwrap();
+        let first = report::plan_json(&plan(&scenario).await.0.plan).unwrap();
+        let second = report::plan_json(&plan(&scenario).await.0.plan).unwrap();
         assert_eq!(first, second, "{}", scenario.display());
     }
 }
