@@ -91,7 +91,8 @@ pub enum OpenError {
     },
 }
 
-const LOCK: &str = "lock";
+/// The file that is locked.
+pub(crate) const LOCK: &str = "lock";
 
 impl Directory {
     /// Opens the directory `path` and locks it; makes it, readable by its owner only, if it is not
@@ -222,24 +223,29 @@ impl Tail for File {
 }
 
 /// For a file of ours: for its owner only, and never what a link or a pipe of that name leads to.
-fn plain(options: &mut OpenOptions) -> &mut OpenOptions {
+pub(crate) fn plain(options: &mut OpenOptions) -> &mut OpenOptions {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     options.mode(0o600).custom_flags(flags.bits().cast_signed())
 }
 
 /// Whoever can write to the directory can take records away and put others there.
 fn trust(dir: &Path, metadata: &fs::Metadata) -> Result<(), OpenError> {
-    let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
-    let us = rustix::process::geteuid().as_raw();
+    let (owner, us) = (metadata.uid(), rustix::process::geteuid().as_raw());
     let problem = if owner != us && owner != 0 {
         format!("it belongs to user {owner}, and this is user {us}: change its owner")
-    } else if mode & 0o022 != 0 {
-        format!("others can write to it (mode {mode:04o}): chmod 0700 it")
+    } else if let Some(problem) = open_to_others(metadata) {
+        problem
     } else {
         return Ok(());
     };
     let dir = dir.to_owned();
     Err(OpenError::Untrusted { dir, problem })
+}
+
+/// What is wrong with a directory's mode, and what to do.
+pub(crate) fn open_to_others(metadata: &fs::Metadata) -> Option<String> {
+    let mode = metadata.mode() & 0o7777;
+    (mode & 0o022 != 0).then(|| format!("others can write to it (mode {mode:04o}): chmod 0700 it"))
 }
 
 #[cfg(test)]

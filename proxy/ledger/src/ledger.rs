@@ -18,11 +18,10 @@
 //! on record when the start has synced it, torn or not. A name that is taken is never given again.
 
 use std::io;
-use std::path::Path;
 
 use jiff::Timestamp;
 
-use crate::disk::{self, Disk, Entry, OpenError, Tail};
+use crate::disk::{Disk, Entry, OpenError, Tail};
 use crate::key::hour_of;
 use crate::segment::State;
 use crate::{BootId, Record, SegmentName, line};
@@ -208,22 +207,6 @@ impl std::fmt::Debug for Ledger {
     }
 }
 
-/// The records in the ledger at `dir`, oldest first, while a proxy may be appending to it. A line
-/// that is no record (torn, or just being written) is left out.
-pub fn scan(dir: &Path) -> io::Result<Vec<Record>> {
-    let mut records = Vec::new();
-    for (name, _) in segments(disk::list(dir)?) {
-        // It may move on to its next state, and so to its next name, at any time.
-        let later = [State::Open, State::Sealed, State::Shipped];
-        let mut names = later.into_iter().filter(|s| *s >= name.state);
-        let read = |state| std::fs::read(dir.join(name.to(state).to_string())).ok();
-        let bytes = names.find_map(read).unwrap_or_default();
-        records.extend(line::decode_all(&bytes).filter_map(|(_, record)| record.ok()));
-    }
-    records.sort_by_key(|record| (record.time, record.seq));
-    Ok(records)
-}
-
 impl Open {
     fn create(disk: &dyn Disk, boot: &BootId, seq: u64, batch: Batch) -> Result<Self, AppendError> {
         let name = SegmentName {
@@ -311,7 +294,7 @@ fn recover(disk: &dyn Disk, name: &SegmentName, bytes: &mut Vec<u8>) -> io::Resu
 }
 
 /// The segments among `entries`, oldest first. What has another name is not ours and is left alone.
-fn segments(entries: Vec<Entry>) -> Vec<(SegmentName, Entry)> {
+pub(crate) fn segments(entries: Vec<Entry>) -> Vec<(SegmentName, Entry)> {
     let parse = |entry: Entry| Some((entry.name.parse().ok()?, entry));
     let mut segments: Vec<(SegmentName, Entry)> = entries.into_iter().filter_map(parse).collect();
     segments.sort_by(|(a, at), (b, bt)| at.modified.cmp(&bt.modified).then_with(|| a.cmp(b)));

@@ -25,7 +25,11 @@ mod ledger;
 #[cfg(feature = "store")]
 mod line;
 #[cfg(feature = "store")]
+mod look;
+#[cfg(feature = "store")]
 mod read;
+#[cfg(feature = "store")]
+mod scan;
 #[cfg(feature = "store")]
 mod segment;
 #[cfg(feature = "store")]
@@ -42,9 +46,11 @@ pub use record::{Consumer, Host, ImdsVersion, Kind, Record, SCHEMA};
 pub use {
     disk::{Directory, Disk, Entry, OpenError, Tail},
     index::{Index, Standing},
-    ledger::{AppendError, Ledger, Recovered, scan},
+    ledger::{AppendError, Ledger, Recovered},
     line::LineError,
+    look::{Found, look, writable},
     read::{Read, ReadError, Warning},
+    scan::{History, Unreadable, scan},
     segment::SegmentName,
     ship::{Round, ShipError, Shipper},
     store::{RecordStore, StoreError, StoreUrl, without_secrets},

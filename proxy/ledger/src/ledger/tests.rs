@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::memory::{Fault, Faulty, Memory};
 use super::*;
-use crate::Directory;
 use crate::line::tests::record;
+use crate::{Directory, disk, scan};
 
 const BOOT: &str = "0c6f1f2e-5a0a-4b52-9f0e-1d2c3b4a5968";
 const NEXT_BOOT: &str = "1c6f1f2e-5a0a-4b52-9f0e-1d2c3b4a5968";
