@@ -90,8 +90,6 @@ pub enum Origin {
     Environment(String),
     /// As a flag, by its name without dashes.
     Flag(String),
-    /// Nowhere in particular: it is how settings go together.
-    Together,
 }
 
 /// One thing that is wrong, where, and what to do.
@@ -156,6 +154,10 @@ impl Config {
         settings.extend(environment.iter().filter_map(from_environment));
         settings.extend(flags.iter().cloned());
         let mut config = Self::default();
+        let written: Vec<_> = settings
+            .iter()
+            .map(|setting| (setting.key.clone(), setting.origin.clone()))
+            .collect();
         for Setting {
             origin,
             key,
@@ -171,7 +173,7 @@ impl Config {
                 });
             }
         }
-        mistakes.extend(config.contradictions());
+        mistakes.extend(config.contradictions(&written));
         if mistakes.is_empty() {
             Ok(config)
         } else {
@@ -204,17 +206,53 @@ impl Config {
         Ok(())
     }
 
-    fn contradictions(&self) -> Option<Mistake> {
-        let itself = |listen: &SocketAddr| itself::reaches(self.upstream.authority(), *listen);
-        self.listen.iter().any(itself).then(|| Mistake {
-            origin: Origin::Together,
-            key: "upstream".to_owned(),
-            message: format!(
-                "{} is where the proxy itself listens: name the real metadata service",
+    /// What is wrong with settings that are each well-formed. Each is told of the one that was
+    /// written last, which one of them was: the defaults go together.
+    fn contradictions(&self, written: &[(String, Origin)]) -> Vec<Mistake> {
+        let told = |keys: [&str; 2], message: String| {
+            let mut last = written.iter().rev();
+            let (key, origin) = last.find(|(key, _)| keys.contains(&key.as_str()))?.clone();
+            Some(Mistake {
+                origin,
+                key,
+                message,
+            })
+        };
+        let itself = |listen: &SocketAddr| itself::reaches(self.upstream.address(), *listen);
+        let itself = self.listen.iter().any(itself).then(|| {
+            format!(
+                "the upstream {} is where the proxy itself listens: name the real metadata service",
                 self.upstream
-            ),
-        })
+            )
+        });
+        let mut wanted = self.listen.iter().chain(&self.admin).enumerate();
+        let twice = wanted.find_map(|(at, address)| {
+            let mut before = self.listen.iter().take(at);
+            before.find(|other| same_socket(**other, *address))
+        });
+        let twice = twice.map(|address| {
+            format!(
+                "{address} is named twice: each of `listen` and `admin` takes a port of its own"
+            )
+        });
+        [
+            itself.and_then(|message| told(["upstream", "listen"], message)),
+            twice.and_then(|message| told(["admin", "listen"], message)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
+}
+
+/// Whether two sockets cannot both be had. What a wildcard of IPv6 takes in of IPv4 is the kernel's
+/// to say. Port 0 is a new one each time.
+fn same_socket(one: SocketAddr, other: SocketAddr) -> bool {
+    let any = one.is_ipv4() == other.is_ipv4()
+        && (one.ip().is_unspecified() || other.ip().is_unspecified());
+    one.port() != 0
+        && one.port() == other.port()
+        && (any || one.ip().to_canonical() == other.ip().to_canonical())
 }
 
 /// Every key of [`Config::set`].
@@ -285,7 +323,6 @@ impl fmt::Display for Origin {
             Self::File(file, line, column) => write!(f, "{}:{line}:{column}", file.display()),
             Self::Environment(name) => f.write_str(name),
             Self::Flag(name) => write!(f, "--{name}"),
-            Self::Together => f.write_str("config"),
         }
     }
 }
@@ -294,7 +331,7 @@ impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.origin)?;
         // A variable and a flag have the key's name already; a syntax error has none.
-        if matches!(self.origin, Origin::File(..) | Origin::Together) && !self.key.is_empty() {
+        if matches!(self.origin, Origin::File(..)) && !self.key.is_empty() {
             write!(f, "{}: ", self.key)?;
         }
         f.write_str(&self.message)

@@ -62,6 +62,14 @@ pub struct BindError {
     error: io::Error,
 }
 
+impl BindErrors {
+    /// Whether each is a port that somebody has.
+    pub(crate) fn in_use(&self) -> bool {
+        let mut errors = self.0.iter().map(|error| &error.error);
+        errors.all(|error| error.kind() == io::ErrorKind::AddrInUse)
+    }
+}
+
 /// Every socket that could not be bound, one a line.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
@@ -165,7 +173,7 @@ impl Proxy {
         machine: Machine,
     ) -> Result<Self, StartError> {
         let listening = listeners.addresses().unwrap_or_default();
-        if itself::is_served(config.upstream.authority(), &listening) {
+        if itself::is_served(config.upstream.address(), &listening) {
             return Err(StartError::Itself(config.upstream));
         }
         for exposed in Exposed::among(&listening) {
@@ -240,6 +248,7 @@ impl Proxy {
         if let Some(listener) = listeners.admin {
             beside.spawn(watch(listener, Arc::clone(&service)));
         }
+        beside.spawn(look_upstream(Arc::clone(&service)));
         let answering = Arc::clone(&service);
         let answer = move |request, ends| {
             let service = Arc::clone(&answering);
@@ -248,6 +257,18 @@ impl Proxy {
         server::serve(listeners.imds, config.max_connections, answer, shutdown).await;
         beside.shutdown().await;
         end(&service, shipping.as_deref(), &writer).await;
+    }
+}
+
+/// Says once whether the metadata service is there at all: who waits for its clients' errors to learn
+/// of it waits long.
+async fn look_upstream(service: Arc<Service>) {
+    if let Err(error) = service.upstream.reach().await {
+        warn!(
+            %error,
+            "the metadata service at {} cannot be reached: clients get 503 until it can",
+            service.upstream.url()
+        );
     }
 }
 

@@ -1,6 +1,8 @@
 //! The real metadata service.
 
 use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -20,14 +23,27 @@ use crate::guard::Admitted;
 use crate::headers::end_to_end;
 use crate::path::CanonicalPath;
 
-/// Where the metadata service is: `http://ADDRESS[:PORT]`.
+/// Where the metadata service is: `http://ADDRESS[:PORT]`. An address, no name: what a name leads to
+/// can change, and whoever changes it would be asked for this host's credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpstreamUrl(Authority);
+pub struct UpstreamUrl {
+    /// As it was written, and so as `Host` says it.
+    authority: Authority,
+    address: SocketAddr,
+}
 
 /// A text that is no [`UpstreamUrl`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not the address of a metadata service: write http://ADDRESS or http://ADDRESS:PORT")]
-pub struct UpstreamUrlError;
+pub enum UpstreamUrlError {
+    /// No URL of this kind.
+    #[error("not the address of a metadata service: write http://ADDRESS or http://ADDRESS:PORT")]
+    Url,
+    /// It has a name.
+    #[error(
+        "a name, and what it leads to can change: write the address, as http://169.254.169.254"
+    )]
+    Name,
+}
 
 /// What the metadata service answered, whole.
 pub(crate) struct Answered {
@@ -72,9 +88,12 @@ pub enum UpstreamError {
 pub(crate) struct Upstream {
     url: UpstreamUrl,
     client: Client<HttpConnector, Empty<Bytes>>,
+    connect_timeout: Duration,
     response_timeout: Duration,
 }
 
+/// The port of http.
+const HTTP: u16 = 80;
 /// User data has at most 16 KiB, and nothing else in the metadata service is longer. Being small,
 /// bodies are taken whole, so that one that breaks off becomes a 503 and not half an answer.
 const MAX_BODY: usize = 64 << 10;
@@ -95,8 +114,18 @@ impl Upstream {
         Self {
             url,
             client,
+            connect_timeout: connect,
             response_timeout: response,
         }
+    }
+
+    /// Whether it can be connected to. Asks it nothing.
+    pub(crate) async fn reach(&self) -> io::Result<()> {
+        let connecting = timeout(self.connect_timeout, TcpStream::connect(self.url.address));
+        connecting
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .map(drop)
     }
 
     pub(crate) fn url(&self) -> &UpstreamUrl {
@@ -141,11 +170,12 @@ impl Upstream {
         let Self { url, .. } = self;
         let uri = Uri::builder()
             .scheme(Scheme::HTTP)
-            .authority(url.0.clone())
+            .authority(url.authority.clone())
             .path_and_query(path.as_str())
             .build()
             .expect("a canonical path is made of characters that a URI may have");
-        let host = HeaderValue::from_str(url.0.as_str()).expect("an authority is visible ASCII");
+        let host =
+            HeaderValue::from_str(url.authority.as_str()).expect("an authority is visible ASCII");
         let mut request = Request::new(Empty::new());
         *request.method_mut() = method;
         *request.uri_mut() = uri;
@@ -202,9 +232,9 @@ impl Upstream {
 }
 
 impl UpstreamUrl {
-    /// Host and port.
-    pub(crate) fn authority(&self) -> &Authority {
-        &self.0
+    /// Address and port.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 }
 
@@ -221,7 +251,10 @@ impl UpstreamError {
 
 impl Default for UpstreamUrl {
     fn default() -> Self {
-        Self(Authority::from_static("169.254.169.254"))
+        Self {
+            authority: Authority::from_static("169.254.169.254"),
+            address: (Ipv4Addr::new(169, 254, 169, 254), HTTP).into(),
+        }
     }
 }
 
@@ -229,21 +262,32 @@ impl FromStr for UpstreamUrl {
     type Err = UpstreamUrlError;
 
     fn from_str(text: &str) -> Result<Self, UpstreamUrlError> {
-        let uri: Uri = text.parse().map_err(|_| UpstreamUrlError)?;
+        let uri: Uri = text.parse().map_err(|_| UpstreamUrlError::Url)?;
         let bare =
             uri.scheme() == Some(&Scheme::HTTP) && uri.path() == "/" && uri.query().is_none();
-        match uri.authority() {
-            Some(authority) if bare && !authority.as_str().contains('@') => {
-                Ok(Self(authority.clone()))
-            }
-            _ => Err(UpstreamUrlError),
-        }
+        let authority = uri
+            .authority()
+            .filter(|authority| bare && !authority.as_str().contains('@'))
+            .ok_or(UpstreamUrlError::Url)?;
+        let address: IpAddr = authority
+            .host()
+            .trim_matches(['[', ']'])
+            .parse()
+            .map_err(|_| UpstreamUrlError::Name)?;
+        let port = match authority.port_u16() {
+            None if authority.as_str() != authority.host() => return Err(UpstreamUrlError::Url),
+            port => port.unwrap_or(HTTP),
+        };
+        Ok(Self {
+            authority: authority.clone(),
+            address: (address, port).into(),
+        })
     }
 }
 
 impl fmt::Display for UpstreamUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}", self.0)
+        write!(f, "http://{}", self.authority)
     }
 }
 
@@ -257,7 +301,7 @@ mod tests {
             "http://169.254.169.254",
             "http://127.0.0.1:1338/",
             "http://[fd00:ec2::254]",
-            "http://imds:80",
+            "http://[fd00:ec2::254]:80",
         ] {
             assert!(text.parse::<UpstreamUrl>().is_ok(), "{text}");
         }
@@ -269,8 +313,42 @@ mod tests {
             "http://a?b",
             "http://u@a",
             "http://",
+            "http://127.0.0.1:99999",
+            "http://127.0.0.1:",
         ] {
-            assert!(text.parse::<UpstreamUrl>().is_err(), "{text}");
+            assert_eq!(
+                text.parse::<UpstreamUrl>(),
+                Err(UpstreamUrlError::Url),
+                "{text}"
+            );
         }
+        for text in [
+            "http://imds:80",
+            "http://localhost:1338",
+            "http://127.1",
+            "http://2130706433",
+        ] {
+            assert_eq!(
+                text.parse::<UpstreamUrl>(),
+                Err(UpstreamUrlError::Name),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn its_address_is_the_one_that_is_written() {
+        for (text, address) in [
+            ("http://169.254.169.254", "169.254.169.254:80"),
+            ("http://[::1]:1338", "[::1]:1338"),
+        ] {
+            let url: UpstreamUrl = text.parse().unwrap();
+            assert_eq!(url.address(), address.parse().unwrap());
+            assert_eq!(url.to_string(), text);
+        }
+        assert_eq!(
+            UpstreamUrl::default(),
+            "http://169.254.169.254".parse().unwrap()
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use toml_span::ErrorKind;
 use toml_span::value::{Value, ValueInner};
 
 use super::{Mistake, Origin, Setting};
@@ -17,7 +18,7 @@ pub(super) fn settings(file: &Path, text: &str) -> Result<(Vec<Setting>, Vec<Mis
     let mut root = toml_span::parse(text).map_err(|error| Mistake {
         origin: at(error.span.start),
         key: String::new(),
-        message: format!("this is not TOML: {}", error.kind),
+        message: format!("this is not TOML: {}", told(&error)),
     })?;
     let ValueInner::Table(table) = root.take() else {
         return Ok((Vec::new(), Vec::new())); // A document is a table.
@@ -41,6 +42,18 @@ pub(super) fn settings(file: &Path, text: &str) -> Result<(Vec<Setting>, Vec<Mis
         }
     }
     Ok((settings, mistakes))
+}
+
+/// What is wrong, as a sentence; where the file ends too early the parser has none.
+fn told(error: &toml_span::Error) -> String {
+    match error.kind {
+        ErrorKind::UnexpectedEof => "the file ends before a list or a value does".to_owned(),
+        ErrorKind::Wanted {
+            expected,
+            found: "eof",
+        } => format!("the file ends where {expected} should be"),
+        _ => error.to_string(),
+    }
 }
 
 fn values(mut value: Value<'_>) -> Result<Vec<String>, &'static str> {

@@ -114,7 +114,16 @@ fn what_is_no_toml_says_where() {
     let report = resolve("listen = \"127.0.0.1:1\"\nledger = /var\n", &[], &[]).unwrap_err();
     assert!(report.starts_with("proxy.toml:2:"), "{report}");
     let report = resolve("ledger = \"/a\"\nledger = \"/b\"\n", &[], &[]).unwrap_err();
-    assert!(report.starts_with("proxy.toml:2:1: "), "{report}");
+    let told = "proxy.toml:2:1: this is not TOML: duplicate key: `ledger`";
+    assert_eq!(report, told);
+    for open in ["listen = [\"127.0.0.1:1\"", "listen = [", "listen ="] {
+        let report = resolve(open, &[], &[]).unwrap_err();
+        assert!(
+            report.contains("this is not TOML: the file ends "),
+            "{report}"
+        );
+        assert!(!report.ends_with("wanted"), "{report}");
+    }
 }
 
 #[test]
@@ -131,7 +140,6 @@ fn the_proxy_cannot_be_its_own_upstream() {
         ("0.0.0.0:1338", "http://[::ffff:127.0.0.9]:1338"),
         ("127.0.0.1:1338", "http://0.0.0.0:1338"),
         ("[::1]:1338", "http://[::]:1338"),
-        ("127.0.0.1:1338", "http://LocalHost.:1338"),
     ] {
         let flags = [("listen", listen), ("upstream", upstream)];
         let report = resolve("", &[], &flags).unwrap_err();
@@ -139,6 +147,49 @@ fn the_proxy_cannot_be_its_own_upstream() {
             report.contains("where the proxy itself listens"),
             "{report}"
         );
+    }
+}
+
+#[test]
+fn a_port_is_taken_once() {
+    for (listen, admin) in [
+        ("127.0.0.1:1", "127.0.0.1:1"),
+        ("0.0.0.0:1", "127.0.0.1:1"),
+        ("[::1]:1", "[::]:1"),
+        ("[::ffff:127.0.0.1]:1", "127.0.0.1:1"),
+    ] {
+        let report = resolve("", &[], &[("admin", admin), ("listen", listen)]).unwrap_err();
+        let told = format!("--listen: {listen} is named twice: ");
+        assert!(report.starts_with(&told), "{report}");
+    }
+    let report = resolve(r#"listen = ["127.0.0.1:1", "127.0.0.1:1"]"#, &[], &[]).unwrap_err();
+    let told = "proxy.toml:1:1: listen: 127.0.0.1:1 is named twice: ";
+    assert!(report.starts_with(told), "{report}");
+    for (listen, admin) in [
+        ("127.0.0.1:0", "127.0.0.1:0"),
+        ("127.0.0.1:1", "127.0.0.1:2"),
+        ("127.0.0.1:1", "[::1]:1"),
+    ] {
+        resolve("", &[], &[("listen", listen), ("admin", admin)]).unwrap();
+    }
+}
+
+#[test]
+fn how_settings_go_together_is_told_of_the_last_one_written() {
+    let (file, itself) = ("listen = \"127.0.0.1:1\"", "http://127.0.0.1:1");
+    let message = "the upstream http://127.0.0.1:1 is where the proxy itself listens: name the real metadata service";
+    for (report, place) in [
+        (resolve(file, &[], &[("upstream", itself)]), "--upstream"),
+        (
+            resolve(file, &[("CREDPIN_PROXY_UPSTREAM", itself)], &[]),
+            "CREDPIN_PROXY_UPSTREAM",
+        ),
+        (
+            resolve(&format!("upstream = \"{itself}\"\n{file}"), &[], &[]),
+            "proxy.toml:2:1: listen",
+        ),
+    ] {
+        assert_eq!(report, Err(format!("{place}: {message}")));
     }
 }
 
