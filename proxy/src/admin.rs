@@ -22,7 +22,12 @@ pub(crate) fn answer<B>(request: &Request<B>, metrics: &Metrics, held: usize) ->
         "/healthz" => reply(StatusCode::OK, TEXT, "alive\n"),
         "/readyz" if held == 0 => reply(StatusCode::OK, TEXT, "ready\n"),
         "/readyz" => {
-            let text = format!("the ledger fails: {held} records are held in memory\n");
+            let records = if held == 1 {
+                "record is"
+            } else {
+                "records are"
+            };
+            let text = format!("the ledger fails: {held} {records} held in memory\n");
             reply(StatusCode::SERVICE_UNAVAILABLE, TEXT, text)
         }
         "/metrics" => match metrics.text() {

@@ -1,11 +1,11 @@
-//! `credpin-proxy check`: is everything there that the proxy needs?
+//! `credpin-proxy check`: is everything there that the proxy needs? It changes nothing.
 
 use std::error::Error;
 use std::fmt::{self, Write};
-use std::io;
+use std::io::ErrorKind;
 use std::path::Path;
 
-use credpin_ledger::{Directory, Disk, OpenError};
+use credpin_ledger::{Found, RecordStore, StoreUrl, look, writable};
 use http::header::{DATE, HeaderMap};
 use http::{HeaderValue, Method, StatusCode};
 use jiff::fmt::rfc2822;
@@ -16,7 +16,7 @@ use crate::describe::Describer;
 use crate::exposure::Exposed;
 use crate::headers::TOKEN_TTL;
 use crate::path::CanonicalPath;
-use crate::shipping;
+use crate::proxy::Listeners;
 use crate::upstream::Upstream;
 
 /// What a check found.
@@ -24,45 +24,85 @@ use crate::upstream::Upstream;
 pub struct Finding {
     /// What was looked at.
     pub name: &'static str,
-    /// How it is; or what is wrong, and what to do.
-    pub result: Result<String, String>,
+    /// How it is.
+    pub verdict: Verdict,
+    /// The same in words; where something is wrong, what to do too.
+    pub words: String,
+}
+
+/// How something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// It may be as it should be: somebody has to have meant it.
+    Mind,
+    /// Nobody can tell before something else is mended.
+    NotChecked,
+    /// The proxy cannot do its work like this.
+    Bad,
 }
 
 /// Signatures of AWS requests are good for five minutes either way; a clock that is further off
 /// makes every call fail (AWS General Reference, "Signature Version 4").
 const MAX_SKEW_SECONDS: i64 = 300;
 
-/// Looks at all that a proxy with `config` needs. Sends two requests to the metadata service and
-/// writes a file of no bytes into the ledger's directory, which it takes away again.
+/// What was seen, not yet named.
+type Seen = (Verdict, String);
+
+/// Looks at all that a proxy with `config` needs, and leaves it as it is. Asks the metadata service
+/// who this host is, and has the proxy's ports for a moment where they are free.
 pub async fn check(config: &Config, clock: &Clock) -> Vec<Finding> {
     let upstream = Upstream::new(
         config.upstream.clone(),
         config.connect_timeout,
         config.response_timeout,
     );
-    let (imds, date) = match session(&upstream).await {
-        Ok(headers) => (who(&upstream, clock).await, Some(headers)),
-        Err(error) => (Err(error), None),
+    let (imds, time) = match session(&upstream).await {
+        Ok(headers) => (who(&upstream, clock).await, skew(&headers, clock)),
+        Err(error) => (
+            (Verdict::Bad, error),
+            (
+                Verdict::NotChecked,
+                "not checked: upstream fails".to_owned(),
+            ),
+        ),
     };
-    let finding = |name, result| Finding { name, result };
+    let found = look(&config.ledger).map_err(told);
+    let finding = |name, (verdict, words)| Finding {
+        name,
+        verdict,
+        words,
+    };
     vec![
         // A config that is wrong is told before there is anything to look at.
-        finding("config", Ok("every setting is well-formed".to_owned())),
-        finding("listen", Ok(listen(config))),
+        finding(
+            "config",
+            (Verdict::Good, "every setting is well-formed".to_owned()),
+        ),
+        finding("listen", listen(config)),
+        finding("ports", ports(config, found.clone().ok().flatten()).await),
         finding("upstream", imds),
-        finding("ledger", ledger(&config.ledger)),
-        finding("store", store(config).await),
-        finding("clock", skew(date.as_ref(), clock)),
+        finding("ledger", ledger(&config.ledger, found)),
+        finding("store", store(config.records.as_ref()).await),
+        finding("clock", time),
     ]
 }
 
 /// One line each.
 pub fn report(findings: &[Finding]) -> String {
     let mut text = String::new();
-    for Finding { name, result } in findings {
-        let (mark, words) = match result {
-            Ok(words) => ("ok", words),
-            Err(words) => ("FAIL", words),
+    for Finding {
+        name,
+        verdict,
+        words,
+    } in findings
+    {
+        let mark = match verdict {
+            Verdict::Good => "ok",
+            Verdict::Mind => "mind",
+            Verdict::NotChecked => "-",
+            Verdict::Bad => "FAIL",
         };
         // Writing to a string does not fail.
         let _ = writeln!(text, "{mark:<5}{name:<9} {words}");
@@ -87,74 +127,110 @@ async fn session(upstream: &Upstream) -> Result<HeaderMap, String> {
     }
 }
 
-async fn who(upstream: &Upstream, clock: &Clock) -> Result<String, String> {
+async fn who(upstream: &Upstream, clock: &Clock) -> Seen {
     let host = Describer::new(upstream.clone()).host(clock.now()).await;
     if host.instance_id.is_empty() {
-        return Err(format!(
-            "{} does not say which instance this is",
-            upstream.url()
-        ));
+        let words = format!("{} does not say which instance this is", upstream.url());
+        return (Verdict::Bad, words);
     }
     let (instance, region, account) = (host.instance_id, host.region, host.account);
-    Ok(format!(
+    let words = format!(
         "{}: {instance} in {region}, account {account}",
         upstream.url()
-    ))
+    );
+    (Verdict::Good, words)
 }
 
 /// A wider address is no mistake, but somebody has to have meant it.
-fn listen(config: &Config) -> String {
+fn listen(config: &Config) -> Seen {
     match &Exposed::among(&config.listen)[..] {
-        [] => "this host's own processes only".to_owned(),
+        [] => (Verdict::Good, "this host's own processes only".to_owned()),
         exposed => {
             let exposed: Vec<_> = exposed.iter().map(ToString::to_string).collect();
-            format!("mind: {}", exposed.join("; "))
+            (Verdict::Mind, exposed.join("; "))
         }
     }
 }
 
-fn ledger(dir: &Path) -> Result<String, String> {
-    const PROBE: &str = "check";
-    let writable = |directory: &Directory| -> io::Result<()> {
-        directory.create(PROBE)?.sync()?;
-        directory.remove(PROBE)
+/// Whose a port is nobody tells but root; that the ledger is in use tells that a proxy runs.
+async fn ports(config: &Config, found: Option<Found>) -> Seen {
+    let Err(errors) = Listeners::bind(config).await else {
+        return (Verdict::Good, "free".to_owned());
     };
-    match Directory::open(dir) {
-        Ok(directory) => match writable(&directory) {
-            Ok(()) => Ok(format!("{} can be written", dir.display())),
-            Err(error) => Err(format!("{} cannot be written: {error}", dir.display())),
+    match found.map(|found| found.in_use) {
+        Some(Some(true)) if errors.in_use() => (
+            Verdict::Good,
+            "in use, as the ledger is: a proxy runs".to_owned(),
+        ),
+        Some(None) if errors.in_use() => (
+            Verdict::Mind,
+            "in use, by a running proxy or another process: this user cannot tell".to_owned(),
+        ),
+        _ => (Verdict::Bad, errors.to_string().replace('\n', "; ")),
+    }
+}
+
+fn ledger(dir: &Path, found: Result<Option<Found>, String>) -> Seen {
+    let dir = dir.display();
+    match found {
+        Err(error) => (Verdict::Bad, error),
+        Ok(None) => (Verdict::Good, absent(dir)),
+        Ok(Some(Found { owner, us, .. })) if owner != us && owner != 0 => (
+            Verdict::Mind,
+            format!(
+                "{dir} belongs to user {owner}, and this is user {us}: `run` is for user {owner}, \
+                 and so is `check`"
+            ),
+        ),
+        Ok(Some(found)) if found.in_use == Some(true) => {
+            (Verdict::Good, format!("{dir} is in use by a running proxy"))
+        }
+        Ok(Some(_)) => (Verdict::Good, format!("{dir} can be written")),
+    }
+}
+
+async fn store(url: Option<&StoreUrl>) -> Seen {
+    match url {
+        None => (Verdict::Good, "none: records stay on this host".to_owned()),
+        Some(StoreUrl::Directory(dir)) => match writable(dir) {
+            Ok(()) => (Verdict::Good, format!("{} can be written", dir.display())),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                (Verdict::Good, absent(dir.display()))
+            }
+            Err(error) => (
+                Verdict::Bad,
+                format!("{} cannot be written: {error}", dir.display()),
+            ),
         },
-        Err(OpenError::Locked { .. }) => {
-            Ok(format!("{} is in use by a running proxy", dir.display()))
-        }
-        Err(error) => Err(told(error)),
+        Some(url) => match reach(url).await {
+            Ok(()) => (Verdict::Good, format!("{url} can be reached")),
+            Err(error) => (Verdict::Bad, error),
+        },
     }
 }
 
-async fn store(config: &Config) -> Result<String, String> {
-    let Some(url) = &config.records else {
-        return Ok("none: records stay on this host".to_owned());
-    };
-    let store = shipping::open(url).await.map_err(told)?;
-    store.reach().await.map_err(told)?;
-    Ok(format!("{url} can be reached"))
+async fn reach(url: &StoreUrl) -> Result<(), String> {
+    let store = RecordStore::open(url).map_err(told)?;
+    store.reach().await.map_err(told)
 }
 
-fn skew(headers: Option<&HeaderMap>, clock: &Clock) -> Result<String, String> {
-    let date = headers
-        .and_then(|headers| headers.get(DATE))
-        .and_then(|date| date.to_str().ok());
-    let date = date.and_then(|date| rfc2822::parse(date).ok());
-    let Some(date) = date else {
-        return Err("the metadata service does not tell the time to compare with".to_owned());
+fn absent(dir: impl fmt::Display) -> String {
+    format!("{dir} does not exist yet; `run` makes it")
+}
+
+fn skew(headers: &HeaderMap, clock: &Clock) -> Seen {
+    let date = headers.get(DATE).and_then(|date| date.to_str().ok());
+    let Some(date) = date.and_then(|date| rfc2822::parse(date).ok()) else {
+        let words = "the metadata service does not tell the time to compare with";
+        return (Verdict::Bad, words.to_owned());
     };
     let skew = clock.now().duration_since(date.timestamp()).as_secs();
+    let words = format!("{skew} seconds off the metadata service's");
     if skew.abs() > MAX_SKEW_SECONDS {
-        return Err(format!(
-            "{skew} seconds off the metadata service's: set it, AWS refuses what is signed with it"
-        ));
+        let hint = "set it, AWS refuses what is signed with it";
+        return (Verdict::Bad, format!("{words}: {hint}"));
     }
-    Ok(format!("{skew} seconds off the metadata service's"))
+    (Verdict::Good, words)
 }
 
 /// An error with all that caused it, in one line.
@@ -175,3 +251,6 @@ impl fmt::Display for Chain<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::config::{Config, Mistakes, Origin, Setting};
+use crate::config::{Config, Mistake, Mistakes, Origin, Setting};
 
 /// Guards the instance metadata service and records each credential that it hands out.
 ///
@@ -21,6 +21,9 @@ use crate::config::{Config, Mistakes, Origin, Setting};
 /// `ship-interval`), then from flags; a later one wins. An empty file is a valid one.
 #[derive(Debug, Parser)]
 #[command(name = "credpin-proxy", version)]
+#[command(after_help = "\
+Exit codes: 0 done; 1 it failed, a setting is wrong, or `check` found something (FAIL); 64 bad usage: \
+a flag that there is not, or a value that a flag does not take.")]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -32,9 +35,15 @@ pub struct Cli {
 pub enum Command {
     /// Serve clients until SIGTERM or SIGINT; then finish what has begun
     Run(Flags),
-    /// Look whether all that the proxy needs is there: one line each, exit 0 if so and 1 if not
+    /// Look whether all that the proxy needs is there, and change nothing: one line each
+    ///
+    /// A line begins with ok, mind (it may be right, if somebody meant it), FAIL, or - for what cannot
+    /// be told before something else is mended. Exit 1 if one is FAIL, else 0. Run it as the user whose
+    /// the ledger is.
     Check(Flags),
     /// List what this host has handed out, newest first
+    ///
+    /// Lines of the ledger that are no record are left out, and told on stderr.
     Ledger {
         /// As a JSON array of records
         #[arg(long)]
@@ -85,8 +94,16 @@ pub enum LoadError {
         source: io::Error,
     },
     /// What is written is wrong.
-    #[error("the config is wrong:\n{0}")]
+    #[error("the settings are wrong:\n{0}")]
     Mistakes(Mistakes),
+}
+
+impl LoadError {
+    /// Whether the command line alone is to blame.
+    pub fn is_bad_usage(&self) -> bool {
+        let flag = |mistake: &Mistake| matches!(mistake.origin, Origin::Flag(_));
+        matches!(self, Self::Mistakes(mistakes) if mistakes.0.iter().all(flag))
+    }
 }
 
 const DEFAULT_FILE: &str = "/etc/credpin/proxy.toml";

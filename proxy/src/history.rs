@@ -4,13 +4,13 @@ use std::fmt::Write;
 use std::io;
 use std::path::Path;
 
-use credpin_ledger::{Kind, Record};
+use credpin_ledger::{History, Kind, Record};
 
-/// The records in the ledger at `dir`, newest first. A proxy may be writing to it.
-pub fn read(dir: &Path) -> io::Result<Vec<Record>> {
-    let mut records = credpin_ledger::scan(dir)?;
-    records.reverse();
-    Ok(records)
+/// What is in the ledger at `dir`, newest first. A proxy may be writing to it.
+pub fn read(dir: &Path) -> io::Result<History> {
+    let mut history = History::read(dir)?;
+    history.records.reverse();
+    Ok(history)
 }
 
 /// The records as a table for people.

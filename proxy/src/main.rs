@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser};
-use credpin_proxy::cli::{Cli, Command};
+use credpin_proxy::check::Verdict;
+use credpin_proxy::cli::{Cli, Command, LoadError};
 use credpin_proxy::config::{LogFormat, LogLevel};
 use credpin_proxy::{
     Clock, Config, Listeners, Machine, Proxy, check, hardening, history, open_files,
@@ -23,14 +24,28 @@ use zeroizing_alloc::ZeroAlloc;
 #[global_allocator]
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
+/// `EX_USAGE` of sysexits(3), as `credpin` has it.
+const BAD_USAGE: u8 = 64;
+
 fn main() -> ExitCode {
-    match act(Cli::parse().command) {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and the version come this way too. That they cannot be printed cannot be said.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { BAD_USAGE } else { 0 });
+        }
+    };
+    match act(cli.command) {
         Ok(code) => code,
         // `credpin-proxy ledger | head` ends our output, and that is all that happened.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("credpin-proxy: {error:#}");
-            ExitCode::FAILURE
+            match error.downcast_ref::<LoadError>() {
+                Some(error) if error.is_bad_usage() => ExitCode::from(BAD_USAGE),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }
@@ -50,21 +65,26 @@ fn act(command: Command) -> Result<ExitCode> {
             let config = flags.load(&environment)?;
             let findings = runtime()?.block_on(check::check(&config, &Clock::system()));
             print(&check::report(&findings))?;
-            let good = findings.iter().all(|finding| finding.result.is_ok());
-            Ok(if good {
-                ExitCode::SUCCESS
-            } else {
+            let bad = findings
+                .iter()
+                .any(|finding| finding.verdict == Verdict::Bad);
+            Ok(if bad {
                 ExitCode::FAILURE
+            } else {
+                ExitCode::SUCCESS
             })
         }
         Command::Ledger { json, flags } => {
             let dir = flags.load(&environment)?.ledger;
-            let records = history::read(&dir)
+            let history = history::read(&dir)
                 .with_context(|| format!("cannot read the ledger {}", dir.display()))?;
+            for unreadable in &history.unreadable {
+                eprintln!("credpin-proxy: left out: {unreadable}");
+            }
             if json {
-                print(&(serde_json::to_string_pretty(&records)? + "\n"))?;
+                print(&(serde_json::to_string_pretty(&history.records)? + "\n"))?;
             } else {
-                print(&history::table(&records))?;
+                print(&history::table(&history.records))?;
             }
             Ok(ExitCode::SUCCESS)
         }

@@ -216,6 +216,8 @@ async fn the_doctor_says_what_is_wrong() {
     let records = format!("file://{}", dir.path().join("records").display());
     let good = [
         "check",
+        "--listen",
+        "127.0.0.1:0",
         "--upstream",
         &imds.endpoint(),
         "--ledger",
@@ -229,6 +231,8 @@ async fn the_doctor_says_what_is_wrong() {
     assert!(text.lines().all(|line| line.starts_with("ok ")), "{text}");
     assert_eq!(text.matches(" config ").count(), 1, "{text}");
     assert!(text.contains("this host's own processes only"), "{text}");
+    let made = std::fs::read_dir(dir.path()).unwrap().count();
+    assert_eq!(made, 0, "looking makes nothing");
     assert!(
         text.contains("i-0123456789abcdef0 in us-east-1, account 123456789012"),
         "{text}"
@@ -238,6 +242,8 @@ async fn the_doctor_says_what_is_wrong() {
     std::fs::write(&file, "").unwrap();
     let bad = [
         "check",
+        "--listen",
+        "127.0.0.1:0",
         "--upstream",
         "http://127.0.0.1:9",
         "--ledger",
@@ -250,7 +256,9 @@ async fn the_doctor_says_what_is_wrong() {
         .lines()
         .filter(|line| line.starts_with("FAIL "))
         .collect();
-    assert_eq!(failed.len(), 3, "upstream, ledger and clock: {text}");
+    assert_eq!(failed.len(), 2, "upstream and ledger: {text}");
+    let clock = "-    clock     not checked: upstream fails\n";
+    assert!(text.ends_with(clock), "{text}");
 }
 
 #[tokio::test]
@@ -305,6 +313,57 @@ async fn too_few_open_files_are_told() {
     let line = first_line(command).await;
     let told = "may open 500 files, and max-connections = 1024 takes 2112";
     assert!(line.contains(told), "{line}");
+}
+
+#[tokio::test]
+async fn a_metadata_service_that_is_not_there_is_told_at_the_start() {
+    let dir = TempDir::new().unwrap();
+    let dead = {
+        let gone = crate::rig::listener().await;
+        format!("http://{}", gone.local_addr().unwrap())
+    };
+    let mut command = credpin_proxy(&["run", "--listen", "127.0.0.1:0", "--upstream", &dead]);
+    command.arg("--ledger").arg(dir.path().join("ledger"));
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let line = first_line(command).await;
+    let told = format!("the metadata service at {dead} cannot be reached");
+    assert!(line.contains("WARN") && line.contains(&told), "{line}");
+    assert!(!line.contains('\x1b'), "no colours into a file: {line}");
+}
+
+#[tokio::test]
+async fn lines_that_are_no_record_are_told_beside_the_list() {
+    let dir = TempDir::new().unwrap();
+    let segment = "0c6f1f2e-5a0a-4b52-9f0e-1d2c3b4a5968-00000000000000000001.jsonl";
+    let file = dir.path().join(segment);
+    std::fs::write(&file, "garbage\n").unwrap();
+    let ledger = dir.path().to_str().unwrap();
+    let listed = output(&["ledger", "--json", "--ledger", ledger]).await;
+    assert_eq!((listed.status.code(), &*stdout(&listed)), (Some(0), "[]\n"));
+    let told = format!(
+        "credpin-proxy: left out: {}:1: not a record: ",
+        file.display()
+    );
+    assert!(stderr(&listed).starts_with(&told), "{}", stderr(&listed));
+}
+
+#[tokio::test]
+async fn bad_usage_has_an_exit_code_of_its_own() {
+    let same = ["run", "--listen", "127.0.0.1:1", "--admin", "127.0.0.1:1"];
+    for usage in [
+        &["walk"][..],
+        &["run", "--nothing"],
+        &["run", "--admin", "here"],
+        &["run", "--upstream", "http://localhost"],
+        &same,
+    ] {
+        let output = output(usage).await;
+        assert_eq!(output.status.code(), Some(64), "{}", stderr(&output));
+        assert!(!stderr(&output).contains("config:"), "{}", stderr(&output));
+    }
+    for asked in ["--help", "--version"] {
+        assert_eq!(output(&[asked]).await.status.code(), Some(0));
+    }
 }
 
 /// The first line that it writes to its log; then it is ended.

@@ -147,7 +147,7 @@ async fn a_full_disk_with_serve_holds_the_record_and_writes_it_later() {
     rig.metric("credpin_proxy_records_held 1").await;
     let ready = rig.admin("/readyz").await;
     assert_eq!(
-        (ready.status, ready.text().contains("1 records")),
+        (ready.status, ready.text().contains("1 record is")),
         (503, true)
     );
     assert_eq!(rig.admin("/healthz").await.status, 200);
