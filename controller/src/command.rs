@@ -1,10 +1,6 @@
 //! What the subcommands do: settle what is meant, run the flow, print, say how it ended.
 
-use std::{
-    fs,
-    io::{self, BufRead, IsTerminal, Write},
-    path::PathBuf,
-};
+use std::{fs, io, path::PathBuf};
 
 use clap::CommandFactory;
 use credpin_core::{estate::Gap, explain::ExplainError, plan::Plan};
@@ -24,6 +20,10 @@ use crate::{
     release::{self, Released, Whose},
     report::{self, Paint},
 };
+
+mod terminal;
+
+use terminal::{confirmed, paint, print};
 
 /// How far back records are read: twice the life of a credential (six hours, "Retrieve security
 /// credentials from instance metadata", EC2 User Guide), and a day for hosts that ship late.
@@ -196,18 +196,21 @@ impl Context {
             Command::Apply { yes } => self.apply(cloud, yes).await,
             Command::Run => self.run(cloud).await,
             Command::Status { json } => {
-                let plan = self.plan(cloud).await?.plan;
+                let planned = self.plan(cloud).await?;
+                let plan = &planned.plan;
                 let recorded = self.config.records.is_some();
                 print(&if json {
-                    report::status_json(&plan, recorded)?
+                    report::status_json(plan, recorded)?
                 } else {
-                    report::status(&plan, recorded, self.paint)
+                    report::status(plan, recorded, self.paint)
                 })?;
-                Ok(if plan.is_held() {
-                    Exit::Held
-                } else {
-                    Exit::Done
-                })
+                Ok(
+                    if plan.is_held() || planned.is_denying_a_host(&self.config.settings) {
+                        Exit::Held
+                    } else {
+                        Exit::Done
+                    },
+                )
             }
             Command::Explain {
                 role,
@@ -371,37 +374,5 @@ fn plan_exit(planned: &Planned) -> Exit {
         Exit::Changes
     } else {
         Exit::Done
-    }
-}
-
-/// Whether a person at the terminal says yes.
-fn confirmed() -> Result<bool, CommandError> {
-    let stdin = io::stdin();
-    if !stdin.is_terminal() {
-        return Err(CommandError::NobodyToAsk);
-    }
-    write!(io::stderr(), "\nDo this? Only `yes` is taken for a yes: ")?;
-    let mut answer = String::new();
-    stdin.lock().read_line(&mut answer)?;
-    Ok(answer.trim() == "yes")
-}
-
-/// Colour on a terminal, unless `NO_COLOR` asks for none (no-color.org).
-fn paint() -> Paint {
-    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    Paint {
-        colour: io::stdout().is_terminal() && !no_colour,
-    }
-}
-
-/// Prints to stdout. A reader that has seen enough (`| head`) is no error.
-fn print(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
     }
 }

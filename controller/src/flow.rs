@@ -4,6 +4,7 @@ use credpin_core::{
     estate::{Estate, Gap},
     plan::{self, Plan},
     settings::Settings,
+    verify,
 };
 use credpin_ledger::Record;
 use jiff::Timestamp;
@@ -38,6 +39,20 @@ pub struct Run {
     pub unconfirmed: Vec<Unconfirmed>,
     /// Calls that it took.
     pub calls: Calls,
+}
+
+impl Planned {
+    /// Whether a pin in force denies a call of a live host from home.
+    pub fn is_denying_a_host(&self, settings: &Settings) -> bool {
+        self.plan.roles.iter().any(|plan| {
+            let (Some(pin), Some(role)) = (&plan.in_force, self.estate.roles.get(&plan.role))
+            else {
+                return false;
+            };
+            let denied = verify::locked_out(role, &plan.footprint, settings, &[&pin.document]);
+            !denied.is_empty()
+        })
+    }
 }
 
 /// Nothing can be planned, because the account's roles were not seen.

@@ -35,6 +35,7 @@ use super::{
 };
 
 mod file;
+mod overlay;
 mod pins;
 mod save;
 
@@ -72,7 +73,10 @@ impl Dir {
     }
 
     fn see(&self) -> Observation {
-        let mut seen = self.see_iam();
+        let (mut seen, notices) = self.see_pins();
+        for notice in notices {
+            tracing::warn!("{notice}");
+        }
         match self.regions() {
             Ok(names) if names.is_empty() => {
                 seen.gaps.insert(gap(
@@ -99,13 +103,18 @@ impl Dir {
     }
 
     fn see_iam(&self) -> Observation {
+        self.see_pins().0
+    }
+
+    /// What IAM says, and what somebody else did to the pins, in words.
+    fn see_pins(&self) -> (Observation, Vec<String>) {
         let mut seen = Observation::default();
         let folder = self.path.join(IAM);
         seen.iam.details = read(&folder, None, &mut seen.gaps);
         seen.iam.caller = read_optional(&self.path.join(STS), &mut seen.gaps);
         self.policy_tags(&mut seen);
-        pins::overlay(&self.path, &mut seen);
-        seen
+        let notices = overlay::overlay(&self.path, &mut seen);
+        (seen, notices)
     }
 
     /// Folders that hold an answer of EC2, or are named like a region: one that is empty lacks its

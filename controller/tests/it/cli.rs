@@ -278,6 +278,38 @@ fn status_is_one_line_a_role() {
 }
 
 #[test]
+fn a_document_that_is_gone_is_said_once() {
+    let account = account("nat");
+    credpin(account.path(), &["run"]);
+    fs::remove_file(account.path().join("pins/web/credpin-web.json")).unwrap();
+    let output = credpin(account.path(), &["run"]);
+    assert_eq!(output.status.code(), Some(0), "{:?}", text(&output));
+    let said = "pins/web/credpin-web.json is missing: somebody else removed it";
+    assert_eq!(text(&output).1.matches(said).count(), 1, "{output:?}");
+    assert!(account.path().join("pins/web/credpin-web.json").exists());
+}
+
+#[test]
+fn status_tells_by_its_exit_code_of_a_pin_that_denies_a_live_host() {
+    let account = account("nat");
+    credpin(account.path(), &["run"]);
+    assert_eq!(credpin(account.path(), &["status"]).status.code(), Some(0));
+    // The NAT gateway is replaced, and no run has come since.
+    for file in ["describe-nat-gateways.json", "describe-addresses.json"] {
+        let file = account.path().join("eu-west-1").join(file);
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(file, text.replace("198.51.100.7", "198.51.100.8")).unwrap();
+    }
+    let output = credpin(account.path(), &["status"]);
+    assert_eq!(output.status.code(), Some(3), "{:?}", text(&output));
+    assert!(
+        text(&output).0.contains("the pin in force is stale"),
+        "{:?}",
+        text(&output)
+    );
+}
+
+#[test]
 fn observe_writes_a_cloud_that_gives_the_same_plan() {
     let account = account("nat-replaced");
     let output = credpin(account.path(), &["observe", "--out", "copy"]);

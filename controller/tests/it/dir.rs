@@ -98,8 +98,9 @@ async fn state_that_is_cut_is_a_gap_and_not_taken_for_no_policy() {
     let gaps = account.cloud().observe().await.gaps;
     let said: Vec<String> = gaps.iter().map(ToString::to_string).collect();
     assert!(
-        said.iter()
-            .any(|gap| gap.contains("credpin-web.state.json") && gap.contains("cut short")),
+        said.iter().any(|gap| gap.contains("credpin-web.state.json")
+            && gap.contains("cut short")
+            && gap.contains("the next run writes both anew")),
         "{said:?}"
     );
 }
@@ -243,4 +244,54 @@ async fn a_view_saved_over_an_earlier_one_leaves_nothing_of_it() {
     ] {
         assert!(out.path().join(kept).exists(), "{kept}");
     }
+}
+
+/// The marks of the plan of `web`, and what a run then makes of its document.
+async fn run_over(account: &Account) -> (String, String) {
+    let (cloud, now) = (account.cloud(), jiff::Timestamp::UNIX_EPOCH);
+    let run = credpin::run(&cloud, &account.settings, &[], now);
+    let plan = run.await.unwrap().plan;
+    let text = credpin::report::plan(&plan, &account.settings, credpin::report::Paint::default());
+    let file = account.path().join("pins/web/credpin-web.json");
+    (text, fs::read_to_string(file).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn a_document_that_somebody_edited_or_removed_is_told_and_written_again() {
+    let account = Account::of("nat");
+    let (_, written) = run_over(&account).await;
+    let file = account.path().join("pins/web/credpin-web.json");
+
+    fs::write(&file, written.replace("198.51.100.7/32", "203.0.113.66/32")).unwrap();
+    let (said, again) = run_over(&account).await;
+    assert!(said.contains("~ web gets a new pin"), "{said}");
+    assert!(said.contains("- 203.0.113.66/32"), "{said}");
+    assert_eq!(again, written);
+
+    fs::remove_file(&file).unwrap();
+    let (said, again) = run_over(&account).await;
+    assert!(said.contains("+ web gets its pin attached again"), "{said}");
+    assert_eq!(again, written);
+
+    fs::write(&file, "{}").unwrap();
+    let (said, _) = run_over(&account).await;
+    assert!(said.contains("! [edited] somebody else"), "{said}");
+
+    let laid_out_otherwise = written.replace('\n', " ");
+    fs::write(&file, &laid_out_otherwise).unwrap();
+    let (said, left) = run_over(&account).await;
+    assert!(said.contains("= web is as it should be"), "{said}");
+    assert_eq!(left, laid_out_otherwise);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_written_is_named() {
+    let account = Account::of("nat");
+    fs::create_dir(account.path().join("pins")).unwrap();
+    fs::write(account.path().join("pins/web"), "in the way").unwrap();
+    let error = create(&account, "web", "{}").await.unwrap_err();
+    assert!(
+        error.contains("cannot write") && error.contains("pins/web/credpin-web"),
+        "{error}"
+    );
 }

@@ -10,7 +10,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -21,10 +21,10 @@ use credpin_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Dir, Observation, file, gap};
+use super::{Dir, file};
 use crate::cloud::{
     CallError, NewPolicy, WriteIam,
-    shapes::iam::{AttachedPolicy, ListPolicyTags, ManagedPolicy, PolicyText, PolicyVersion, Tag},
+    shapes::iam::{ManagedPolicy, PolicyText, PolicyVersion, Tag},
 };
 
 /// The folder of pins.
@@ -35,82 +35,38 @@ const VERSIONS: usize = 5;
 /// A policy as the directory keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct State {
-    policy: ManagedPolicy,
-    tags: Vec<Tag>,
-    attached: bool,
+pub(super) struct State {
+    pub(super) policy: ManagedPolicy,
+    pub(super) tags: Vec<Tag>,
+    pub(super) attached: bool,
 }
 
-/// Lays the pins of the directory over what IAM said there.
-pub(super) fn overlay(root: &Path, seen: &mut Observation) {
-    let mut failed = |error: String| {
-        seen.gaps.insert(gap(None, "pins", error));
-    };
-    let files = match state_files(&root.join(PINS)) {
-        Ok(files) => files,
-        Err(error) => return failed(error.to_string()),
-    };
-    let mut states = Vec::new();
-    for (role, path) in files {
-        match file::read_json::<State>(&path) {
-            Ok(Some(state)) => states.push((role, state)),
-            Ok(None) => {}
-            Err(error) => failed(error.to_string()),
-        }
-    }
-    for (role, state) in states {
-        overlay_one(&role, state, seen);
+impl State {
+    /// The text of the version in force, whether or not it is attached.
+    pub(super) fn in_force(&self) -> Option<&PolicyText> {
+        let versions = &self.policy.policy_version_list;
+        versions
+            .iter()
+            .find(|it| it.is_default_version)?
+            .document
+            .as_ref()
     }
 }
 
-fn overlay_one(role: &str, state: State, seen: &mut Observation) {
-    let details = &mut seen.iam.details;
-    if let Some(role) = details
-        .role_detail_list
-        .iter_mut()
-        .find(|it| it.role_name.as_deref() == Some(role))
-    {
-        role.attached_managed_policies
-            .retain(|it| it.policy_arn != state.policy.arn);
-        if state.attached {
-            role.attached_managed_policies.push(AttachedPolicy {
-                policy_name: state.policy.policy_name.clone(),
-                policy_arn: state.policy.arn.clone(),
-            });
-        }
-    }
-    if let Some(name) = state.policy.name() {
-        let tags = ListPolicyTags {
-            tags: state.tags,
-            ..ListPolicyTags::default()
-        };
-        seen.iam.policy_tags.insert(name, tags);
-    }
-    details.policies.retain(|it| it.arn != state.policy.arn);
-    details.policies.push(ManagedPolicy {
-        attachment_count: state.attached.into(),
-        ..state.policy
-    });
+/// What `POLICY.json` holds of a document: what is not one of ours goes there as it is.
+pub(super) fn as_shown(text: &PolicyText) -> String {
+    let text = text.as_str();
+    let pretty = Document::parse(text).map(|document| document.to_json_pretty());
+    pretty.unwrap_or_else(|_| text.to_owned())
 }
 
-/// Every state file, with the role that its folder names.
-fn state_files(pins: &Path) -> io::Result<Vec<(String, PathBuf)>> {
-    let mut found = Vec::new();
-    let folders = match fs::read_dir(pins) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
-        folders => folders?,
-    };
-    for folder in folders {
-        let folder = folder?;
-        for file in fs::read_dir(folder.path())? {
-            let path = file?.path();
-            if path.to_string_lossy().ends_with(".state.json") {
-                found.push((folder.file_name().to_string_lossy().into_owned(), path));
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
+/// Writes a file; an error names it.
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    file::write(path, text).map_err(|error| at(path, &error))
+}
+
+fn at(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::other(format!("cannot write {}: {error}", path.display()))
 }
 
 /// A policy on its way through one call: loaded, changed, stored.
@@ -123,27 +79,15 @@ struct Pin {
 impl Pin {
     fn store(&self) -> io::Result<()> {
         let document = self.folder.join(format!("{}.json", self.name));
-        match self.in_force().filter(|_| self.state.attached) {
-            // What is not a document of ours goes there as it is.
-            Some(text) => {
-                let text = text.as_str();
-                let pretty = Document::parse(text).map(|document| document.to_json_pretty());
-                file::write(&document, &pretty.unwrap_or_else(|_| text.to_owned()))?;
+        match self.state.in_force().filter(|_| self.state.attached) {
+            Some(text) => write(&document, &as_shown(text))?,
+            None if self.folder.exists() => {
+                file::remove(&document).map_err(|error| at(&document, &error))?;
             }
-            None if self.folder.exists() => file::remove(&document)?,
             None => {}
         }
         let state = self.folder.join(format!("{}.state.json", self.name));
-        file::write(&state, &serde_json::to_string_pretty(&self.state)?)
-    }
-
-    fn in_force(&self) -> Option<&PolicyText> {
-        let versions = &self.state.policy.policy_version_list;
-        versions
-            .iter()
-            .find(|it| it.is_default_version)?
-            .document
-            .as_ref()
+        write(&state, &serde_json::to_string_pretty(&self.state)?)
     }
 
     /// Puts a version in force; whether there is such a one.
