@@ -81,8 +81,9 @@ pub enum Command {
     /// services manage, and their pins would lock them out; an AWS CLI that does not know it is too
     /// old for this); and
     ///
-    ///   aws iam get-account-authorization-details > PATH/iam/get-account-authorization-details.json
+    ///   aws iam get-account-authorization-details --filter Role LocalManagedPolicy > PATH/iam/get-account-authorization-details.json
     #[command(verbatim_doc_comment)]
+    #[expect(clippy::doc_markdown, reason = "help is read in a terminal")]
     Observe {
         /// Write the view to this directory
         #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath)]

@@ -210,7 +210,7 @@ async fn without_roles_nothing_is_planned_and_the_reason_is_told() {
         "{said}"
     );
     assert!(
-        said.contains("write it with `aws iam get-account-authorization-details > "),
+        said.contains("write it with `aws iam get-account-authorization-details --filter Role LocalManagedPolicy > "),
         "{said}"
     );
 }

@@ -82,6 +82,10 @@ fn help_and_version_are_no_errors() {
             &["observe", "--help"],
             "aws ec2 describe-instances --include-managed-resources --region",
         ),
+        (
+            &["observe", "--help"],
+            "get-account-authorization-details --filter Role LocalManagedPolicy >",
+        ),
         (&["--version"], "credpin 0."),
         (&["completions", "bash"], "_credpin"),
     ] {

@@ -10,7 +10,7 @@ answers! {
     GetAccountAuthorizationDetails {
         role_detail_list: Vec<RoleDetail>,
         policies: Vec<ManagedPolicy>,
-    } = "GetAccountAuthorizationDetails", "iam" "get-account-authorization-details";
+    } = "GetAccountAuthorizationDetails", "iam" "get-account-authorization-details" "--filter Role LocalManagedPolicy";
     /// `aws iam list-policy-tags`
     ListPolicyTags { tags: Vec<Tag> } = "ListPolicyTags", "iam" "list-policy-tags";
     /// `aws sts get-caller-identity`
