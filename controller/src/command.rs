@@ -93,7 +93,7 @@ pub enum CommandError {
     /// The result cannot be printed.
     #[error("cannot print the result")]
     Print(#[from] io::Error),
-    /// The record store named is not there: that is no outage but a wrong name.
+    /// The record store named is not there: a wrong name, or a share that is not mounted.
     #[error(
         "the record store {} of --records (or CREDPIN_RECORDS, or `records` in the config) is not there: \
          name the directory that hosts ship to, make it, or leave records out",
@@ -270,7 +270,7 @@ impl Context {
     }
 
     async fn plan<C: Observe>(&self, cloud: &C) -> Result<Planned, CommandError> {
-        let records = self.records().await?;
+        let records = self.records().await;
         Ok(flow::plan(cloud, &self.config.settings, &records, self.now).await?)
     }
 
@@ -282,7 +282,7 @@ impl Context {
         if yes {
             return self.run(cloud).await;
         }
-        let records = self.records().await?;
+        let records = self.records().await;
         let mut asked = false;
         let agree = |plan: &Plan| {
             if asked {
@@ -328,23 +328,23 @@ impl Context {
     }
 
     /// What hosts recorded of late. Records never hold anything up (invariant 3): a store that
-    /// cannot be read is told about and left out. One that was never there is a mistake.
-    async fn records(&self) -> Result<Vec<Record>, CommandError> {
-        if let Some(StoreUrl::Directory(path)) = &self.config.records
-            && !path.exists()
-        {
-            return Err(CommandError::NoRecords(path.clone()));
-        }
-        Ok(self.read_records().await.unwrap_or_else(|error| {
+    /// cannot be read, or is not there, is told about and left out.
+    async fn records(&self) -> Vec<Record> {
+        self.read_records().await.unwrap_or_else(|error| {
             tracing::warn!("going on without records: {}", chain(&error));
             Vec::new()
-        }))
+        })
     }
 
     async fn read_records(&self) -> Result<Vec<Record>, CommandError> {
         let Some(url) = &self.config.records else {
             return Ok(Vec::new());
         };
+        if let StoreUrl::Directory(path) = url
+            && !path.exists()
+        {
+            return Err(CommandError::NoRecords(path.clone()));
+        }
         let since = self.now.checked_sub(RECORDS_WINDOW).ok();
         let read = RecordStore::open(url)?.read(since).await?;
         for warning in &read.warnings {
