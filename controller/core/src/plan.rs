@@ -92,7 +92,7 @@ pub struct RolePlan {
 pub struct Pin {
     /// The policy's name.
     pub policy: PolicyName,
-    /// Characters it counts against the quota of [`MANAGED_POLICY_QUOTA`].
+    /// Characters it counts against the quota of [`crate::policy::MANAGED_POLICY_QUOTA`].
     pub size: usize,
     /// The document.
     pub document: Document,
