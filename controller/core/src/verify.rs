@@ -63,9 +63,7 @@ pub fn verify(
     settings: &Settings,
     documents: &[&Document],
 ) -> Vec<Counterexample> {
-    calls(role, footprint, settings)
-        .filter_map(|call| call.broken_by(documents))
-        .collect()
+    broken(calls(role, footprint, settings), documents)
 }
 
 /// Calls of ours that `documents` deny: whom a pin locks out. Outsiders are not looked at.
@@ -75,10 +73,16 @@ pub fn locked_out(
     settings: &Settings,
     documents: &[&Document],
 ) -> Vec<Counterexample> {
-    calls(role, footprint, settings)
-        .filter(|call| call.promise != Promise::OutsiderIsDenied)
-        .filter_map(|call| call.broken_by(documents))
-        .collect()
+    let calls = calls(role, footprint, settings);
+    let ours = calls.filter(|call| call.promise != Promise::OutsiderIsDenied);
+    broken(ours, documents)
+}
+
+fn broken<'a>(
+    calls: impl Iterator<Item = Call<'a>>,
+    documents: &[&Document],
+) -> Vec<Counterexample> {
+    calls.filter_map(|call| call.broken_by(documents)).collect()
 }
 
 /// A call with a host's credential, and how it has to be decided.

@@ -65,6 +65,11 @@ pub enum OpenError {
     NoRegion,
 }
 
+/// Adaptive: throttled once, the client sends slower by itself, since IAM's rates cannot be raised.
+fn retries() -> RetryConfig {
+    RetryConfig::adaptive().with_max_attempts(ATTEMPTS)
+}
+
 impl Aws {
     /// The account that the environment gives credentials for.
     pub async fn open(regions: Regions) -> Result<Self, OpenError> {
@@ -77,7 +82,7 @@ impl Aws {
             .build();
         let config = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http)
-            .retry_config(RetryConfig::adaptive().with_max_attempts(ATTEMPTS))
+            .retry_config(retries())
             .timeout_config(timeouts)
             .load()
             .await;
@@ -232,4 +237,17 @@ where
         _ => DisplayErrorContext(error).to_string(),
     };
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_config::retry::RetryMode;
+
+    use super::*;
+
+    #[test]
+    fn calls_are_retried_in_adaptive_mode() {
+        assert_eq!(retries().mode(), RetryMode::Adaptive);
+        assert_eq!(retries().max_attempts(), ATTEMPTS);
+    }
 }
