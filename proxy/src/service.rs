@@ -158,15 +158,7 @@ fn consumer(peer: SocketAddr) -> Consumer {
         IpAddr::V4(peer) if peer.is_loopback() => Ipv4Addr::LOCALHOST.into(),
         peer => peer,
     };
-    Consumer {
-        peer,
-        uid: None,
-        user: None,
-        exe: None,
-        cgroup: None,
-        unit: None,
-        container: None,
-    }
+    Consumer::at(peer)
 }
 
 fn pass(mut answered: Answered) -> Answer {

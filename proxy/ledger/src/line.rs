@@ -85,15 +85,7 @@ pub(crate) mod tests {
             access_key_id: key.into(),
             issued: time,
             expires: time + jiff::SignedDuration::from_hours(6),
-            consumer: Consumer {
-                peer: [127, 0, 0, 1].into(),
-                uid: None,
-                user: None,
-                exe: None,
-                cgroup: None,
-                unit: None,
-                container: None,
-            },
+            consumer: Consumer::at([127, 0, 0, 1].into()),
             imds_version: ImdsVersion::V2,
             proxy_version: "0".into(),
         }

@@ -114,6 +114,21 @@ pub struct Consumer {
     pub container: Option<String>,
 }
 
+impl Consumer {
+    /// Who asked, as far as an address tells.
+    pub fn at(peer: IpAddr) -> Self {
+        Self {
+            peer,
+            uid: None,
+            user: None,
+            exe: None,
+            cgroup: None,
+            unit: None,
+            container: None,
+        }
+    }
+}
+
 /// Which IMDS version a request used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ImdsVersion {

@@ -40,15 +40,7 @@ fn record(key: &str, peer: [u8; 4], time: &str) -> Record {
         access_key_id: key.into(),
         issued: time,
         expires: "2026-05-05T00:00:00Z".parse().unwrap(),
-        consumer: Consumer {
-            peer: IpAddr::from(peer),
-            uid: None,
-            user: None,
-            exe: None,
-            cgroup: None,
-            unit: None,
-            container: None,
-        },
+        consumer: Consumer::at(IpAddr::from(peer)),
         imds_version: ImdsVersion::V2,
         proxy_version: "0".into(),
     }
