@@ -302,10 +302,12 @@ async fn end(service: &Service, shipping: Option<&Shipping>, writer: &Writer) {
 }
 
 fn must_stop(error: &WriteError, on_failure: OnLedgerFailure) -> bool {
-    let mistake = matches!(
-        error,
-        WriteError::Open(OpenError::Locked { .. } | OpenError::Untrusted { .. })
-    );
+    let mistake = match error {
+        WriteError::Open(error) => {
+            matches!(**error, OpenError::Locked { .. } | OpenError::Untrusted { .. })
+        }
+        _ => false,
+    };
     mistake || on_failure == OnLedgerFailure::Refuse
 }
 

@@ -17,8 +17,9 @@ pub trait Disk: Send {
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
     /// A new and empty file. One of this name that holds something is an error.
     fn create(&self, name: &str) -> io::Result<Box<dyn Tail>>;
-    /// Shortens a file to `len` bytes, durably.
-    fn cut(&self, name: &str, len: u64) -> io::Result<()>;
+    /// Makes `bytes` all that a file holds, durably. They are the beginning of what it holds: being
+    /// written over themselves they are whole at any time.
+    fn renew(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
     /// Renames a file. Another one that has the name `to` is an error.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file.
@@ -180,9 +181,10 @@ impl Disk for Directory {
         }
     }
 
-    fn cut(&self, name: &str, len: u64) -> io::Result<()> {
-        let file = plain(OpenOptions::new().write(true)).open(self.path.join(name))?;
-        file.set_len(len)?;
+    fn renew(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut file = plain(OpenOptions::new().write(true)).open(self.path.join(name))?;
+        file.write_all(bytes)?;
+        file.set_len(bytes.len() as u64)?;
         file.sync_data()
     }
 

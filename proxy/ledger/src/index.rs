@@ -44,12 +44,18 @@ pub enum Standing {
 impl Index {
     /// How this credential and `consumer` stand.
     pub fn standing(&self, access_key_id: &str, consumer: &Consumer) -> Standing {
-        match self.keys.get(access_key_id) {
-            None => Standing::New,
-            Some(known) if known.consumers.contains(consumer) => Standing::Known,
-            Some(known) if known.consumers.len() >= CONSUMERS => Standing::Crowded,
-            Some(_) => Standing::NewConsumer,
-        }
+        standing([self.keys.get(access_key_id), None], consumer)
+    }
+
+    /// How they will stand once what is in `next` is on record too.
+    pub(crate) fn standing_after(
+        &self,
+        next: &Self,
+        access_key_id: &str,
+        consumer: &Consumer,
+    ) -> Standing {
+        let known = [self, next].map(|index| index.keys.get(access_key_id));
+        standing(known, consumer)
     }
 
     /// Notes a record that is durable, at the time `now`.
@@ -77,6 +83,19 @@ impl Index {
             self.swept = Some(now);
             self.keys.retain(|_, known| known.until >= now);
         }
+    }
+}
+
+fn standing(known: [Option<&Known>; 2], consumer: &Consumer) -> Standing {
+    let known = || known.into_iter().flatten();
+    if known().any(|known| known.consumers.contains(consumer)) {
+        Standing::Known
+    } else if known().map(|known| known.consumers.len()).sum::<usize>() >= CONSUMERS {
+        Standing::Crowded
+    } else if known().next().is_some() {
+        Standing::NewConsumer
+    } else {
+        Standing::New
     }
 }
 

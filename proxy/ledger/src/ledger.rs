@@ -3,19 +3,24 @@
 //! The system calls, in order. Nothing is acknowledged before the last of its group returned:
 //!
 //! ```text
-//! first record   open(O_CREAT|O_APPEND) BOOT-SEQ.open · write line · fdatasync file · fsync directory
-//! next record    write line · fdatasync file
+//! first group    open(O_CREAT|O_APPEND) BOOT-SEQ.open · write lines · fdatasync file · fsync directory
+//! next group     write lines · fdatasync file
 //! seal           rename BOOT-SEQ.open BOOT-SEQ.jsonl · fsync directory
 //! shipped        rename BOOT-SEQ.jsonl BOOT-SEQ.shipped
-//! start          cut each .open after its last whole line, fdatasync, then read and seal it
+//! start          of each .open write the whole lines again where they are, cut it after them,
+//!                fdatasync, rename to .jsonl; then fsync directory
 //! ```
+//!
+//! A group is the records that wait for the disk at the same time: they are durable together, or none
+//! of them is acknowledged.
 //!
 //! After a failed write or sync nobody knows what the file holds. So it is cut back to what was
 //! acknowledged before anything is written again, and the line is written anew: a later fdatasync
 //! that succeeds says nothing about pages that an earlier one lost. If the process dies before
-//! that, the next start finds a record that was never acknowledged, and keeps it: recorded and not
-//! released is the safe way round. That record may have been in the page cache only, so it counts as
-//! on record when the start has synced it, torn or not. A name that is taken is never given again.
+//! that, the next start finds records that were never acknowledged, and keeps them: recorded and not
+//! released is the safe way round. They may be in the page cache only, and an earlier sync of them may
+//! have failed: so a start writes what it finds over itself, the same bytes, which a sync then has to
+//! take to the disk and which no loss of power can harm. A name that is taken is never given again.
 
 use std::io;
 
@@ -53,7 +58,7 @@ pub struct Recovered {
     pub cut: u64,
 }
 
-/// A record was not made durable.
+/// Records were not made durable.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
     /// The record has no JSON.
@@ -125,25 +130,41 @@ impl Ledger {
         Ok((ledger, found))
     }
 
-    /// Writes `record` and returns it, durable, as it was written. Its boot id and sequence number
-    /// are the ledger's to give: what it holds there is replaced. After an error nothing was
-    /// acknowledged, and the next call gives the same number again.
-    pub fn append(&mut self, mut record: Record) -> Result<Record, AppendError> {
-        self.boot.as_str().clone_into(&mut record.boot_id);
-        record.seq = self.next;
-        let line = line::encode(&record).map_err(AppendError::Encode)?;
-        let batch = Batch::of(&record);
+    /// Writes the first of `records`, as many as go into one segment, with one write and one sync,
+    /// and returns them, durable, as they were written: at least one, unless `records` is empty.
+    /// Boot id and sequence number are the ledger's to give: what a record holds there is replaced.
+    /// After an error nothing was acknowledged, and the next call gives the same numbers again.
+    pub fn append(&mut self, records: &[Record]) -> Result<Vec<Record>, AppendError> {
+        let Some(first) = records.first() else {
+            return Ok(Vec::new());
+        };
+        let batch = Batch::of(first);
         let full = |open: &Open| open.len >= SEGMENT_BYTES || open.batch != batch;
         if self.open.as_ref().is_some_and(full) {
             self.seal()?;
+        }
+        let len = self.open.as_ref().map_or(0, |open| open.len);
+        let (mut lines, mut group) = (Vec::new(), Vec::new());
+        for (record, seq) in records.iter().zip(self.next..) {
+            if len + lines.len() as u64 >= SEGMENT_BYTES || Batch::of(record) != batch {
+                break;
+            }
+            let boot_id = self.boot.as_str().to_owned();
+            let record = Record {
+                boot_id,
+                seq,
+                ..record.clone()
+            };
+            line::encode(&record, &mut lines).map_err(AppendError::Encode)?;
+            group.push(record);
         }
         let open = match &mut self.open {
             Some(open) => open,
             none => none.insert(Open::create(&*self.disk, &self.boot, self.next, batch)?),
         };
-        open.append(&*self.disk, &line)?;
-        self.next += 1;
-        Ok(record)
+        open.append(&*self.disk, &lines)?;
+        self.next += group.len() as u64;
+        Ok(group)
     }
 
     /// Seals the open segment, if there is one.
@@ -227,17 +248,19 @@ impl Open {
         }
     }
 
-    fn append(&mut self, disk: &dyn Disk, line: &[u8]) -> Result<(), AppendError> {
+    fn append(&mut self, disk: &dyn Disk, lines: &[u8]) -> Result<(), AppendError> {
         self.settle()?;
         self.dirty = true;
-        self.tail.write(line).map_err(failed("write", &self.name))?;
+        self.tail
+            .write(lines)
+            .map_err(failed("write", &self.name))?;
         self.tail.sync().map_err(failed("sync", &self.name))?;
         if !self.named {
             disk.sync()
                 .map_err(failed("sync the directory of", &self.name))?;
             self.named = true;
         }
-        self.len += line.len() as u64;
+        self.len += lines.len() as u64;
         self.dirty = false;
         Ok(())
     }
@@ -279,15 +302,15 @@ impl Batch {
     }
 }
 
-/// Cuts what an earlier run left open after its last whole line, durably, and seals it. Returns the
-/// number of bytes cut off.
+/// Cuts what an earlier run left open after its last whole line, makes it durable and seals it.
+/// Returns the number of bytes cut off.
 fn recover(disk: &dyn Disk, name: &SegmentName, bytes: &mut Vec<u8>) -> io::Result<u64> {
     let torn = bytes.split_off(line::whole(bytes));
     let from = name.to_string();
     if bytes.is_empty() {
         disk.remove(&from)?;
     } else {
-        disk.cut(&from, bytes.len() as u64)?;
+        disk.renew(&from, bytes)?;
         disk.rename(&from, &name.to(State::Sealed).to_string())?;
     }
     Ok(torn.len() as u64)
@@ -311,6 +334,6 @@ fn failed(what: &'static str, segment: &SegmentName) -> impl FnOnce(io::Error) -
 }
 
 #[cfg(test)]
-mod memory;
+pub(crate) mod memory;
 #[cfg(test)]
 mod tests;

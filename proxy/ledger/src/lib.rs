@@ -19,6 +19,8 @@ mod record;
 #[cfg(feature = "store")]
 mod disk;
 #[cfg(feature = "store")]
+mod group;
+#[cfg(feature = "store")]
 mod index;
 #[cfg(feature = "store")]
 mod ledger;

@@ -15,11 +15,11 @@ pub enum LineError {
     Malformed(String),
 }
 
-/// The line of `record`, with its newline.
-pub(crate) fn encode(record: &Record) -> serde_json::Result<Vec<u8>> {
-    let mut line = serde_json::to_vec(record)?;
-    line.push(b'\n');
-    Ok(line)
+/// Adds the line of `record` to `lines`, with its newline.
+pub(crate) fn encode(record: &Record, lines: &mut Vec<u8>) -> serde_json::Result<()> {
+    serde_json::to_writer(&mut *lines, record)?;
+    lines.push(b'\n');
+    Ok(())
 }
 
 /// The record in a line, with or without its newline.
@@ -67,6 +67,13 @@ pub(crate) mod tests {
     use super::*;
     use crate::{Consumer, Host, ImdsVersion, Kind};
 
+    /// The line of a record.
+    pub(crate) fn line(record: &Record) -> Vec<u8> {
+        let mut line = Vec::new();
+        encode(record, &mut line).unwrap();
+        line
+    }
+
     pub(crate) fn record(key: &str, time: &str) -> Record {
         let time = time.parse().unwrap();
         Record {
@@ -104,7 +111,7 @@ pub(crate) mod tests {
             record.seq = seq;
             record.role = role;
             record.consumer.exe = exe;
-            let line = encode(&record).unwrap();
+            let line = line(&record);
             prop_assert_eq!(line.split(|b| *b == b'\n').count(), 2);
             prop_assert_eq!(decode(&line), Ok(record));
         }

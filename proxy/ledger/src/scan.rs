@@ -90,14 +90,14 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::line::{encode, tests::record};
+    use crate::line::tests::{line, record};
 
     const SEGMENT: &str = "0c6f1f2e-5a0a-4b52-9f0e-1d2c3b4a5968-00000000000000000001";
 
     #[test]
     fn what_cannot_be_read_is_told_with_its_file_and_line() {
         let dir = tempfile::tempdir().unwrap();
-        let whole = encode(&record("ASIAONE", "2026-05-04T00:00:00Z")).unwrap();
+        let whole = line(&record("ASIAONE", "2026-05-04T00:00:00Z"));
         let text = [&whole[..], b"garbage\n", &whole[..], b"{\"schema\":1"].concat();
         for (state, unreadable) in [("open", &[2][..]), ("jsonl", &[2, 4]), ("shipped", &[2, 4])] {
             let file = dir.path().join(format!("{SEGMENT}.{state}"));

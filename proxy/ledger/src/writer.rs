@@ -1,6 +1,7 @@
 //! The ledger on a thread of its own: disks block, the runtime must not.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -8,15 +9,17 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
+use crate::group::Group;
 use crate::{
-    AppendError, Consumer, Index, Kind, Ledger, OpenError, Record, Recovered, SegmentName, Standing,
+    AppendError, Consumer, Index, Ledger, OpenError, Record, Recovered, SegmentName, Standing,
 };
 
 /// A handle to the thread that owns the ledger. Clones share it; it ends after [`Writer::close`] or
 /// when the last handle is gone.
 ///
-/// One thread writes, in the order of arrival. So of many requests for one new credential the first
-/// is written, and the others wait behind it and then find it known.
+/// One thread writes, in the order of arrival. Records that came while it was at the disk go there
+/// together next: however many clients wait, they wait for two syncs at most. Of many requests for one
+/// new credential the first is written, and the others are answered when that one is durable.
 #[derive(Clone, Debug)]
 pub struct Writer {
     commands: mpsc::Sender<Command>,
@@ -35,28 +38,31 @@ pub enum Receipt {
 }
 
 /// Something could not be done in the ledger.
-#[derive(Debug, thiserror::Error)]
+///
+/// Everybody who waited for the same write is told of its failure, so errors are shared.
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum WriteError {
     /// It is not open. The next call tries to open it again.
     #[error("the ledger is not open")]
-    Open(#[from] OpenError),
+    Open(#[source] Arc<OpenError>),
     /// A record was not made durable.
     #[error("not recorded")]
-    Append(#[from] AppendError),
+    Append(#[source] Arc<AppendError>),
     /// A segment could not be read, listed, renamed or removed.
     #[error("cannot tend the ledger's segments")]
-    Tend(#[from] io::Error),
+    Tend(#[source] Arc<io::Error>),
     /// [`Writer::close`] was called, or its thread died.
     #[error("the ledger is closed")]
     Closed,
 }
 
-type Reply<T> = oneshot::Sender<Result<T, WriteError>>;
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, WriteError>>;
 
 #[derive(Debug)]
 enum Command {
     Open(Reply<()>),
     Record(Box<Record>, Reply<Receipt>),
+    Sealed(Reply<Vec<SegmentName>>),
     Seal(Reply<Vec<SegmentName>>),
     Read(SegmentName, Reply<Vec<u8>>),
     Shipped(SegmentName, Reply<()>),
@@ -64,7 +70,7 @@ enum Command {
 }
 
 /// Records between two looks at how much of the disk the ledger takes.
-const PRUNE_EVERY: u32 = 256;
+const PRUNE_EVERY: usize = 256;
 
 /// Requests that may wait for the disk before new ones wait for room.
 const QUEUE: usize = 1024;
@@ -108,6 +114,11 @@ impl Writer {
         self.ask(|reply| Command::Record(record, reply)).await
     }
 
+    /// Every sealed segment that is not shipped yet, oldest first.
+    pub async fn sealed(&self) -> Result<Vec<SegmentName>, WriteError> {
+        self.ask(Command::Sealed).await
+    }
+
     /// Seals what is open, and returns every sealed segment that is not shipped yet, oldest first.
     pub async fn seal(&self) -> Result<Vec<SegmentName>, WriteError> {
         self.ask(Command::Seal).await
@@ -145,26 +156,44 @@ struct Worker {
     ledger: Option<Ledger>,
     index: Arc<Mutex<Index>>,
     now: Timestamp,
-    since_prune: u32,
+    since_prune: usize,
 }
 
 impl Worker {
     fn run(mut self, mut queue: mpsc::Receiver<Command>) {
-        // A reply that nobody waits for any more (its request was given up) is no error.
-        while let Some(command) = queue.blocking_recv() {
-            match command {
-                Command::Open(reply) => drop(reply.send(self.ledger().map(|_| ()))),
-                Command::Record(record, reply) => drop(reply.send(self.record(*record))),
-                Command::Seal(reply) => drop(reply.send(self.seal())),
-                Command::Read(segment, reply) => drop(reply.send(self.read(&segment))),
-                Command::Shipped(segment, reply) => drop(reply.send(self.shipped(&segment))),
-                Command::Close(closed) => {
-                    drop(self.ledger.take());
-                    let _ = closed.send(());
+        let mut waiting = Vec::new();
+        while queue.blocking_recv_many(&mut waiting, QUEUE) > 0 {
+            let mut records = Vec::new();
+            for command in waiting.drain(..) {
+                if let Command::Record(record, reply) = command {
+                    records.push((*record, reply));
+                    continue;
+                }
+                self.record(std::mem::take(&mut records));
+                if self.tend(command).is_break() {
                     return;
                 }
             }
+            self.record(records);
         }
+    }
+
+    /// A reply that nobody waits for any more (its request was given up) is no error.
+    fn tend(&mut self, command: Command) -> ControlFlow<()> {
+        match command {
+            Command::Record(record, reply) => self.record(vec![(*record, reply)]),
+            Command::Open(reply) => drop(reply.send(self.ledger().map(|_| ()))),
+            Command::Sealed(reply) => drop(reply.send(self.sealed())),
+            Command::Seal(reply) => drop(reply.send(self.seal())),
+            Command::Read(segment, reply) => drop(reply.send(self.read(&segment))),
+            Command::Shipped(segment, reply) => drop(reply.send(self.shipped(&segment))),
+            Command::Close(closed) => {
+                drop(self.ledger.take());
+                let _ = closed.send(());
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
     }
 
     fn ledger(&mut self) -> Result<&mut Ledger, WriteError> {
@@ -187,21 +216,33 @@ impl Worker {
         Ok(ledger)
     }
 
-    fn record(&mut self, mut record: Record) -> Result<Receipt, WriteError> {
-        self.ledger()?;
-        let standing = lock(&self.index).standing(&record.access_key_id, &record.consumer);
-        record.kind = match standing {
-            Standing::New => Kind::Issued,
-            Standing::NewConsumer => Kind::Consumer,
-            Standing::Known => return Ok(Receipt::Known),
-            Standing::Crowded => return Ok(Receipt::Crowded),
+    /// Makes what is new among `records` durable, and then answers all of them.
+    fn record(&mut self, records: Vec<(Record, Reply<Receipt>)>) {
+        if records.is_empty() {
+            return;
+        }
+        let mut group = Group::default();
+        // An older ledger is in the index once it is open, and not before.
+        let opened = self.ledger().map(drop);
+        let index = lock(&self.index);
+        for (record, reply) in records {
+            group.add(record, reply, &index);
+        }
+        drop(index);
+        let (written, failure) = match opened {
+            Ok(()) => self.write(group.news()),
+            Err(error) => (Vec::new(), Some(error)),
         };
-        let record = self.ledger()?.append(record)?;
-        self.now = self.now.max(record.time);
-        lock(&self.index).insert(&record, record.time);
-        self.since_prune += 1;
+        let mut index = lock(&self.index);
+        for record in &written {
+            self.now = self.now.max(record.time);
+            index.insert(record, record.time);
+        }
+        drop(index);
+        self.since_prune += written.len();
+        group.answer(&written, failure.as_ref());
         if self.since_prune > PRUNE_EVERY {
-            // The record is durable; that room was not made is the next one's trouble.
+            // The records are durable; that room was not made is the next one's trouble.
             if let Err(error) = self.prune() {
                 error!(
                     error = &error as &dyn std::error::Error,
@@ -209,13 +250,30 @@ impl Worker {
                 );
             }
         }
-        Ok(Receipt::Written(Box::new(record)))
+    }
+
+    /// Writes `records` up to the first that fails.
+    fn write(&mut self, records: &[Record]) -> (Vec<Record>, Option<WriteError>) {
+        let mut written = Vec::with_capacity(records.len());
+        while written.len() < records.len() {
+            let rest = &records[written.len()..];
+            let appended = self.ledger().and_then(|ledger| Ok(ledger.append(rest)?));
+            match appended {
+                Ok(group) => written.extend(group),
+                Err(error) => return (written, Some(error)),
+            }
+        }
+        (written, None)
+    }
+
+    fn sealed(&mut self) -> Result<Vec<SegmentName>, WriteError> {
+        Ok(self.ledger()?.sealed()?)
     }
 
     fn seal(&mut self) -> Result<Vec<SegmentName>, WriteError> {
         self.ledger()?.seal()?;
         self.prune()?;
-        Ok(self.ledger()?.sealed()?)
+        self.sealed()
     }
 
     fn prune(&mut self) -> Result<(), WriteError> {
@@ -235,7 +293,28 @@ impl Worker {
     }
 }
 
+impl From<OpenError> for WriteError {
+    fn from(error: OpenError) -> Self {
+        Self::Open(Arc::new(error))
+    }
+}
+
+impl From<AppendError> for WriteError {
+    fn from(error: AppendError) -> Self {
+        Self::Append(Arc::new(error))
+    }
+}
+
+impl From<io::Error> for WriteError {
+    fn from(error: io::Error) -> Self {
+        Self::Tend(Arc::new(error))
+    }
+}
+
 /// No panic can leave the index half changed, so a poisoned lock is as good as any.
 fn lock(index: &Mutex<Index>) -> MutexGuard<'_, Index> {
     index.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,8 +75,8 @@ impl Disk for Levered {
         let tail = self.directory.create(name)?;
         Ok(Box::new(LeveredTail(tail, Arc::clone(&self.lever))))
     }
-    fn cut(&self, name: &str, len: u64) -> io::Result<()> {
-        self.directory.cut(name, len)
+    fn renew(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.directory.renew(name, bytes)
     }
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.directory.rename(from, to)

@@ -4,9 +4,9 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-use credpin_ledger::{OpenError, WriteError};
+use credpin_ledger::OpenError;
+use credpin_proxy::Config;
 use credpin_proxy::OnLedgerFailure::{self, Refuse, Serve};
-use credpin_proxy::{Config, StartError};
 
 use crate::rig::{self, ROLE, Rig};
 use crate::small_disk::SmallDisk;
@@ -122,7 +122,7 @@ async fn a_start_on_a_read_only_disk() {
         ..Config::default()
     };
     let refused = rig::start(&config, &Arc::default()).await.err().unwrap();
-    let StartError::Ledger(WriteError::Open(OpenError::Io { source, .. })) = refused else {
+    let OpenError::Io { source, .. } = rig::not_opened(&refused) else {
         panic!("{refused:?}");
     };
     assert_eq!(source.kind(), ErrorKind::ReadOnlyFilesystem);

@@ -4,9 +4,9 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use credpin_ledger::{Kind, OpenError, WriteError};
+use credpin_ledger::{Kind, OpenError};
 use credpin_mock_imds::Fault;
-use credpin_proxy::{Config, OnLedgerFailure, StartError};
+use credpin_proxy::{Config, OnLedgerFailure};
 use jiff::SignedDuration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -213,10 +213,7 @@ async fn a_ledger_that_cannot_be_opened() {
         ..Config::default()
     };
     let refused = rig::start(&config, &Arc::default()).await.err().unwrap();
-    assert!(matches!(
-        refused,
-        StartError::Ledger(WriteError::Open(OpenError::Io { .. }))
-    ));
+    assert!(matches!(rig::not_opened(&refused), OpenError::Io { .. }));
 
     config.on_ledger_failure = OnLedgerFailure::Serve;
     let mut proxy = rig::start(&config, &Arc::default()).await.unwrap();
@@ -240,10 +237,7 @@ async fn two_proxies_on_one_ledger_are_a_mistake_in_any_case() {
         ..Config::default()
     };
     let refused = rig::start(&config, &Arc::default()).await.err().unwrap();
-    assert!(matches!(
-        refused,
-        StartError::Ledger(WriteError::Open(OpenError::Locked { .. }))
-    ));
+    assert!(matches!(rig::not_opened(&refused), OpenError::Locked { .. }));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use credpin_ledger::{Ledger, Record};
+use credpin_ledger::{Ledger, OpenError, Record, WriteError};
 use credpin_mock_imds::{MockImds, State};
 use credpin_proxy::{Clock, Config, Listeners, Machine, Proxy, StartError};
 use tempfile::TempDir;
@@ -192,6 +192,14 @@ pub(crate) async fn start(config: &Config, lever: &Arc<Lever>) -> Result<Running
         stop: Some(stop),
         task,
     })
+}
+
+/// Why a proxy that did not start could not open its ledger.
+pub(crate) fn not_opened(refused: &StartError) -> &OpenError {
+    match refused {
+        StartError::Ledger(WriteError::Open(error)) => error,
+        other => panic!("{other:?}"),
+    }
 }
 
 pub(crate) async fn listener() -> TcpListener {

@@ -1,5 +1,6 @@
 //! A disk in memory that forgets what was not synced, as a machine that loses power does; and one
-//! on top of it in which a step fails.
+//! on top of it in which a step fails. A sync that fails gives up what it should have written, as
+//! Linux does: a later one that succeeds says nothing about it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,7 +11,7 @@ use crate::disk::{Disk, Entry, Tail};
 
 /// Clones are the same disk.
 #[derive(Clone, Default)]
-pub(super) struct Memory(Arc<Mutex<State>>);
+pub(crate) struct Memory(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -18,38 +19,76 @@ struct State {
     synced_names: BTreeMap<String, usize>,
     files: Vec<Contents>,
     writes: u64,
+    syncs: usize,
 }
 
 #[derive(Clone, Default)]
 struct Contents {
     bytes: Vec<u8>,
+    /// Of each byte, whether the next sync writes it.
+    dirty: Vec<bool>,
     synced: Vec<u8>,
     written: u64,
 }
 
+impl Contents {
+    fn put(&mut self, at: usize, bytes: &[u8]) {
+        let end = self.bytes.len().max(at + bytes.len());
+        self.bytes.resize(end, 0);
+        self.dirty.resize(end, false);
+        self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
+        self.dirty[at..at + bytes.len()].fill(true);
+    }
+
+    fn cut(&mut self, len: usize) {
+        self.bytes.truncate(len);
+        self.dirty.truncate(len);
+    }
+
+    fn sync(&mut self) {
+        self.synced.resize(self.bytes.len(), 0);
+        for (at, dirty) in self.dirty.iter_mut().enumerate() {
+            if std::mem::take(dirty) {
+                self.synced[at] = self.bytes[at];
+            }
+        }
+    }
+}
+
 impl Memory {
-    pub(super) fn with(name: &str, bytes: Vec<u8>) -> Self {
+    pub(crate) fn with(name: &str, bytes: &[u8]) -> Self {
         let memory = Self::default();
         {
             let mut state = memory.lock();
             state.names.insert(name.to_owned(), 0);
-            let synced = bytes.clone();
-            state.files.push(Contents {
-                bytes,
-                synced,
-                written: 0,
-            });
+            let mut file = Contents::default();
+            file.put(0, bytes);
+            file.sync();
+            state.files.push(file);
             state.synced_names = state.names.clone();
         }
         memory
     }
 
     /// The power goes. What was not synced is gone too.
-    pub(super) fn lose_power(&self) {
+    pub(crate) fn lose_power(&self) {
         let mut state = self.lock();
         state.names = state.synced_names.clone();
         for file in &mut state.files {
             file.bytes = file.synced.clone();
+            file.dirty = vec![false; file.bytes.len()];
+        }
+    }
+
+    /// How often the contents of a file were made durable.
+    pub(crate) fn syncs(&self) -> usize {
+        self.lock().syncs
+    }
+
+    /// A sync has failed.
+    fn give_up(&self) {
+        for file in &mut self.lock().files {
+            file.dirty.fill(false);
         }
     }
 
@@ -91,11 +130,12 @@ impl Disk for Memory {
         Ok(Box::new(MemoryTail(self.clone(), at)))
     }
 
-    fn cut(&self, name: &str, len: u64) -> io::Result<()> {
+    fn renew(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.lock();
         let file = state.file(name)?;
-        file.bytes.truncate(usize::try_from(len).unwrap());
-        file.synced = file.bytes.clone();
+        file.put(0, bytes);
+        file.cut(bytes.len());
+        file.sync();
         Ok(())
     }
 
@@ -139,24 +179,25 @@ impl MemoryTail {
 
 impl Tail for MemoryTail {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.with(|file| file.bytes.extend_from_slice(bytes));
+        self.with(|file| file.put(file.bytes.len(), bytes));
         Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.with(|file| file.synced = file.bytes.clone());
+        self.with(Contents::sync);
+        self.0.lock().syncs += 1;
         Ok(())
     }
 
     fn cut(&mut self, len: u64) -> io::Result<()> {
-        self.with(|file| file.bytes.truncate(usize::try_from(len).unwrap()));
+        self.with(|file| file.cut(usize::try_from(len).unwrap()));
         Ok(())
     }
 }
 
 /// What is wrong with one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// It fails and has done nothing.
     NotDone,
     /// It fails and has been done.
@@ -167,9 +208,9 @@ pub(super) enum Fault {
 
 /// A disk in which the step whose number comes to zero fails.
 #[derive(Clone)]
-pub(super) struct Faulty {
-    pub(super) inner: Memory,
-    pub(super) due: Arc<Mutex<(usize, Fault)>>,
+pub(crate) struct Faulty {
+    pub(crate) inner: Memory,
+    pub(crate) due: Arc<Mutex<(usize, Fault)>>,
 }
 
 impl Faulty {
@@ -186,6 +227,23 @@ impl Faulty {
             Some(_) => Err(io::ErrorKind::StorageFull.into()),
         }
     }
+
+    fn sync_step(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let synced = self.step(sync);
+        if synced.is_err() {
+            self.inner.give_up();
+        }
+        synced
+    }
+}
+
+impl Faulty {
+    /// The end of a file that is there.
+    pub(crate) fn tail(self, name: &str) -> Box<dyn Tail> {
+        let at = self.inner.lock().names[name];
+        let tail = MemoryTail(self.inner.clone(), at);
+        Box::new(FaultyTail(self, Box::new(tail)))
+    }
 }
 
 impl Disk for Faulty {
@@ -199,8 +257,16 @@ impl Disk for Faulty {
         let tail = self.step(|| self.inner.create(name))?;
         Ok(Box::new(FaultyTail(self.clone(), tail)))
     }
-    fn cut(&self, name: &str, len: u64) -> io::Result<()> {
-        self.step(|| self.inner.cut(name, len))
+    /// Two steps: the bytes, and their sync.
+    fn renew(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.step(|| {
+            let mut state = self.inner.lock();
+            let file = state.file(name)?;
+            file.put(0, bytes);
+            file.cut(bytes.len());
+            Ok(())
+        })?;
+        self.sync_step(|| self.inner.renew(name, bytes))
     }
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.step(|| self.inner.rename(from, to))
@@ -223,7 +289,7 @@ impl Tail for FaultyTail {
         self.0.step(|| self.1.write(bytes))
     }
     fn sync(&mut self) -> io::Result<()> {
-        self.0.step(|| self.1.sync())
+        self.0.sync_step(|| self.1.sync())
     }
     fn cut(&mut self, len: u64) -> io::Result<()> {
         self.0.step(|| self.1.cut(len))
