@@ -1,0 +1,163 @@
+//! The redirect: the nftables table that sends every request for the metadata service through the
+//! proxy, and that says what holds while the proxy stays down.
+//!
+//! ```text
+//!  Config ──▶ Ruleset ──text(Mode)──▶ nft -f -        install: one transaction, all or nothing
+//!             ruleset.rs              nft.rs           show: is what is loaded the same?
+//! ```
+//!
+//! The table belongs to nobody who can stop: it stays when the proxy ends. [`install`] puts it in,
+//! [`remove`] takes it out, and what happens on the way down and up again ([`proxy_is_down`],
+//! [`proxy_is_up`]) only ever changes a table that somebody installed.
+
+use std::fmt;
+
+use tracing::{error, info};
+
+use crate::config::Config;
+
+mod nft;
+mod ruleset;
+
+pub use nft::NftError;
+pub use ruleset::{Mode, Ruleset, RulesetError};
+
+/// The redirect could not be told, put in or taken out.
+#[derive(Debug, thiserror::Error)]
+pub enum RedirectError {
+    /// The settings allow for none.
+    #[error(transparent)]
+    Ruleset(#[from] RulesetError),
+    /// nft did not do it.
+    #[error(transparent)]
+    Nft(#[from] NftError),
+}
+
+/// What is loaded, beside what [`install`] would load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Loaded {
+    /// Nothing of ours.
+    Nothing,
+    /// Exactly the rules of this mode.
+    Exactly(Mode),
+    /// Something else: the lines that are missing (`-`) and those that are too many (`+`).
+    Otherwise(Vec<String>),
+}
+
+/// The rules that [`install`] loads, for people and for `nft -f`.
+pub fn rules(config: &Config) -> Result<String, RedirectError> {
+    Ok(Ruleset::of(config)?.text(Mode::Through))
+}
+
+/// Loads the rules that send requests through the proxy, in the place of whatever is loaded.
+pub fn install(config: &Config) -> Result<(), RedirectError> {
+    put(config, Mode::Through)
+}
+
+/// Takes the redirect away: whoever asks the metadata service reaches it.
+pub fn remove() -> Result<(), RedirectError> {
+    Ok(nft::load(ruleset::REMOVAL)?)
+}
+
+/// Puts what `on-proxy-down` says into force, where the redirect is on at all, and says so loudly.
+pub fn proxy_is_down(config: &Config) -> Result<(), RedirectError> {
+    if nft::loaded()?.is_some() {
+        let mode = Mode::Down(config.on_proxy_down);
+        put(config, mode)?;
+        error!("the proxy is down: {mode}");
+    }
+    Ok(())
+}
+
+/// Takes back what [`proxy_is_down`] did, if it did something.
+pub fn proxy_is_up(config: &Config) -> Result<(), RedirectError> {
+    let down = match nft::loaded() {
+        // Without nft nobody can have installed anything.
+        Err(error) if error.is_missing() => false,
+        loaded => loaded?.is_some_and(|table| ruleset::is_down(&table)),
+    };
+    if down {
+        install(config)?;
+        info!("the proxy is up again: {}", Mode::Through);
+    }
+    Ok(())
+}
+
+/// Compares what is loaded with what the settings ask for, each as nft itself tells it.
+pub fn loaded(config: &Config) -> Result<Loaded, RedirectError> {
+    let rules = Ruleset::of(config)?;
+    let Some(table) = nft::loaded()? else {
+        return Ok(Loaded::Nothing);
+    };
+    let is = |mode| nft::told(&rules.text(mode)).map(|told| told == table);
+    for mode in Mode::ALL {
+        if is(mode)? {
+            return Ok(Loaded::Exactly(mode));
+        }
+    }
+    let wanted = nft::told(&rules.text(Mode::Through))?;
+    Ok(Loaded::Otherwise(difference(&wanted, &table)))
+}
+
+fn put(config: &Config, mode: Mode) -> Result<(), RedirectError> {
+    Ok(nft::load(&Ruleset::of(config)?.text(mode))?)
+}
+
+fn difference(wanted: &str, found: &str) -> Vec<String> {
+    let only_in = |one: &str, other: &str, mark: char| {
+        let other: Vec<_> = other.lines().collect();
+        let lines = one.lines().filter(|line| !other.contains(line));
+        let lines = lines.map(|line| format!("{mark} {}", line.trim()));
+        lines.collect::<Vec<_>>()
+    };
+    let mut lines = only_in(wanted, found, '-');
+    lines.extend(only_in(found, wanted, '+'));
+    if lines.is_empty() {
+        lines.push("the same lines, in another order".to_owned());
+    }
+    lines
+}
+
+impl Loaded {
+    /// Whether it is what [`install`] would load.
+    pub fn is_as_installed(&self) -> bool {
+        *self == Self::Exactly(Mode::Through)
+    }
+}
+
+impl fmt::Display for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str(
+                "not loaded: requests reach the metadata service past the proxy; \
+                 `credpin-proxy redirect install` loads these rules",
+            ),
+            Self::Exactly(Mode::Through) => f.write_str("loaded, exactly as shown"),
+            Self::Exactly(mode @ Mode::Down(_)) => write!(
+                f,
+                "the proxy is down, and {mode}; its next start takes that back, and so does \
+                 `credpin-proxy redirect install`"
+            ),
+            Self::Otherwise(lines) => {
+                f.write_str(
+                    "something else is loaded; `credpin-proxy redirect install` replaces it. \
+                     Missing (-) and too much (+), as nft lists it:",
+                )?;
+                lines.iter().try_for_each(|line| write!(f, "\n{line}"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_and_what_is_too_much_is_told() {
+        let wanted = "table {\n\tchain own {\n\t\tone\n\t}\n}\n";
+        let found = "table {\n\tchain own {\n\t\ttwo\n\t}\n}\n";
+        assert_eq!(difference(wanted, found), ["- one", "+ two"]);
+        assert_eq!(difference("a\nb", "b\na").len(), 1, "never nothing");
+    }
+}

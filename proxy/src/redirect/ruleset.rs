@@ -1,0 +1,248 @@
+//! The text of the redirect's rules, made of the settings and nothing else.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::config::{Config, OnProxyDown};
+
+/// Where the metadata service is (Amazon EC2 User Guide, "Access instance metadata for an EC2
+/// instance"): over IPv4, and on Nitro instances over IPv6.
+const IMDS_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+const IMDS_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+
+/// There must be a table before one can be deleted; so this takes it away whether it is there or not.
+pub(super) const REMOVAL: &str = "table inet credpin\ndelete table inet credpin\n";
+
+/// An empty chain, which a table has while the proxy is down: who looks sees it, and so do we.
+const DOWN: &str = "chain proxy_is_down";
+
+/// What becomes of requests for the metadata service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// They go through the proxy.
+    Through,
+    /// The proxy is down and stays so.
+    Down(OnProxyDown),
+}
+
+/// What a table is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ruleset {
+    user: String,
+    /// Where requests of the host's own processes go, by the address that they were for. For which
+    /// there is none they are refused.
+    own: Vec<(IpAddr, u16)>,
+    /// The same, of containers behind a bridge.
+    bridged: Vec<(IpAddr, u16)>,
+    ports: BTreeSet<u16>,
+}
+
+/// The settings allow for no redirect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RulesetError {
+    /// A port that is another one at each start.
+    #[error("`listen` names port 0, a new one at each start: the redirect takes one that stays")]
+    NoPort,
+    /// The host's own processes could not be served.
+    #[error(
+        "`listen` names no address that this host's own processes can be sent to: \
+         name 127.0.0.1, [::1], 0.0.0.0 or [::]"
+    )]
+    NoLoopback,
+}
+
+impl Mode {
+    /// All there are.
+    pub const ALL: [Self; 3] = [
+        Self::Through,
+        Self::Down(OnProxyDown::Block),
+        Self::Down(OnProxyDown::Bypass),
+    ];
+}
+
+impl Ruleset {
+    /// The rules for a proxy with this config.
+    pub fn of(config: &Config) -> Result<Self, RulesetError> {
+        let listen = &config.listen;
+        let ports: BTreeSet<u16> = listen.iter().map(SocketAddr::port).collect();
+        if ports.contains(&0) {
+            return Err(RulesetError::NoPort);
+        }
+        let rules = Self {
+            user: config.proxy_user.clone(),
+            own: ways(listen, takes_own),
+            bridged: ways(listen, takes_bridged),
+            ports,
+        };
+        if rules.own.is_empty() {
+            return Err(RulesetError::NoLoopback);
+        }
+        Ok(rules)
+    }
+
+    /// What `nft -f` takes: one transaction that replaces whatever table of ours there is.
+    pub fn text(&self, mode: Mode) -> String {
+        let chains = [
+            match mode {
+                Mode::Through => self.through(),
+                Mode::Down(_) => format!("\t# {mode}.\n\t{DOWN} {{\n\t}}\n"),
+            },
+            match mode {
+                Mode::Down(OnProxyDown::Bypass) => String::new(),
+                _ => self.nobody_past(),
+            },
+            self.port(),
+        ];
+        let chains: Vec<_> = chains.into_iter().filter(|text| !text.is_empty()).collect();
+        format!(
+            "{REMOVAL}\ntable inet credpin {{\n{}}}\n",
+            chains.join("\n")
+        )
+    }
+
+    fn through(&self) -> String {
+        let Self { user, .. } = self;
+        let own = redirects("", &self.own);
+        let mut text = format!(
+            "\t# This host's own processes, those in containers with the host's network included. The\n\
+             \t# proxy itself is the only one who passes.\n\
+             \tchain own {{\n\
+             \t\ttype nat hook output priority -100; policy accept;\n\
+             \t\tmeta skuid \"{user}\" accept\n\
+             {own}\t}}\n"
+        );
+        if !self.bridged.is_empty() {
+            let bridged = redirects("meta iifkind \"bridge\" ", &self.bridged);
+            text += &format!(
+                "\n\
+                 \t# Containers behind a bridge: docker0, podman0, cni0 and their like, whatever their names.\n\
+                 \t# They arrive at the bridge's own address.\n\
+                 \tchain bridged {{\n\
+                 \t\ttype nat hook prerouting priority -100; policy accept;\n\
+                 {bridged}\t}}\n"
+            );
+        }
+        text
+    }
+
+    /// What the chains before sent elsewhere no longer has these addresses.
+    fn nobody_past(&self) -> String {
+        let Self { user, .. } = self;
+        let own = refusals(&format!("meta skuid != \"{user}\" "));
+        let passing = refusals("");
+        format!(
+            "\t# Whoever is still on the way to the metadata service, on an older connection too, and is\n\
+             \t# not the proxy, is refused.\n\
+             \tchain past_own {{\n\
+             \t\ttype filter hook output priority 0; policy accept;\n\
+             {own}\t}}\n\
+             \n\
+             \t# The same for those whose packets this host passes on: a container, a pod behind a bare veth,\n\
+             \t# a virtual machine.\n\
+             \tchain past_passing {{\n\
+             \t\ttype filter hook forward priority 0; policy accept;\n\
+             {passing}\t}}\n"
+        )
+    }
+
+    fn port(&self) -> String {
+        let ports: Vec<_> = self.ports.iter().map(u16::to_string).collect();
+        let ports = ports.join(", ");
+        let accepted: String = IMDS
+            .iter()
+            .map(|address| format!("\t\tct status dnat ct original {} accept\n", to(*address)))
+            .collect();
+        format!(
+            "\t# The proxy's port is open to this host, and to who was redirected to it: not to the network,\n\
+             \t# where a forged Host header would make any machine look like a client of ours.\n\
+             \tchain port {{\n\
+             \t\ttype filter hook input priority 0; policy accept;\n\
+             \t\ttcp dport {{ {ports} }} iif != \"lo\" jump from_elsewhere\n\
+             \t}}\n\
+             \n\
+             \tchain from_elsewhere {{\n\
+             {accepted}\
+             \t\tdrop\n\
+             \t}}\n"
+        )
+    }
+}
+
+const IMDS: [IpAddr; 2] = [IpAddr::V4(IMDS_V4), IpAddr::V6(IMDS_V6)];
+
+/// Whether a loaded table, as nft lists it, is that of a proxy that is down.
+pub(super) fn is_down(table: &str) -> bool {
+    table.lines().any(|line| line.trim().starts_with(DOWN))
+}
+
+/// For each address of the metadata service the first socket that takes what is sent its way.
+fn ways(listen: &[SocketAddr], takes: fn(IpAddr, IpAddr) -> bool) -> Vec<(IpAddr, u16)> {
+    let way = |imds: &IpAddr| {
+        let socket = listen.iter().find(|socket| takes(socket.ip(), *imds))?;
+        Some((*imds, socket.port()))
+    };
+    IMDS.iter().filter_map(way).collect()
+}
+
+/// What is redirected on its way out arrives at the loopback's own address.
+fn takes_own(listening: IpAddr, imds: IpAddr) -> bool {
+    let loopback = match imds {
+        IpAddr::V4(_) => IpAddr::from(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    listening.to_canonical() == loopback || takes_any(listening, imds)
+}
+
+/// What is redirected on its way in arrives at the first address of the interface it came by, and
+/// which one that is only the host's network knows.
+fn takes_bridged(listening: IpAddr, imds: IpAddr) -> bool {
+    let listening = listening.to_canonical();
+    let one = listening.is_ipv4() == imds.is_ipv4() && !listening.is_loopback();
+    one && !listening.is_unspecified() || takes_any(listening, imds)
+}
+
+/// `[::]` takes IPv4 as well, as sockets do by default (`net.ipv6.bindv6only`).
+fn takes_any(listening: IpAddr, imds: IpAddr) -> bool {
+    listening.is_unspecified() && (listening.is_ipv6() || imds.is_ipv4())
+}
+
+fn redirects(who: &str, ways: &[(IpAddr, u16)]) -> String {
+    let line = |(imds, port): &(IpAddr, u16)| {
+        format!("\t\t{who}{} tcp dport 80 redirect to :{port}\n", to(*imds))
+    };
+    ways.iter().map(line).collect()
+}
+
+fn refusals(who: &str) -> String {
+    let line = |imds: &IpAddr| {
+        format!(
+            "\t\t{who}{} tcp dport 80 reject with tcp reset\n",
+            to(*imds)
+        )
+    };
+    IMDS.iter().map(line).collect()
+}
+
+fn to(imds: IpAddr) -> String {
+    let family = if imds.is_ipv4() { "ip" } else { "ip6" };
+    format!("{family} daddr {imds}")
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Through => "requests for the metadata service go through the proxy",
+            Self::Down(OnProxyDown::Block) => {
+                "requests for the metadata service are refused (on-proxy-down = \"block\")"
+            }
+            Self::Down(OnProxyDown::Bypass) => {
+                "everybody reaches the metadata service past the proxy, unguarded and unrecorded \
+                 (on-proxy-down = \"bypass\")"
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
