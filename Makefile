@@ -2,9 +2,10 @@
 
 CARGO ?= cargo
 DEMO_FLAGS ?=
+BENCH_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test tools lint fmt doc
+.PHONY: help demo test tools bench lint fmt doc
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | \
@@ -21,6 +22,12 @@ test: tools ## run every test, with the real parts of `make tools`
 
 tools: ## install moto, boto3, the AWS CLI and the policy judge under target/tools
 	@tests/e2e/tools/setup
+
+# What is measured is what is shipped, so it is built as it is shipped.
+bench: ## measure the proxy, beside nginx and haproxy where they are installed (BENCH_FLAGS=--json for machines)
+	$(CARGO) build --locked --profile dist -p credpin-proxy
+	$(CARGO) build --locked --release -p credpin-ledger --features store --example durable
+	@$(CARGO) run --locked --release -p credpin-bench -- $(BENCH_FLAGS)
 
 lint: ## check formatting, and clippy with warnings denied
 	$(CARGO) fmt --all --check

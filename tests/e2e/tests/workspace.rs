@@ -214,7 +214,7 @@ fn every_crate_forbids_unsafe_code_and_shares_the_workspaces_facts() {
             members(&metadata)[0]["rust_version"]
         );
     }
-    assert_eq!(members(&metadata).len(), 6);
+    assert_eq!(members(&metadata).len(), 7);
 }
 
 #[test]
