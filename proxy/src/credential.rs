@@ -12,7 +12,8 @@ use crate::apology::Apology;
 use crate::recorder::Recorded;
 
 /// What came from a path of credentials with status 200.
-pub(crate) enum Document {
+#[derive(Debug)]
+pub enum Document {
     /// A credential.
     Credential(Credential),
     /// `Code` is not `Success`: why there is none, written anew. It holds no secret.
@@ -21,7 +22,7 @@ pub(crate) enum Document {
 
 /// A credential that was not let go yet. Its secret key and its token are in `body` only, which
 /// nothing reads but [`Credential::release`].
-pub(crate) struct Credential {
+pub struct Credential {
     access_key_id: String,
     issued: Timestamp,
     expires: Timestamp,
@@ -30,11 +31,14 @@ pub(crate) struct Credential {
 
 /// A document that cannot be understood, so nobody can say what it would give away.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unreadable {
+pub enum Unreadable {
+    /// Not the JSON of one.
     #[error("not a credential document")]
     Json(#[source] serde_json::Error),
+    /// A field is not there, or holds what it never does.
     #[error("the credential document has no {0}, or a malformed one")]
     Field(&'static str),
+    /// `Code` is not `Success`, and yet there is a secret.
     #[error("a document that says that it is no credential holds a secret")]
     Contradiction,
 }
@@ -55,7 +59,7 @@ struct Fields<'a> {
 }
 
 /// Reads a document. It fails closed: what is not understood is not passed on.
-pub(crate) fn parse(body: Zeroizing<Vec<u8>>) -> Result<Document, Unreadable> {
+pub fn parse(body: Zeroizing<Vec<u8>>) -> Result<Document, Unreadable> {
     let missing = |name| move || Unreadable::Field(name);
     let fields: Fields<'_> = serde_json::from_slice(&body).map_err(Unreadable::Json)?;
     if fields.code != "Success" {
@@ -83,15 +87,18 @@ pub(crate) fn parse(body: Zeroizing<Vec<u8>>) -> Result<Document, Unreadable> {
 }
 
 impl Credential {
-    pub(crate) fn access_key_id(&self) -> &str {
+    /// `AccessKeyId`.
+    pub fn access_key_id(&self) -> &str {
         &self.access_key_id
     }
 
-    pub(crate) fn issued(&self) -> Timestamp {
+    /// `LastUpdated`.
+    pub fn issued(&self) -> Timestamp {
         self.issued
     }
 
-    pub(crate) fn expires(&self) -> Timestamp {
+    /// `Expiration`.
+    pub fn expires(&self) -> Timestamp {
         self.expires
     }
 
