@@ -32,6 +32,9 @@ pub struct Credential {
 /// A document that cannot be understood, so nobody can say what it would give away.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
+    /// No text. serde would not mind within what it skips; who gets the document might read it another way.
+    #[error("the credential document is not UTF-8")]
+    Encoding,
     /// Not the JSON of one.
     #[error("not a credential document")]
     Json(#[source] serde_json::Error),
@@ -61,13 +64,14 @@ struct Fields<'a> {
 /// Reads a document. It fails closed: what is not understood is not passed on.
 pub fn parse(body: Zeroizing<Vec<u8>>) -> Result<Document, Unreadable> {
     let missing = |name| move || Unreadable::Field(name);
-    let fields: Fields<'_> = serde_json::from_slice(&body).map_err(Unreadable::Json)?;
+    let text = std::str::from_utf8(&body).map_err(|_| Unreadable::Encoding)?;
+    let fields: Fields<'_> = serde_json::from_str(text).map_err(Unreadable::Json)?;
     if fields.code != "Success" {
         let secret = fields.secret_access_key.is_some() || fields.token.is_some();
         if secret {
             return Err(Unreadable::Contradiction);
         }
-        let apology: Apology<'_> = serde_json::from_slice(&body).map_err(Unreadable::Json)?;
+        let apology: Apology<'_> = serde_json::from_str(text).map_err(Unreadable::Json)?;
         return apology
             .print()
             .map(Document::Error)
@@ -224,6 +228,17 @@ mod tests {
         }
         for end in 0..DOCUMENT.len() {
             assert!(read(&DOCUMENT[..end]).is_err(), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_is_not_let_go() {
+        for field in ["AWS-HMAC", "the-token"] {
+            let mut bytes = DOCUMENT.as_bytes().to_vec();
+            let at = DOCUMENT.find(field).unwrap();
+            bytes[at] = 0xff;
+            let read = parse(Zeroizing::new(bytes));
+            assert!(matches!(read, Err(Unreadable::Encoding)), "{read:?}");
         }
     }
 
