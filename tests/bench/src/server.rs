@@ -3,14 +3,12 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::param::clock_ticks_per_second;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
 use tempfile::TempDir;
 
@@ -27,7 +25,8 @@ pub struct Server {
     /// From the start of its process to its first whole answer.
     pub started_in: Duration,
     child: Child,
-    home: TempDir,
+    /// It goes with the server.
+    _home: TempDir,
 }
 
 /// Memory of all processes of a server, in bytes, as `/proc/PID/smaps_rollup` has it.
@@ -56,7 +55,6 @@ impl Server {
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(fs::File::create(&complaints)?);
@@ -69,7 +67,7 @@ impl Server {
             at,
             started_in: Duration::ZERO,
             child,
-            home,
+            _home: home,
         };
         while !answers(at, &request) {
             if server.child.try_wait()?.is_some() || begun.elapsed() > PATIENCE {
@@ -87,27 +85,24 @@ impl Server {
     /// The CPU time that its processes have used so far.
     pub fn cpu(&self) -> Result<Duration> {
         let mut ticks = 0;
-        for process in self.processes()? {
-            let stat = fs::read_to_string(process.join("stat"))?;
-            let fields = after_name(&stat);
+        for id in self.processes()? {
+            let stat = stat(id).context("a process of a server is gone")?;
             // utime and stime; proc_pid_stat(5) counts from 1, and the name is the second.
             for field in [14, 15] {
-                let field = fields
-                    .get(field - 3)
-                    .and_then(|field| field.parse::<u64>().ok());
+                let field = stat.get(field - 3);
+                let field = field.and_then(|field| field.parse::<u64>().ok());
                 ticks += field.context("a process without a CPU time")?;
             }
         }
-        Ok(Duration::from_millis(
-            ticks * 1000 / clock_ticks_per_second(),
-        ))
+        let ticks = Duration::from_millis(ticks * 1000);
+        Ok(ticks / u32::try_from(clock_ticks_per_second())?)
     }
 
     /// The memory that its processes use now.
     pub fn memory(&self) -> Result<Memory> {
         let mut memory = Memory::default();
-        for process in self.processes()? {
-            let text = fs::read_to_string(process.join("smaps_rollup"))
+        for id in self.processes()? {
+            let text = fs::read_to_string(format!("/proc/{id}/smaps_rollup"))
                 .context("cannot read a server's smaps_rollup")?;
             let bytes = |name: &str| {
                 let line = text.lines().find_map(|line| line.strip_prefix(name));
@@ -120,18 +115,21 @@ impl Server {
         Ok(memory)
     }
 
-    /// The directories in `/proc` of its processes: those of its process group.
-    fn processes(&self) -> Result<Vec<PathBuf>> {
-        let group = self.child.id().to_string();
-        let mut processes = Vec::new();
-        for entry in fs::read_dir("/proc")? {
-            let path = entry?.path();
+    /// The ids of its processes: the one that was started, and those that it started.
+    fn processes(&self) -> Result<Vec<u32>> {
+        let own = self.child.id();
+        let mut processes = vec![own];
+        for entry in fs::read_dir("/proc").context("cannot list processes")? {
+            let name = entry?.file_name();
+            let id = name.to_str().and_then(|name| name.parse().ok());
             // Others come and go.
-            let Ok(stat) = fs::read_to_string(path.join("stat")) else {
-                continue;
-            };
-            if after_name(&stat).get(5 - 3) == Some(&group.as_str()) {
-                processes.push(path);
+            let parent = id
+                .and_then(stat)
+                .and_then(|stat| stat.get(4 - 3)?.parse().ok());
+            if let Some(id) = id
+                && parent == Some(own)
+            {
+                processes.push(id);
             }
         }
         Ok(processes)
@@ -140,19 +138,25 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Not waited for yet, so its id is still its own.
-        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        if let Some(id) = id {
-            kill_process_group(id, Signal::KILL).ok();
+        // None of them has been waited for, so the ids are still theirs.
+        for id in self.processes().unwrap_or_default() {
+            let id = i32::try_from(id).ok().and_then(Pid::from_raw);
+            if let Some(id) = id {
+                kill_process(id, Signal::KILL).ok();
+            }
         }
         self.child.wait().ok();
-        // It goes with the server and not before it.
-        let _ = &self.home;
     }
 }
 
-/// The fields of a `/proc/PID/stat` from the third on. The second is the name, which may hold
-/// anything, in parentheses.
+/// The fields of `/proc/ID/stat` from the third on, if there is such a process.
+fn stat(id: u32) -> Option<Vec<String>> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    Some(after_name(&stat).into_iter().map(str::to_owned).collect())
+}
+
+/// The fields of such a line from the third on. The second is the name, which may hold anything, in
+/// parentheses.
 fn after_name(stat: &str) -> Vec<&str> {
     let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
     rest.split_whitespace().collect()
