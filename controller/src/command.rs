@@ -4,7 +4,7 @@ use std::{fs, io, path::PathBuf};
 
 use clap::CommandFactory;
 use credpin_core::{estate::Gap, explain::ExplainError, plan::Plan};
-use credpin_ledger::{ReadError, Record, RecordStore, StoreError, StoreUrl};
+use credpin_ledger::{Access, ReadError, Record, RecordStore, StoreError, StoreUrl};
 use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
@@ -346,7 +346,8 @@ impl Context {
             return Err(CommandError::NoRecords(path.clone()));
         }
         let since = self.now.checked_sub(RECORDS_WINDOW).ok();
-        let read = RecordStore::open(url)?.read(since).await?;
+        let access = Access::Variables(config::variables());
+        let read = RecordStore::open(url, &access)?.read(since).await?;
         for warning in &read.warnings {
             tracing::warn!("left out of the record store: {warning}");
         }

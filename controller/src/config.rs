@@ -3,7 +3,7 @@
 //! Every mistake is found in one go and names its line, and an unknown key is a mistake: a
 //! misspelt `hub-vpcs` would otherwise be a silent lock-out.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{ffi::OsString, fmt, path::PathBuf, str::FromStr};
 
 use credpin_core::{
     id::RegionName,
@@ -18,6 +18,15 @@ mod table;
 
 use prefix::public_prefix;
 use table::Table;
+
+/// What the environment says to clients of S3: the variables that begin with `AWS_`.
+pub(crate) fn variables() -> Vec<(String, String)> {
+    let utf8 = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    let all = std::env::vars_os().filter_map(utf8);
+    all.filter(|(name, _)| name.starts_with("AWS_")).collect()
+}
 
 /// The file that is read where none is named.
 pub const DEFAULT_PATH: &str = "credpin.toml";

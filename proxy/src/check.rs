@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use std::io::ErrorKind;
 use std::path::Path;
 
-use credpin_ledger::{Found, RecordStore, StoreUrl, look, writable};
+use credpin_ledger::{Access, Found, Host, RecordStore, StoreUrl, look, writable};
 use http::header::{DATE, HeaderMap};
 use http::{HeaderValue, Method, StatusCode};
 use jiff::fmt::rfc2822;
@@ -58,8 +58,13 @@ pub async fn check(config: &Config, clock: &Clock) -> Vec<Finding> {
         config.connect_timeout,
         config.response_timeout,
     );
+    let mut region = String::new();
     let (imds, time) = match session(&upstream).await {
-        Ok(headers) => (who(&upstream, clock).await, skew(&headers, clock)),
+        Ok(headers) => {
+            let host = Describer::new(upstream.clone()).host(clock.now()).await;
+            region.clone_from(&host.region);
+            (who(&upstream, host), skew(&headers, clock))
+        }
         Err(error) => (
             (Verdict::Bad, error),
             (
@@ -84,7 +89,7 @@ pub async fn check(config: &Config, clock: &Clock) -> Vec<Finding> {
         finding("ports", ports(config, found.clone().ok().flatten()).await),
         finding("upstream", imds),
         finding("ledger", ledger(&config.ledger, found)),
-        finding("store", store(config.records.as_ref()).await),
+        finding("store", store(config.records.as_ref(), region).await),
         finding("clock", time),
     ]
 }
@@ -127,8 +132,7 @@ async fn session(upstream: &Upstream) -> Result<HeaderMap, String> {
     }
 }
 
-async fn who(upstream: &Upstream, clock: &Clock) -> Seen {
-    let host = Describer::new(upstream.clone()).host(clock.now()).await;
+fn who(upstream: &Upstream, host: Host) -> Seen {
     if host.instance_id.is_empty() {
         let words = format!("{} does not say which instance this is", upstream.url());
         return (Verdict::Bad, words);
@@ -189,7 +193,7 @@ fn ledger(dir: &Path, found: Result<Option<Found>, String>) -> Seen {
     }
 }
 
-async fn store(url: Option<&StoreUrl>) -> Seen {
+async fn store(url: Option<&StoreUrl>, region: String) -> Seen {
     match url {
         None => (Verdict::Good, "none: records stay on this host".to_owned()),
         Some(StoreUrl::Directory(dir)) => match writable(dir) {
@@ -202,15 +206,19 @@ async fn store(url: Option<&StoreUrl>) -> Seen {
                 format!("{} cannot be written: {error}", dir.display()),
             ),
         },
-        Some(url) => match reach(url).await {
-            Ok(()) => (Verdict::Good, format!("{url} can be reached")),
+        Some(url) => match reach(url, region).await {
+            Ok(()) => (
+                Verdict::Good,
+                format!("{url} is there; whether this host may write to it shows when it ships"),
+            ),
             Err(error) => (Verdict::Bad, error),
         },
     }
 }
 
-async fn reach(url: &StoreUrl) -> Result<(), String> {
-    let store = RecordStore::open(url).map_err(told)?;
+/// Asks as nobody: this host's credentials are used by who puts them on record first.
+async fn reach(url: &StoreUrl, region: String) -> Result<(), String> {
+    let store = RecordStore::open(url, &Access::Nobody { region }).map_err(told)?;
     store.reach().await.map_err(told)
 }
 

@@ -41,6 +41,8 @@ mod clock;
 mod describe;
 mod exposure;
 mod metrics;
+#[cfg(feature = "s3")]
+mod own_role;
 mod proxy;
 mod recorder;
 mod server;

@@ -19,6 +19,8 @@ use crate::config::{Config, OnLedgerFailure, itself};
 use crate::describe::Describer;
 use crate::exposure::Exposed;
 use crate::metrics::Metrics;
+#[cfg(feature = "s3")]
+use crate::own_role::OwnRole;
 use crate::recorder::Recorder;
 use crate::service::Service;
 use crate::shipping::Shipping;
@@ -196,13 +198,13 @@ impl Proxy {
             config.response_timeout,
         );
         let describer = Arc::new(Describer::new(upstream.clone()));
-        let recorder = Recorder::new(
+        let recorder = Arc::new(Recorder::new(
             writer.clone(),
             Arc::clone(&describer),
             metrics.clone(),
             config.on_ledger_failure,
             config.ledger_timeout,
-        );
+        ));
         let shipping = config.records.clone().map(|url| {
             Arc::new(Shipping {
                 writer: writer.clone(),
@@ -211,6 +213,9 @@ impl Proxy {
                 describer,
                 metrics: metrics.clone(),
                 clock: clock.clone(),
+                #[cfg(feature = "s3")]
+                own: Arc::new(OwnRole::new(upstream.clone(), Arc::clone(&recorder), clock.clone())),
+                store: tokio::sync::Mutex::default(),
             })
         });
         let service = Arc::new(Service {

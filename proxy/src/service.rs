@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use credpin_ledger::Consumer;
@@ -26,7 +27,7 @@ use crate::upstream::{Answered, Upstream, UpstreamError};
 /// Answers requests: guard, forward, record, reply.
 pub(crate) struct Service {
     pub(crate) upstream: Upstream,
-    pub(crate) recorder: Recorder,
+    pub(crate) recorder: Arc<Recorder>,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
     /// The log lines about them.

@@ -1,10 +1,12 @@
 //! Records to the store, beside the serving and never in its way.
 
 use std::error::Error;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use credpin_ledger::{RecordStore, Shipper, StoreError, StoreUrl, Writer};
+use credpin_ledger::{Access, Host, RecordStore, Shipper, StoreError, StoreUrl, Writer};
+use tokio::sync::Mutex;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
@@ -20,26 +22,22 @@ pub(crate) struct Shipping {
     pub(crate) describer: Arc<Describer>,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
+    /// Whose credentials S3 is asked with.
+    #[cfg(feature = "s3")]
+    pub(crate) own: Arc<crate::own_role::OwnRole>,
+    /// Open while there is something to ship: the roots of TLS alone take megabytes.
+    pub(crate) store: Mutex<Option<RecordStore>>,
 }
 
 /// Between two tries while the store is away, at the most.
 const MAX_BACKOFF: Duration = Duration::from_mins(5);
-
-/// Opens the store. A directory can be a network's, which may hang: not on a thread of the runtime.
-pub(crate) async fn open(url: &StoreUrl) -> Result<RecordStore, StoreError> {
-    let url = url.clone();
-    let opening = tokio::task::spawn_blocking(move || RecordStore::create(&url));
-    opening
-        .await
-        .unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()))
-}
 
 impl Shipping {
     /// Runs until it is dropped.
     pub(crate) async fn run(&self) {
         let mut pause = self.interval;
         loop {
-            sleep(pause).await;
+            sleep(jittered(pause, random())).await;
             pause = if self.round().await {
                 self.interval
             } else {
@@ -50,16 +48,13 @@ impl Shipping {
 
     /// Ships all there is; returns whether the store has it now.
     pub(crate) async fn round(&self) -> bool {
-        let store = match open(&self.url).await {
-            Ok(store) => store,
-            Err(error) => {
-                self.failed(&error);
-                return false;
-            }
-        };
         let now = self.clock.now();
         let home = self.describer.host(now).await;
-        let round = Shipper::new(self.writer.clone(), store).round(&home).await;
+        let open = || self.open(&home);
+        let round = Shipper::new(self.writer.clone()).round(&home, open).await;
+        if round.shipped + round.pending == 0 {
+            *self.store.lock().await = None;
+        }
         for error in &round.errors {
             self.failed(error);
         }
@@ -76,8 +71,69 @@ impl Shipping {
         round.errors.is_empty()
     }
 
+    /// The store, open already or now. A directory can be a network's, which may hang: not on a thread
+    /// of the runtime.
+    async fn open(&self, home: &Host) -> Result<RecordStore, StoreError> {
+        let mut kept = self.store.lock().await;
+        if let Some(store) = &*kept {
+            return Ok(store.clone());
+        }
+        let (url, access) = (self.url.clone(), self.access(home));
+        let opening = tokio::task::spawn_blocking(move || RecordStore::create(&url, &access));
+        let store = opening
+            .await
+            .unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()))?;
+        *kept = Some(store.clone());
+        Ok(store)
+    }
+
+    #[cfg(feature = "s3")]
+    fn access(&self, home: &Host) -> Access {
+        Access::Host {
+            credentials: self.own.credentials(),
+            region: home.region.clone(),
+        }
+    }
+
+    #[cfg(not(feature = "s3"))]
+    fn access(&self, _: &Host) -> Access {
+        Access::default()
+    }
+
     fn failed(&self, error: &(dyn Error + 'static)) {
         self.metrics.ship_failures.inc();
         warn!(error, store = %self.url, "cannot ship records; they stay in the ledger");
+    }
+}
+
+/// `pause`, or up to a quarter less: a fleet that was started at once, or that waited for the same
+/// store, does not come at once.
+fn jittered(pause: Duration, random: u32) -> Duration {
+    pause.mul_f64(1.0 - f64::from(random) / f64::from(u32::MAX) / 4.0)
+}
+
+/// Not for secrets.
+fn random() -> u32 {
+    let number = RandomState::new().hash_one(());
+    // Its lower half.
+    u32::try_from(number & u64::from(u32::MAX)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_at_most_what_was_said_and_never_much_less() {
+        let pause = Duration::from_mins(1);
+        assert_eq!(jittered(pause, 0), pause);
+        assert_eq!(jittered(pause, u32::MAX), Duration::from_secs(45));
+        let pauses: Vec<_> = (0..100).map(|_| jittered(pause, random())).collect();
+        assert!(
+            pauses
+                .iter()
+                .all(|it| (Duration::from_secs(45)..=pause).contains(it))
+        );
+        assert!(pauses.iter().any(|it| *it != pauses[0]), "they differ");
     }
 }

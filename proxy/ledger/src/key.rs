@@ -166,6 +166,14 @@ impl Key {
 }
 
 impl UserId {
+    /// `AROA…`, where it is known.
+    pub fn role_id(&self) -> Option<&str> {
+        match self {
+            Self::Session { role_id, .. } => Some(role_id),
+            Self::Instance(_) => None,
+        }
+    }
+
     /// `i-…`
     pub fn instance(&self) -> &str {
         match self {
@@ -319,7 +327,7 @@ fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-fn is_region(text: &str) -> bool {
+pub(crate) fn is_region(text: &str) -> bool {
     let letters = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     (1..=32).contains(&text.len()) && text.bytes().all(letters)
 }

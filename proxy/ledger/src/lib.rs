@@ -30,6 +30,8 @@ mod line;
 mod look;
 #[cfg(feature = "store")]
 mod read;
+#[cfg(feature = "s3")]
+mod s3;
 #[cfg(feature = "store")]
 mod scan;
 #[cfg(feature = "store")]
@@ -38,6 +40,10 @@ mod segment;
 mod ship;
 #[cfg(feature = "store")]
 mod store;
+#[cfg(feature = "store")]
+mod store_answer;
+#[cfg(feature = "store")]
+mod store_url;
 #[cfg(feature = "store")]
 mod writer;
 
@@ -55,6 +61,11 @@ pub use {
     scan::{History, Unreadable, scan},
     segment::SegmentName,
     ship::{Round, ShipError, Shipper},
-    store::{RecordStore, StoreError, StoreUrl, without_secrets},
+    store::{Access, ReachError, RecordStore, StoreError, WhoError},
+    store_answer::StoreAnswer,
+    store_url::{Bucket, Endpoint, StoreUrl, StoreUrlError, Sts, without_secrets},
     writer::{Receipt, WriteError, Writer},
 };
+
+#[cfg(feature = "s3")]
+pub use s3::{AwsCredential, Credentials};

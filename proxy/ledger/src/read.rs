@@ -6,7 +6,9 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt};
 
 use crate::key::hour_of;
-use crate::{Contradiction, Key, KeyError, LineError, PREFIX, Record, RecordStore, line};
+use crate::{
+    Contradiction, Key, KeyError, LineError, PREFIX, Record, RecordStore, StoreAnswer, line,
+};
 
 /// What a store holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,7 +47,7 @@ pub enum Warning {
         /// The object's key.
         key: Key,
         /// What the store said.
-        error: String,
+        error: StoreAnswer,
     },
     /// A line that is no record.
     #[error("{key}:{line}: {error}")]
@@ -74,7 +76,7 @@ pub enum Warning {
 #[error("cannot list the record store under {prefix}")]
 pub struct ReadError {
     prefix: String,
-    source: object_store::Error,
+    source: StoreAnswer,
 }
 
 /// Twice what a proxy seals at.
@@ -117,7 +119,10 @@ impl RecordStore {
         let root = Path::from(PREFIX);
         let failed = |prefix: &Path| {
             let prefix = prefix.to_string();
-            move |source| ReadError { prefix, source }
+            move |error: object_store::Error| {
+                let source = StoreAnswer::from(&error);
+                ReadError { prefix, source }
+            }
         };
         let days = self.objects.list_with_delimiter(Some(&root)).await;
         let days = days.map_err(failed(&root))?;
@@ -148,7 +153,7 @@ impl RecordStore {
             Err(error) => Read {
                 warnings: vec![Warning::Unreadable {
                     key,
-                    error: error.to_string(),
+                    error: StoreAnswer::from(&error),
                 }],
                 records: Vec::new(),
             },

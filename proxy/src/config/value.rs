@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use credpin_ledger::{StoreError, StoreUrl, without_secrets};
+use credpin_ledger::{StoreError, StoreUrl, StoreUrlError, without_secrets};
 
 pub(super) fn one<'a>(values: &[&'a str]) -> Result<&'a str, String> {
     match values {
@@ -48,7 +48,7 @@ pub(super) fn address(value: &str) -> Result<SocketAddr, String> {
 pub(super) fn store(value: &str) -> Result<StoreUrl, String> {
     let store: StoreUrl = value
         .parse()
-        .map_err(|error: StoreError| error.to_string())?;
+        .map_err(|error: StoreUrlError| error.to_string())?;
     if matches!(store, StoreUrl::S3 { .. }) && !cfg!(feature = "s3") {
         return Err(StoreError::NoS3.to_string());
     }

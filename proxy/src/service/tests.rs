@@ -47,7 +47,7 @@ impl Host {
         );
         let service = Service {
             upstream,
-            recorder,
+            recorder: recorder.into(),
             metrics,
             clock,
             refusals: Throttle::default(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use credpin_ledger::{RecordStore, StoreUrl};
+use credpin_ledger::{Access, RecordStore, StoreUrl};
 
 use crate::rig::Rig;
 
@@ -18,7 +18,7 @@ async fn what_was_handed_out_arrives_in_the_store() {
     assert_eq!(rig.credential().await.status, 200);
     rig.metric("credpin_proxy_segments_shipped_total 1").await;
     rig.metric("credpin_proxy_segments_pending 0").await;
-    let store = RecordStore::open(&url).unwrap();
+    let store = RecordStore::open(&url, &Access::default()).unwrap();
     let read = store.read(None).await.unwrap();
     assert_eq!((read.records, read.warnings), (rig.records(), vec![]));
 
@@ -47,6 +47,6 @@ async fn a_store_that_is_away_is_in_nobodys_way() {
     rig.metric_where(failed).await;
     std::fs::remove_file(&blocked).unwrap();
     rig.metric("credpin_proxy_segments_shipped_total 1").await;
-    let read = RecordStore::open(&url).unwrap().read(None).await.unwrap();
+    let read = RecordStore::open(&url, &Access::default()).unwrap().read(None).await.unwrap();
     assert_eq!(read.records.len(), 1);
 }
