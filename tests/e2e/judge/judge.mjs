@@ -8,6 +8,9 @@
 //         "by": [{"policy": "pin", "statement": "PublicA"}]}      the statements that decided
 //   or:  {"id": 1, "error": "why the question could not be judged"}
 //
+// A question may have "resourcePolicy" too, {"name": …, "document": {…}, "account": "444455556666"}: the
+// policy of the resource, which lies in that account.
+//
 // Policies are the role's identity policies. A pin only denies, so the asker adds what allows.
 // "denied" is an explicit Deny, "implicit" means that nothing allowed it.
 //
@@ -40,8 +43,8 @@ function unknownOperator(policies) {
   return statements.flatMap((s) => Object.keys(s.Condition ?? {})).find((o) => !OPERATOR.test(o))
 }
 
-async function judge({ id, policies, principal, action, resource, context }) {
-  const unknown = unknownOperator(policies)
+async function judge({ id, policies, principal, action, resource, context, resourcePolicy }) {
+  const unknown = unknownOperator(resourcePolicy ? [...policies, resourcePolicy] : policies)
   if (unknown) {
     return { id, error: `Condition: there is no operator ${unknown}` }
   }
@@ -51,10 +54,11 @@ async function judge({ id, policies, principal, action, resource, context }) {
       identityPolicies: policies.map(({ name, document }) => ({ name, policy: document })),
       serviceControlPolicies: [],
       resourceControlPolicies: [],
+      resourcePolicy: resourcePolicy?.document,
       request: {
         principal,
         action,
-        resource: { resource, accountId: account },
+        resource: { resource, accountId: resourcePolicy?.account ?? account },
         contextVariables: context,
       },
     },
@@ -72,13 +76,20 @@ async function judge({ id, policies, principal, action, resource, context }) {
   if (ignoredContextKeys.length > 0) {
     return { id, error: `the simulator ignores ${ignoredContextKeys.join(', ')} for ${action}` }
   }
-  const { denyStatements, allowStatements } = analysis.identityAnalysis
-  const decisive = denyStatements.length > 0 ? denyStatements : allowStatements
+  const by = (effect) => [
+    ...(analysis.identityAnalysis?.[effect] ?? []).map((s) => told(s.policyId, s)),
+    ...(analysis.resourceAnalysis?.[effect] ?? []).map((s) => told(resourcePolicy.name, s)),
+  ]
+  const denying = by('denyStatements')
   return {
     id,
     decision: DECISIONS[answer.overallResult],
-    by: decisive.map((s) => ({ policy: s.policyId, statement: s.explain.identifier })),
+    by: denying.length > 0 ? denying : by('allowStatements'),
   }
+}
+
+function told(policy, statement) {
+  return { policy, statement: statement.explain.identifier }
 }
 
 async function answer(line) {

@@ -42,6 +42,17 @@ pub struct Policy {
     pub document: Value,
 }
 
+/// The policy of the resource that a request is for.
+#[derive(Clone, Debug, Serialize)]
+pub struct ResourcePolicy {
+    /// By which the verdict speaks of it.
+    pub name: String,
+    /// The document.
+    pub document: Value,
+    /// The account that the resource lies in.
+    pub account: String,
+}
+
 /// Condition keys and their values.
 pub type Facts = BTreeMap<String, Fact>;
 
@@ -108,6 +119,22 @@ impl Judge {
     /// have, and a pattern for a resource are errors.
     pub async fn judge(&self, question: &Question) -> Result<Verdict> {
         verdict(question, self.0.ask(question).await?)
+    }
+
+    /// Judges one request for a resource that has a policy of its own.
+    pub async fn judge_there(&self, question: &Question, there: &ResourcePolicy) -> Result<Verdict> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct There<'a> {
+            #[serde(flatten)]
+            question: &'a Question,
+            resource_policy: &'a ResourcePolicy,
+        }
+        let asked = There {
+            question,
+            resource_policy: there,
+        };
+        verdict(question, self.0.ask(&asked).await?)
     }
 
     /// Judges many, at some thousand a second.
