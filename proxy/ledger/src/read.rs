@@ -1,5 +1,7 @@
 //! From the record store to the controller.
 
+use std::collections::HashMap;
+
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use object_store::path::Path;
@@ -111,6 +113,7 @@ impl RecordStore {
             records.append(&mut object.records);
             warnings.append(&mut object.warnings);
         }
+        let records = once(records);
         Ok(Read { records, warnings })
     }
 
@@ -180,6 +183,23 @@ fn records_of(key: &Key, bytes: &[u8]) -> Read {
         }
     }
     read
+}
+
+/// The same records can lie under two names: a host whose role is exchanged between a put and its
+/// answer ships them again, under the new role's name. One that only has another's number is kept.
+fn once(records: Vec<Record>) -> Vec<Record> {
+    let mut first = HashMap::new();
+    let mut once: Vec<Record> = Vec::with_capacity(records.len());
+    for record in records {
+        let instance = record.host.instance_id.clone();
+        let at = first
+            .entry((instance, record.boot_id.clone(), record.seq))
+            .or_insert(once.len());
+        if once.get(*at) != Some(&record) {
+            once.push(record);
+        }
+    }
+    once
 }
 
 /// Four-digit years compare as text; another name is looked into, and warned about there.

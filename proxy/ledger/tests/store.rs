@@ -241,6 +241,26 @@ async fn a_store_that_is_away_costs_nothing_but_time() {
     assert_eq!(ship(&writer, &store, &home()).await.shipped, 3);
 }
 
+/// The ledger has room for so many files only.
+#[tokio::test]
+async fn rounds_to_a_store_that_is_away_make_no_file_each() {
+    let fixture = Fixture::new();
+    let writer = fixture.writer();
+    let store = fixture.store();
+    let blocked = fixture.records.path().join("records");
+    fs::write(&blocked, "").unwrap();
+    for n in 0..100 {
+        let record = record(&format!("ASIA{n}"), [127, 0, 0, 1], "2026-05-04T09:00:00Z");
+        writer.record(record).await.unwrap();
+        assert_eq!(ship(&writer, &store, &home()).await.pending, 1);
+    }
+    // One sealed in the first round, one open since, and the lock.
+    assert_eq!(fs::read_dir(fixture.ledger.path()).unwrap().count(), 3);
+    fs::remove_file(blocked).unwrap();
+    assert_eq!(ship(&writer, &store, &home()).await.shipped, 2);
+    assert_eq!(store.read(None).await.unwrap().records.len(), 100);
+}
+
 #[tokio::test]
 async fn records_made_before_the_host_knew_itself_take_their_name_from_the_key() {
     let fixture = Fixture::new();
@@ -314,4 +334,29 @@ async fn nothing_that_lies_in_a_store_stops_the_reader() {
     assert_eq!(fields[..2], ["key", "size"]);
     assert_eq!(fields[2..8], contradictions);
     assert_eq!(fields[8..], ["line", "line"]);
+}
+
+#[tokio::test]
+async fn a_record_under_two_names_is_read_once() {
+    let fixture = Fixture::new();
+    let writer = fixture.writer();
+    let record = record("ASIA1", [127, 0, 0, 1], "2026-05-04T09:00:00Z");
+    let Receipt::Written(record) = writer.record(record).await.unwrap() else {
+        panic!("a new credential");
+    };
+    let line = serde_json::to_string(&*record).unwrap() + "\n";
+    let other = line.replace("ASIA1", "ASIA2");
+    for (role_id, text) in [
+        ("AROAONE", &line),
+        ("AROATWO", &line),
+        ("AROATHREE", &other),
+    ] {
+        let key = Key::of(&record, Some(role_id)).unwrap().to_string();
+        let path = fixture.records.path().join(key);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let read = fixture.store().read(None).await.unwrap();
+    let keys: Vec<_> = read.records.iter().map(|it| &*it.access_key_id).collect();
+    assert_eq!(keys, ["ASIA1", "ASIA2"], "what contradicts is kept");
 }
