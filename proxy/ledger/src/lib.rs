@@ -44,6 +44,8 @@ mod store;
 mod store_answer;
 #[cfg(feature = "store")]
 mod store_url;
+#[cfg(feature = "s3")]
+mod sts;
 #[cfg(feature = "store")]
 mod writer;
 

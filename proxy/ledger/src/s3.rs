@@ -1,14 +1,13 @@
-//! Record stores in S3: the client, whose credentials it signs with, and under whose name it writes.
+//! Record stores in S3: the client, and whose credentials it signs with.
 
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use object_store::aws::{AmazonS3Builder, AwsAuthorizer};
-use object_store::client::{HttpClient, HttpConnector, HttpRequestBody, ReqwestConnector};
+use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{ClientOptions, CredentialProvider, ObjectStore, RetryConfig};
@@ -16,8 +15,8 @@ use object_store::{ClientOptions, CredentialProvider, ObjectStore, RetryConfig};
 pub use object_store::aws::AwsCredential;
 
 use crate::store::Naming;
-use crate::store_answer::code_of;
-use crate::{Access, Bucket, Endpoint, StoreError, Sts, UserId, WhoError};
+use crate::sts::Who;
+use crate::{Access, Bucket, Endpoint, StoreError};
 
 /// The credentials of an AWS session, asked for anew with each request that is signed, so that they
 /// live no longer than that.
@@ -28,17 +27,6 @@ type Ask = dyn Fn() -> Asked + Send + Sync;
 type Asked = BoxFuture<'static, Result<AwsCredential, BoxError>>;
 type Opened = (Arc<dyn ObjectStore>, Option<Arc<dyn Naming>>);
 type BoxError = Box<dyn Error + Send + Sync>;
-
-/// A host may write under its `aws:userid`, which only STS tells.
-#[derive(Debug)]
-struct Who {
-    client: HttpClient,
-    sts: String,
-    region: String,
-    credentials: Credentials,
-    /// The last answer, and the access key id that it was about: a host's role can be exchanged.
-    known: Mutex<Option<(String, UserId)>>,
-}
 
 /// A segment is small and a round is tried again: nothing is gained by waiting long.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -55,7 +43,7 @@ impl Credentials {
         Self(Arc::new(move || Box::pin(ask())))
     }
 
-    async fn ask(&self) -> Result<AwsCredential, BoxError> {
+    pub(crate) async fn ask(&self) -> Result<AwsCredential, BoxError> {
         (self.0)().await
     }
 }
@@ -98,10 +86,12 @@ pub(crate) fn open(bucket: &Bucket, access: &Access) -> Result<Opened, StoreErro
         }
         Access::Host {
             credentials,
-            region,
+            region: home,
         } => {
-            let region = region_of(bucket, region)?;
-            let who = Who::new(bucket, region, credentials).map_err(failed)?;
+            let region = region_of(bucket, home)?;
+            // Of the STS of two regions the host's own is the one that it can reach from inside its VPC.
+            let home = if home.is_empty() { region } else { home };
+            let who = Who::new(bucket, home, credentials).map_err(failed)?;
             let signing = Arc::new(credentials.clone());
             (explicit(bucket, region).with_credentials(signing), who)
         }
@@ -167,102 +157,75 @@ fn region_of<'a>(bucket: &'a Bucket, host: &'a str) -> Result<&'a str, StoreErro
     }
 }
 
-fn options(endpoint: Option<&Endpoint>) -> ClientOptions {
+pub(crate) fn options(endpoint: Option<&Endpoint>) -> ClientOptions {
     ClientOptions::new()
         .with_connect_timeout(CONNECT)
         .with_timeout(ANSWER)
         .with_allow_http(endpoint.is_some_and(Endpoint::is_http))
 }
 
-/// AWS General Reference, "AWS service endpoints": China's have a suffix of their own.
-fn dns_suffix(region: &str) -> &'static str {
-    if region.starts_with("cn-") {
-        "amazonaws.com.cn"
-    } else {
-        "amazonaws.com"
+/// What the names of AWS's endpoints end with in a region (botocore, `partitions.json`).
+pub(crate) fn dns_suffix(region: &str) -> &'static str {
+    let of = |prefix| region.starts_with(prefix);
+    match region {
+        _ if of("cn-") => "amazonaws.com.cn",
+        _ if of("eusc-") => "amazonaws.eu",
+        _ if of("us-iso-") => "c2s.ic.gov",
+        _ if of("us-isob-") => "sc2s.sgov.gov",
+        _ if of("us-isof-") => "csp.hci.ic.gov",
+        _ if of("eu-isoe-") => "cloud.adc-e.uk",
+        _ => "amazonaws.com",
     }
 }
 
-impl Who {
-    fn new(
-        bucket: &Bucket,
-        region: &str,
-        credentials: &Credentials,
-    ) -> object_store::Result<Option<Self>> {
-        let (sts, endpoint) = match &bucket.sts {
-            Sts::Off => return Ok(None),
-            Sts::Aws => (format!("https://sts.{region}.{}", dns_suffix(region)), None),
-            Sts::At(endpoint) => (endpoint.as_str().to_owned(), Some(endpoint)),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_asks_the_sts_of_its_own_region_wherever_the_bucket_is() {
+        let asked = |url: &str, home: &str| {
+            let credentials = Credentials::new(|| async { Err("none".into()) });
+            let access = Access::Host {
+                credentials,
+                region: home.into(),
+            };
+            let crate::StoreUrl::S3(bucket) = url.parse().unwrap() else {
+                panic!("{url}");
+            };
+            let (_, naming) = open(&bucket, &access).unwrap();
+            naming.map(|naming| format!("{naming:?}"))
         };
-        Ok(Some(Self {
-            client: ReqwestConnector::default().connect(&options(endpoint))?,
-            sts,
-            region: region.to_owned(),
-            credentials: credentials.clone(),
-            known: Mutex::default(),
-        }))
-    }
-
-    /// `aws:userid` of the credentials that this host has now.
-    async fn current(&self) -> Result<UserId, WhoError> {
-        let credential = self
-            .credentials
-            .ask()
-            .await
-            .map_err(WhoError::Credentials)?;
-        // No panic can leave it half changed, so a poisoned lock is as good as any.
-        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((key_id, user)) = &*known()
-            && *key_id == credential.key_id
-        {
-            return Ok(user.clone());
+        for (url, home, says) in [
+            (
+                "s3://bucket",
+                "eu-west-1",
+                "https://sts.eu-west-1.amazonaws.com\"",
+            ),
+            (
+                "s3://bucket?region=us-east-1",
+                "eu-west-1",
+                "https://sts.eu-west-1.amazonaws.com\"",
+            ),
+            (
+                "s3://bucket?region=us-east-1",
+                "",
+                "https://sts.us-east-1.amazonaws.com\"",
+            ),
+            (
+                "s3://bucket",
+                "cn-north-1",
+                "https://sts.cn-north-1.amazonaws.com.cn\"",
+            ),
+            (
+                "s3://bucket",
+                "eusc-de-east-1",
+                "https://sts.eusc-de-east-1.amazonaws.eu\"",
+            ),
+        ] {
+            let asked = asked(url, home).unwrap();
+            assert!(asked.contains(says), "{url} from {home}: {asked}");
         }
-        let user = self.ask(&credential).await?;
-        *known() = Some((credential.key_id, user.clone()));
-        Ok(user)
+        assert!(asked("s3://bucket?sts=off", "eu-west-1").is_none());
     }
-
-    /// STS API Reference, `GetCallerIdentity`: needs no permission, and no policy can deny it.
-    async fn ask(&self, credential: &AwsCredential) -> Result<UserId, WhoError> {
-        let sts = || self.sts.clone();
-        let failed = |source| WhoError::Unreachable { sts: sts(), source };
-        let body = "Action=GetCallerIdentity&Version=2011-06-15".to_owned();
-        let mut request = http::Request::post(format!("{}/", self.sts))
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(HttpRequestBody::from(body))
-            .map_err(|error| failed(error.into()))?;
-        AwsAuthorizer::new(credential, "sts", &self.region)
-            .try_authorize(&mut request, None)
-            .map_err(|error| failed(error.into()))?;
-        let answered = async {
-            let response = self.client.execute(request).await?;
-            let status = response.status();
-            Ok::<_, object_store::client::HttpError>((status, response.into_body().bytes().await?))
-        };
-        let (status, body) = answered.await.map_err(|error| failed(error.into()))?;
-        let text = String::from_utf8_lossy(&body);
-        if !status.is_success() {
-            return Err(WhoError::Refused {
-                sts: sts(),
-                status: status.as_u16(),
-                code: code_of(&text).unwrap_or_default().to_owned(),
-            });
-        }
-        match user_id(&text) {
-            Some(user @ UserId::Session { .. }) => Ok(user),
-            _ => Err(WhoError::NotAnInstance { sts: sts() }),
-        }
-    }
-}
-
-impl Naming for Who {
-    fn user(&self) -> BoxFuture<'_, Result<UserId, WhoError>> {
-        Box::pin(self.current())
-    }
-}
-
-fn user_id(body: &str) -> Option<UserId> {
-    let (_, rest) = body.split_once("<UserId>")?;
-    let (user, _) = rest.split_once("</UserId>")?;
-    user.parse().ok()
 }
