@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, reason = "a test that cannot go on panics")]
 
 mod binary;
+mod crash;
 mod disk;
 mod guards;
 mod hardening;
