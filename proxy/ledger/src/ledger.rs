@@ -23,6 +23,7 @@
 //! take to the disk and which no loss of power can harm. A name that is taken is never given again.
 
 use std::io;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -39,6 +40,10 @@ const SEGMENT_BYTES: u64 = 1 << 20;
 const RETAIN_BYTES: u64 = 64 << 20;
 const RETAIN_SEGMENTS: usize = 4096;
 
+/// A start does not read what is so much older than the newest segment: no credential of a role lives
+/// so long, and a full ledger would take a start a second and all of its memory.
+const READ_BACK: Duration = Duration::from_hours(24);
+
 /// The ledger of one host, open for appending.
 pub struct Ledger {
     disk: Box<dyn Disk>,
@@ -50,7 +55,8 @@ pub struct Ledger {
 /// What a start found.
 #[derive(Debug, Default)]
 pub struct Recovered {
-    /// Every record of earlier runs that is still here.
+    /// The records of earlier runs, of the last day before the newest and perhaps more: what may be
+    /// about a credential that is still good.
     pub records: Vec<Record>,
     /// Segments that had not been sealed.
     pub sealed: usize,
@@ -106,7 +112,7 @@ impl Ledger {
         let failed = |source| OpenError::Recover { source };
         let mut found = Recovered::default();
         let mut next = 1;
-        for (name, _) in segments(disk.list().map_err(failed)?) {
+        for name in to_read(segments(disk.list().map_err(failed)?), &boot) {
             let mut bytes = disk.read(&name.to_string()).map_err(failed)?;
             if name.state == State::Open {
                 found.cut += recover(&*disk, &name, &mut bytes).map_err(failed)?;
@@ -300,6 +306,20 @@ impl Batch {
             instance: host.instance_id.clone(),
         }
     }
+}
+
+/// Those of `segments` that a start reads, in their order: what was left open, what is recent, and the
+/// one that numbering within `boot` goes on from.
+fn to_read(mut segments: Vec<(SegmentName, Entry)>, boot: &BootId) -> Vec<SegmentName> {
+    let newest = segments.iter().map(|(_, entry)| entry.modified).max();
+    let since = newest.and_then(|newest| newest.checked_sub(READ_BACK));
+    let ours = segments.iter().filter(|(name, _)| name.boot == *boot);
+    let last = ours.map(|(name, _)| name.clone()).max();
+    segments.retain(|(name, entry)| {
+        let recent = since.is_none_or(|since| entry.modified >= since);
+        recent || name.state == State::Open || Some(name) == last.as_ref()
+    });
+    segments.into_iter().map(|(name, _)| name).collect()
 }
 
 /// Cuts what an earlier run left open after its last whole line, makes it durable and seals it.

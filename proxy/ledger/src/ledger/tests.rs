@@ -433,3 +433,46 @@ fn a_group_is_one_write_and_a_segment_ends_where_it_is_full() {
     }
     assert_eq!(ledger.append(&[]).unwrap(), []);
 }
+
+#[test]
+fn a_start_reads_what_is_recent_and_numbering_goes_on_from_what_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut ledger, _) = open(dir.path(), BOOT);
+    for hour in ["01", "02", "03"] {
+        append(
+            &mut ledger,
+            record("ASIAOLD", &format!("2026-05-04T{hour}:00:00Z")),
+        )
+        .unwrap();
+    }
+    drop(ledger);
+    open(dir.path(), BOOT);
+    let day = Duration::from_hours(24);
+    let age = |name: &str, age: Duration| {
+        let file = fs::OpenOptions::new()
+            .append(true)
+            .open(dir.path().join(name));
+        let file = file.unwrap();
+        let modified = file.metadata().unwrap().modified().unwrap();
+        file.set_modified(modified.checked_sub(age).unwrap())
+            .unwrap();
+    };
+    for name in files(dir.path()) {
+        age(&name, day * 2);
+    }
+    let (mut ledger, _) = open(dir.path(), NEXT_BOOT);
+    append(&mut ledger, record("ASIANEW", "2026-05-06T03:00:00Z")).unwrap();
+    drop(ledger);
+
+    let (_, found) = open(dir.path(), NEXT_BOOT);
+    let keys: Vec<_> = found.records.iter().map(|it| &*it.access_key_id).collect();
+    assert_eq!(keys, ["ASIANEW"]);
+    let (mut ledger, _) = open(dir.path(), BOOT);
+    let next = append(&mut ledger, record("ASIAOLD", "2026-05-06T04:00:00Z")).unwrap();
+    assert_eq!(next.seq, 4, "the clock was wrong for a while, and yet");
+    assert_eq!(
+        scan(dir.path()).unwrap().len(),
+        5,
+        "the history is all there"
+    );
+}
