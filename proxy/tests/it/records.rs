@@ -237,7 +237,10 @@ async fn two_proxies_on_one_ledger_are_a_mistake_in_any_case() {
         ..Config::default()
     };
     let refused = rig::start(&config, &Arc::default()).await.err().unwrap();
-    assert!(matches!(rig::not_opened(&refused), OpenError::Locked { .. }));
+    assert!(matches!(
+        rig::not_opened(&refused),
+        OpenError::Locked { .. }
+    ));
 }
 
 #[tokio::test]

@@ -47,6 +47,10 @@ async fn a_store_that_is_away_is_in_nobodys_way() {
     rig.metric_where(failed).await;
     std::fs::remove_file(&blocked).unwrap();
     rig.metric("credpin_proxy_segments_shipped_total 1").await;
-    let read = RecordStore::open(&url, &Access::default()).unwrap().read(None).await.unwrap();
+    let read = RecordStore::open(&url, &Access::default())
+        .unwrap()
+        .read(None)
+        .await
+        .unwrap();
     assert_eq!(read.records.len(), 1);
 }

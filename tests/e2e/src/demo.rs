@@ -96,7 +96,10 @@ pub async fn run(folder: &Path, now: Timestamp) -> Result<Demo> {
         hosts.push(host::show(described, &ledger, &store).await?);
     }
 
-    let records = RecordStore::open(&store, &Access::default())?.read(None).await?.records;
+    let records = RecordStore::open(&store, &Access::default())?
+        .read(None)
+        .await?
+        .records;
     let run = flow::run(&cloud, &settings, &records, now).await?;
     ensure!(run.is_complete(), "not all was applied: {run:?}");
     let after = flow::plan(&cloud, &settings, &records, now).await?;

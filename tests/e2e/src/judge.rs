@@ -122,7 +122,11 @@ impl Judge {
     }
 
     /// Judges one request for a resource that has a policy of its own.
-    pub async fn judge_there(&self, question: &Question, there: &ResourcePolicy) -> Result<Verdict> {
+    pub async fn judge_there(
+        &self,
+        question: &Question,
+        there: &ResourcePolicy,
+    ) -> Result<Verdict> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct There<'a> {
