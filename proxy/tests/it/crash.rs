@@ -28,27 +28,27 @@ async fn killed_at_any_point_under_load_every_credential_received_is_on_record()
     let mut received = BTreeSet::new();
     for kill in 0..KILLS {
         let (mut process, ready) = run(&imds, dir.path()).await;
-        let (replies, mut replied) = mpsc::unbounded_channel();
+        let (told, mut answers) = mpsc::unbounded_channel();
         let mut clients = JoinSet::new();
         for _ in 0..CLIENTS {
-            let (imds, replies, address) = (Arc::clone(&imds), replies.clone(), address(&ready));
+            let (imds, told, address) = (Arc::clone(&imds), told.clone(), address(&ready));
             clients.spawn(async move {
                 // Until the proxy is gone.
                 while let Ok(key) = credential(&address).await {
                     imds.handle().rotate_credentials();
-                    replies.send(key).unwrap();
+                    told.send(key).unwrap();
                 }
             });
         }
-        drop(replies);
+        drop(told);
         for _ in 0..kill % REPLIES {
-            let reply = timeout(PATIENCE, replied.recv()).await;
+            let reply = timeout(PATIENCE, answers.recv()).await;
             received.insert(reply.unwrap().expect("the proxy runs"));
         }
         // The others are anywhere in their requests now.
         process.0.kill().unwrap();
         process.0.wait().unwrap();
-        while let Some(key) = replied.recv().await {
+        while let Some(key) = answers.recv().await {
             received.insert(key);
         }
     }

@@ -30,7 +30,7 @@ use tokio::time::timeout;
 
 const BUCKET: &str = "credpin-records";
 /// Only a test that hangs waits so long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What the wire between the proxy and S3 does.
 #[derive(Clone, Copy, Debug)]
@@ -230,10 +230,8 @@ impl World {
                 }
             }
         };
-        match timeout(PATIENCE, stored).await {
-            Ok(stored) => stored,
-            Err(_) => panic!("{}", self.proxy.as_ref().unwrap().0.complaint()),
-        }
+        let stored = timeout(PATIENCE, stored).await.ok();
+        stored.unwrap_or_else(|| panic!("{}", self.proxy.as_ref().unwrap().0.complaint()))
     }
 
     /// Waits until the store has all that the ledger has, and that is of these credentials.
