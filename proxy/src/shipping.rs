@@ -78,26 +78,20 @@ impl Shipping {
         if let Some(store) = &*kept {
             return Ok(store.clone());
         }
-        let (url, access) = (self.url.clone(), self.access(home));
+        let (url, region) = (self.url.clone(), home.region.clone());
+        #[cfg(feature = "s3")]
+        let access = Access::Host {
+            credentials: self.own.credentials(),
+            region,
+        };
+        #[cfg(not(feature = "s3"))]
+        let access = Access::Nobody { region };
         let opening = tokio::task::spawn_blocking(move || RecordStore::create(&url, &access));
         let store = opening
             .await
             .unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()))?;
         *kept = Some(store.clone());
         Ok(store)
-    }
-
-    #[cfg(feature = "s3")]
-    fn access(&self, home: &Host) -> Access {
-        Access::Host {
-            credentials: self.own.credentials(),
-            region: home.region.clone(),
-        }
-    }
-
-    #[cfg(not(feature = "s3"))]
-    fn access(&self, _: &Host) -> Access {
-        Access::default()
     }
 
     fn failed(&self, error: &(dyn Error + 'static)) {
