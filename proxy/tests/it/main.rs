@@ -13,6 +13,7 @@ mod namespace;
 mod real_failures;
 mod records;
 mod rig;
+mod s3;
 mod secrets;
 mod shipping;
 mod small_disk;

@@ -1,21 +1,18 @@
 //! Invariant 2, in the memory of the process itself: what was in flight is gone when it has landed.
 
 use std::fs::{self, File};
-use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
 use std::process::Command;
 
 use credpin_mock_imds::MockImds;
 use rustix::thread::CapabilitySet;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::binary::{address, credential, run_as};
 use crate::namespace::as_one_who_may;
 use crate::rig::PATIENCE;
+use crate::s3::S3;
 
 /// Which of `needles` are in what the process `pid` can write to.
 fn found(pid: u32, needles: &[String]) -> Vec<String> {
@@ -50,27 +47,6 @@ fn proxy() -> Command {
     as_one_who_may(CapabilitySet::SYS_PTRACE, &[proxy])
 }
 
-/// S3, as far as an upload tells: it takes everything.
-async fn s3(uploaded: mpsc::UnboundedSender<String>) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let (mut seen, mut part) = (Vec::new(), [0; 4096]);
-            // A record ends with a line, and nothing before it does so.
-            while !seen.ends_with(b"}\n") {
-                let read = stream.read(&mut part).await.unwrap();
-                seen.extend_from_slice(&part[..read]);
-            }
-            let answer = "HTTP/1.1 200 OK\r\nETag: \"1\"\r\nContent-Length: 0\r\n\r\n";
-            stream.write_all(answer.as_bytes()).await.unwrap();
-            uploaded.send(String::from_utf8(seen).unwrap()).unwrap();
-        }
-    });
-    address
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_secret_stays_in_memory_when_its_connections_are_gone() {
     let (imds, dir) = (
@@ -78,17 +54,16 @@ async fn no_secret_stays_in_memory_when_its_connections_are_gone() {
         TempDir::new().unwrap(),
     );
     // Shipping to S3 uses the secret and sends the token, again from copies.
-    let (uploaded, mut uploads) = mpsc::unbounded_channel();
-    let records = format!("s3://bucket?sts=off&endpoint=http://{}", s3(uploaded).await);
+    let mut s3 = S3::start().await;
     let mut command = proxy();
     command
-        .env("CREDPIN_PROXY_RECORDS", records)
+        .env("CREDPIN_PROXY_RECORDS", s3.url())
         .env("CREDPIN_PROXY_SHIP_INTERVAL", "50ms");
     let (process, ready) = run_as(command, &imds, dir.path()).await;
     let pid = process.0.id();
     let address = address(&ready);
     assert_eq!(credential(&address).await, 200);
-    let upload = timeout(PATIENCE, uploads.recv()).await.unwrap().unwrap();
+    let upload = timeout(PATIENCE, s3.uploads.recv()).await.unwrap().unwrap();
     let token = imds.handle().issued().remove(0).token;
     assert!(upload.contains(&token), "{upload}");
     let issued = imds.handle().issued().remove(0);

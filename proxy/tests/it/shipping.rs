@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use credpin_ledger::{Access, RecordStore, StoreUrl};
+use credpin_proxy::OnLedgerFailure;
 
-use crate::rig::Rig;
+use crate::disk::Mode;
+use crate::rig::{self, Rig};
+use crate::s3::S3;
 
 #[tokio::test]
 async fn what_was_handed_out_arrives_in_the_store() {
@@ -53,4 +56,46 @@ async fn a_store_that_is_away_is_in_nobodys_way() {
         .await
         .unwrap();
     assert_eq!(read.records.len(), 1);
+}
+
+/// The proxy is a consumer of its role's credentials like any other: no record, no use.
+#[tokio::test]
+async fn what_is_not_on_record_signs_nothing() {
+    let mut s3 = S3::start().await;
+    let url = s3.url().parse().unwrap();
+    let mut rig = Rig::with(|config| {
+        config.records = Some(url);
+        // Only the last round, when the proxy ends.
+        config.ship_interval = Duration::from_hours(1);
+        config.on_ledger_failure = OnLedgerFailure::Refuse;
+    })
+    .await;
+    assert_eq!(rig.credential().await.status, 200);
+    rig.imds().rotate_credentials();
+    rig.lever.set(Mode::Full);
+    rig.restart().await;
+    assert!(s3.uploads.try_recv().is_err());
+
+    rig.lever.set(Mode::Works);
+    rig.proxy.stop().await;
+    let upload = s3.uploads.try_recv().unwrap();
+    let (own, issued) = (rig.records().remove(1), rig.imds().issued());
+    let used = issued
+        .iter()
+        .find(|it| it.access_key_id == own.access_key_id);
+    assert!(upload.contains(&used.unwrap().token), "{upload}");
+    assert!(own.consumer.exe.is_some(), "{own:?}");
+}
+
+#[tokio::test]
+async fn an_instance_without_a_role_is_told_what_it_needs() {
+    let s3 = S3::start().await;
+    let url = s3.url().parse().unwrap();
+    let mut rig = Rig::with(|config| config.records = Some(url)).await;
+    assert_eq!(rig.credential().await.status, 200);
+    rig.imds().set_role(None);
+    rig.restart().await;
+    let logged = rig::logs().lock().unwrap().clone();
+    let logged = String::from_utf8_lossy(&logged);
+    assert!(logged.contains("give the instance an instance profile"));
 }
