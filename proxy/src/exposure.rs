@@ -26,8 +26,8 @@ impl fmt::Display for Exposed {
         write!(
             f,
             "{} can be reached from other machines, and who reaches it gets this host's credentials: \
-             only the chain `port` of /etc/credpin/credpin.nft keeps them out, so load it first, or \
-             listen on 127.0.0.1",
+             only the chain `port` of the redirect keeps them out, so load that first \
+             (`credpin-proxy redirect install`), or listen on 127.0.0.1",
             self.0
         )
     }

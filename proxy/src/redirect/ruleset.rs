@@ -15,7 +15,7 @@ const IMDS_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 pub(super) const REMOVAL: &str = "table inet credpin\ndelete table inet credpin\n";
 
 /// An empty chain, which a table has while the proxy is down: who looks sees it, and so do we.
-const DOWN: &str = "chain proxy_is_down";
+const DOWN: &str = "proxy_is_down";
 
 /// What becomes of requests for the metadata service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,89 +83,120 @@ impl Ruleset {
 
     /// What `nft -f` takes: one transaction that replaces whatever table of ours there is.
     pub fn text(&self, mode: Mode) -> String {
-        let chains = [
-            match mode {
-                Mode::Through => self.through(),
-                Mode::Down(_) => format!("\t# {mode}.\n\t{DOWN} {{\n\t}}\n"),
-            },
-            match mode {
-                Mode::Down(OnProxyDown::Bypass) => String::new(),
-                _ => self.nobody_past(),
-            },
-            self.port(),
-        ];
-        let chains: Vec<_> = chains.into_iter().filter(|text| !text.is_empty()).collect();
-        format!(
-            "{REMOVAL}\ntable inet credpin {{\n{}}}\n",
-            chains.join("\n")
-        )
+        let mut chains = match mode {
+            Mode::Through => self.through(),
+            Mode::Down(_) => vec![Chain::plain(format!("{mode}."), DOWN, vec![])],
+        };
+        if mode != Mode::Down(OnProxyDown::Bypass) {
+            chains.extend(self.nobody_past());
+        }
+        chains.extend(self.port());
+        let chains: Vec<_> = chains.iter().map(Chain::to_string).collect();
+        let chains = chains.join("\n");
+        format!("{REMOVAL}\ntable inet credpin {{\n{chains}}}\n")
     }
 
-    fn through(&self) -> String {
-        let Self { user, .. } = self;
-        let own = redirects("", &self.own);
-        let mut text = format!(
-            "\t# This host's own processes, those in containers with the host's network included. The\n\
-             \t# proxy itself is the only one who passes.\n\
-             \tchain own {{\n\
-             \t\ttype nat hook output priority -100; policy accept;\n\
-             \t\tmeta skuid \"{user}\" accept\n\
-             {own}\t}}\n"
-        );
+    fn through(&self) -> Vec<Chain> {
+        let mut own = vec![format!("meta skuid \"{}\" accept", self.user)];
+        own.extend(redirects("", &self.own));
+        let mut chains = vec![Chain::at(
+            "type nat hook output priority -100",
+            "This host's own processes, those in containers with the host's network included. The\n\
+             proxy itself is the only one who passes.",
+            "own",
+            own,
+        )];
         if !self.bridged.is_empty() {
-            let bridged = redirects("meta iifkind \"bridge\" ", &self.bridged);
-            text += &format!(
-                "\n\
-                 \t# Containers behind a bridge: docker0, podman0, cni0 and their like, whatever their names.\n\
-                 \t# They arrive at the bridge's own address.\n\
-                 \tchain bridged {{\n\
-                 \t\ttype nat hook prerouting priority -100; policy accept;\n\
-                 {bridged}\t}}\n"
-            );
+            chains.push(Chain::at(
+                "type nat hook prerouting priority -100",
+                "Containers behind a bridge: docker0, podman0, cni0 and their like, whatever their names.\n\
+                 They arrive at the bridge's own address.",
+                "bridged",
+                redirects("meta iifkind \"bridge\" ", &self.bridged),
+            ));
         }
-        text
+        chains
     }
 
     /// What the chains before sent elsewhere no longer has these addresses.
-    fn nobody_past(&self) -> String {
-        let Self { user, .. } = self;
-        let own = refusals(&format!("meta skuid != \"{user}\" "));
-        let passing = refusals("");
-        format!(
-            "\t# Whoever is still on the way to the metadata service, on an older connection too, and is\n\
-             \t# not the proxy, is refused.\n\
-             \tchain past_own {{\n\
-             \t\ttype filter hook output priority 0; policy accept;\n\
-             {own}\t}}\n\
-             \n\
-             \t# The same for those whose packets this host passes on: a container, a pod behind a bare veth,\n\
-             \t# a virtual machine.\n\
-             \tchain past_passing {{\n\
-             \t\ttype filter hook forward priority 0; policy accept;\n\
-             {passing}\t}}\n"
-        )
+    fn nobody_past(&self) -> [Chain; 2] {
+        [
+            Chain::at(
+                "type filter hook output priority 0",
+                "Whoever is still on the way to the metadata service, on an older connection too, and is\n\
+                 not the proxy, is refused.",
+                "past_own",
+                refusals(&format!("meta skuid != \"{}\" ", self.user)),
+            ),
+            Chain::at(
+                "type filter hook forward priority 0",
+                "The same for those whose packets this host passes on: a container, a pod behind a bare\n\
+                 veth, a virtual machine.",
+                "past_passing",
+                refusals(""),
+            ),
+        ]
     }
 
-    fn port(&self) -> String {
+    fn port(&self) -> [Chain; 2] {
         let ports: Vec<_> = self.ports.iter().map(u16::to_string).collect();
         let ports = ports.join(", ");
-        let accepted: String = IMDS
-            .iter()
-            .map(|address| format!("\t\tct status dnat ct original {} accept\n", to(*address)))
-            .collect();
-        format!(
-            "\t# The proxy's port is open to this host, and to who was redirected to it: not to the network,\n\
-             \t# where a forged Host header would make any machine look like a client of ours.\n\
-             \tchain port {{\n\
-             \t\ttype filter hook input priority 0; policy accept;\n\
-             \t\ttcp dport {{ {ports} }} iif != \"lo\" jump from_elsewhere\n\
-             \t}}\n\
-             \n\
-             \tchain from_elsewhere {{\n\
-             {accepted}\
-             \t\tdrop\n\
-             \t}}\n"
-        )
+        let redirected = IMDS.map(|imds| format!("ct status dnat ct original {} accept", to(imds)));
+        let rest = "drop".to_owned();
+        [
+            Chain::at(
+                "type filter hook input priority 0",
+                "The proxy's port is open to this host, and to who was redirected to it: not to the\n\
+                 network, where a forged Host header would make any machine look like a client of ours.",
+                "port",
+                vec![format!(
+                    "tcp dport {{ {ports} }} iif != \"lo\" jump from_elsewhere"
+                )],
+            ),
+            Chain::plain(
+                "Those who come to it from elsewhere.".to_owned(),
+                "from_elsewhere",
+                redirected.into_iter().chain([rest]).collect(),
+            ),
+        ]
+    }
+}
+
+/// A chain of the table, with what people should know of it.
+struct Chain {
+    comment: String,
+    name: &'static str,
+    /// A hook's type and priority, or a rule.
+    lines: Vec<String>,
+}
+
+impl Chain {
+    /// One that the kernel has packets go through.
+    fn at(hook: &str, comment: &str, name: &'static str, rules: Vec<String>) -> Self {
+        let hook = format!("{hook}; policy accept;");
+        let lines = [hook].into_iter().chain(rules).collect();
+        Self::plain(comment.to_owned(), name, lines)
+    }
+
+    fn plain(comment: String, name: &'static str, lines: Vec<String>) -> Self {
+        Self {
+            comment,
+            name,
+            lines,
+        }
+    }
+}
+
+impl fmt::Display for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in self.comment.lines() {
+            writeln!(f, "\t# {line}")?;
+        }
+        writeln!(f, "\tchain {} {{", self.name)?;
+        for line in &self.lines {
+            writeln!(f, "\t\t{line}")?;
+        }
+        writeln!(f, "\t}}")
     }
 }
 
@@ -173,7 +204,8 @@ const IMDS: [IpAddr; 2] = [IpAddr::V4(IMDS_V4), IpAddr::V6(IMDS_V6)];
 
 /// Whether a loaded table, as nft lists it, is that of a proxy that is down.
 pub(super) fn is_down(table: &str) -> bool {
-    table.lines().any(|line| line.trim().starts_with(DOWN))
+    let down = format!("chain {DOWN} {{");
+    table.lines().any(|line| line.trim() == down)
 }
 
 /// For each address of the metadata service the first socket that takes what is sent its way.
@@ -207,21 +239,16 @@ fn takes_any(listening: IpAddr, imds: IpAddr) -> bool {
     listening.is_unspecified() && (listening.is_ipv6() || imds.is_ipv4())
 }
 
-fn redirects(who: &str, ways: &[(IpAddr, u16)]) -> String {
+fn redirects(who: &str, ways: &[(IpAddr, u16)]) -> Vec<String> {
     let line = |(imds, port): &(IpAddr, u16)| {
-        format!("\t\t{who}{} tcp dport 80 redirect to :{port}\n", to(*imds))
+        format!("{who}{} tcp dport 80 redirect to :{port}", to(*imds))
     };
     ways.iter().map(line).collect()
 }
 
-fn refusals(who: &str) -> String {
-    let line = |imds: &IpAddr| {
-        format!(
-            "\t\t{who}{} tcp dport 80 reject with tcp reset\n",
-            to(*imds)
-        )
-    };
-    IMDS.iter().map(line).collect()
+fn refusals(who: &str) -> Vec<String> {
+    IMDS.map(|imds| format!("{who}{} tcp dport 80 reject with tcp reset", to(imds)))
+        .into()
 }
 
 fn to(imds: IpAddr) -> String {
