@@ -10,7 +10,8 @@
 //! Start at [`tools`] (what `make tools` installed), [`moto`] and [`estate`] (the account and what stands
 //! in it), [`gate`] (the AWS endpoint that denies the thief), [`client`] (honest or thief) and [`judge`]
 //! (the second opinion on policies, asked about random ones of [`arbitrary`]). Every process starts in
-//! [`process`], where the environment is scrubbed and addresses must be loopback.
+//! [`process`], where the environment is scrubbed and addresses must be loopback; the metadata service's
+//! own address is asked in a [`namespace`] only, where something else has it.
 //!
 //! This is a test crate: its functions return [`anyhow::Error`], which a failing test prints.
 
@@ -26,6 +27,7 @@ pub mod guarded;
 mod http;
 pub mod judge;
 pub mod moto;
+pub mod namespace;
 mod peer;
 pub mod process;
 pub mod relay;

@@ -17,6 +17,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::credentials::Credentials;
+use crate::namespace::Family;
 
 /// How long a program may run that is waited for. Generous: it only turns a hang into a failure.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -148,6 +149,56 @@ impl Launch {
         self
     }
 
+    /// Has the program started by another one that becomes it, such as nsenter.
+    #[must_use]
+    pub(crate) fn by<A: AsRef<OsStr>>(
+        mut self,
+        starter: &str,
+        args: impl IntoIterator<Item = A>,
+    ) -> Self {
+        let mut command = Command::new(starter);
+        let inner = self.command.as_std();
+        command
+            .args(args)
+            .arg(inner.get_program())
+            .args(inner.get_args());
+        // No variable is inherited, here as there.
+        let set = inner
+            .get_envs()
+            .filter_map(|(key, value)| Some((key, value?)));
+        command.env_clear().envs(set);
+        command.current_dir(self.home.path()).kill_on_drop(true);
+        self.command = command;
+        self
+    }
+
+    /// Runs it as another user of this machine, who may pass every folder: those that lead to what is
+    /// tested may be shut to others. Takes root's rights.
+    #[must_use]
+    pub fn as_user(self, user: &str) -> Self {
+        let user = ["--reuid", user, "--regid", "65534", "--clear-groups"];
+        let right = [
+            "--inh-caps=+dac_read_search",
+            "--ambient-caps=+dac_read_search",
+            "--",
+        ];
+        self.by("setpriv", user.into_iter().chain(right))
+    }
+
+    /// Switches the metadata service on at its usual address. Only
+    /// [`Namespace`](crate::namespace::Namespace) may: there the address is not the real one's.
+    #[must_use]
+    pub(crate) fn imds_at_its_usual_address(mut self, family: Family) -> Self {
+        self.command
+            .env_remove("AWS_EC2_METADATA_DISABLED")
+            .env_remove("AWS_EC2_METADATA_SERVICE_ENDPOINT");
+        if family == Family::V6 {
+            let mode = "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE";
+            self.command.env(mode, "IPv6");
+        }
+        self
+    }
+
     /// What [`Launch::finish`] feeds the program before it closes stdin.
     #[must_use]
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
@@ -243,6 +294,12 @@ pub struct Running {
 }
 
 impl Running {
+    /// Its process id, for as long as it runs.
+    pub fn id(&self) -> Result<u32> {
+        let id = self.child.id();
+        id.with_context(|| format!("{} has ended; {}", self.name.display(), self.complaint()))
+    }
+
     /// Its stdin and stdout, once.
     pub fn pipes(&mut self) -> Result<(ChildStdin, ChildStdout)> {
         match (self.child.stdin.take(), self.child.stdout.take()) {

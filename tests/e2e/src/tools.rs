@@ -59,6 +59,18 @@ impl Tools {
         self.launch(&self.scripts.join("tools/dump-account"))
     }
 
+    /// A program of the system, by its name; `package` is where Debian has it.
+    pub fn system(&self, name: &str, package: &str) -> Result<Launch> {
+        let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+        let found = std::env::split_paths(&path)
+            .map(|folder| folder.join(name))
+            .find(|path| path.is_file());
+        match found {
+            Some(path) => self.launch(&path),
+            None => bail!("{name} is missing: install it (Debian: apt-get install {package})"),
+        }
+    }
+
     /// One of this workspace's own binaries, built in the profile of the test that asks.
     pub fn binary(&self, name: &str) -> Result<Launch> {
         let test = std::env::current_exe().context("cannot tell where the test's binary lies")?;

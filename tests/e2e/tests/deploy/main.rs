@@ -1,4 +1,4 @@
-//! What is installed works as it is: the units, the redirect, the policies and the sample configs of
+//! What is installed works as it is: the units, the policies and the sample configs of
 //! `deploy/`, and the commands that `docs/` tells people to type.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
@@ -6,7 +6,6 @@
 mod bucket;
 mod docs;
 mod iam;
-mod redirect;
 mod samples;
 mod systemd;
 

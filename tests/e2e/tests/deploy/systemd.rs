@@ -7,12 +7,18 @@ use tempfile::TempDir;
 
 use crate::{at, output, program, text};
 
-const UNITS: [&str; 4] = [
+const UNITS: [&str; 7] = [
     "credpin-proxy.service",
+    "credpin-proxy-down.service",
+    "credpin-proxy-retry.service",
+    "credpin-proxy-retry.timer",
     "credpin-redirect.service",
     "credpin.service",
     "credpin.timer",
 ];
+
+/// What ties the proxy to its redirect.
+const DROP_IN: &str = "credpin-proxy.service.d/redirect.conf";
 
 /// The most that the hardened units may be exposed, of 10.
 const EXPOSURE: f64 = 1.5;
@@ -35,13 +41,15 @@ fn installed() -> TempDir {
     let programs = root.path().join("usr/bin");
     fs::create_dir_all(&units).unwrap();
     fs::create_dir_all(&programs).unwrap();
-    for unit in UNITS {
+    fs::create_dir(units.join("credpin-proxy.service.d")).unwrap();
+    for unit in UNITS.iter().chain([&DROP_IN]) {
         fs::copy(at("deploy/systemd").join(unit), units.join(unit)).unwrap();
     }
     for name in [
         "sysinit",
         "basic",
         "shutdown",
+        "network-pre",
         "network",
         "network-online",
         "timers",
@@ -53,7 +61,7 @@ fn installed() -> TempDir {
         )
         .unwrap();
     }
-    for name in ["credpin", "credpin-proxy", "nft"] {
+    for name in ["credpin", "credpin-proxy", "systemctl"] {
         let program = programs.join(name);
         fs::write(&program, "#!/bin/sh\n").unwrap();
         fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
@@ -120,15 +128,26 @@ fn the_proxy_has_no_capability_and_a_user_that_exists() {
         assert!(exists(&user), "{user} of {unit} is not in: {users}");
     }
     // The redirect lets the same user through.
-    let redirect = text("deploy/nftables/credpin.nft");
-    let user = setting("credpin-proxy.service", "User");
-    assert!(redirect.contains(&format!("define proxy_user = \"{user}\"")));
+    let user = credpin_proxy::Config::default().proxy_user;
+    assert_eq!(setting("credpin-proxy.service", "User"), user);
 }
 
 #[test]
 fn the_units_start_what_the_binaries_understand() {
     let proxy = setting("credpin-proxy.service", "ExecStart");
     credpin_proxy::cli::Cli::try_parse_from(proxy.split(' ')).unwrap();
+    for (unit, key) in [
+        ("credpin-redirect.service", "ExecStart"),
+        ("credpin-redirect.service", "ExecReload"),
+        ("credpin-redirect.service", "ExecStop"),
+        ("credpin-proxy-down.service", "ExecStart"),
+    ] {
+        let redirect = setting(unit, key);
+        credpin_proxy::cli::Cli::try_parse_from(redirect.split(' ')).unwrap();
+    }
+    let taken_back = setting(DROP_IN, "ExecStartPost");
+    let taken_back = taken_back.trim_start_matches(['+', '-']).split(' ');
+    credpin_proxy::cli::Cli::try_parse_from(taken_back).unwrap();
     let controller = setting("credpin.service", "ExecStart");
     credpin::cli::Cli::try_parse_from(controller.split(' ')).unwrap();
 }
@@ -138,4 +157,15 @@ fn the_unit_keeps_the_ledger_where_the_proxy_looks_for_it() {
     let state = setting("credpin-proxy.service", "StateDirectory");
     let default = credpin_proxy::Config::default().ledger;
     assert_eq!(default, std::path::Path::new("/var/lib").join(state));
+}
+
+#[test]
+fn what_a_failed_proxy_starts_is_there() {
+    let started = setting(DROP_IN, "OnFailure");
+    for unit in started.split(' ') {
+        assert!(UNITS.contains(&unit), "{unit}");
+        assert!(at("deploy/systemd").join(unit).is_file(), "{unit}");
+    }
+    // An interval of zero, as the proxy's own unit has it, would never let it fail for good.
+    assert_ne!(setting(DROP_IN, "StartLimitIntervalSec"), "0");
 }
