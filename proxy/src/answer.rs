@@ -2,8 +2,11 @@
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, LOCATION, SERVER};
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode, Uri};
 use http_body_util::Full;
+
+use crate::path::CanonicalPath;
+use crate::refusal::Refusal;
 
 /// What every client gets: a body that is whole before its first byte goes out.
 pub(crate) type Answer = Response<Full<Bytes>>;
@@ -35,17 +38,20 @@ pub(crate) fn in_place_of(status: StatusCode, headers: &HeaderMap) -> Option<Ans
     Some(answer)
 }
 
-/// 405, with the methods that IMDS has on that path.
-pub(crate) fn method_not_allowed(is_token: bool) -> Answer {
-    let mut answer = error(StatusCode::METHOD_NOT_ALLOWED);
-    let allow = if is_token {
-        "OPTIONS, PUT"
-    } else {
-        "GET, HEAD"
-    };
-    answer
-        .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static(allow));
+/// IMDS's answer to a request for `target` that is refused; with 405 the methods that it has there.
+pub(crate) fn refused(refusal: Refusal, target: &Uri) -> Answer {
+    let mut answer = error(refusal.status());
+    if refusal == Refusal::Method {
+        let path = CanonicalPath::parse(target.path());
+        let allow = if path.is_ok_and(|path| path.is_token()) {
+            "OPTIONS, PUT"
+        } else {
+            "GET, HEAD"
+        };
+        answer
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static(allow));
+    }
     answer
 }
 

@@ -52,11 +52,38 @@ pub enum Command {
         #[command(flatten)]
         flags: Flags,
     },
+    /// The nftables rules that send every request for the metadata service through the proxy
+    #[command(subcommand)]
+    Redirect(Redirect),
     /// Print completions for a shell
     Completions {
         /// The shell
         shell: Shell,
     },
+}
+
+/// What can be done about the redirect. It takes root's rights.
+#[derive(Debug, Subcommand)]
+pub enum Redirect {
+    /// Print the rules that `install` would load, and say whether they are
+    ///
+    /// The rules go to stdout and can be loaded with `nft -f`, the rest to stderr. Exit 0 if just these
+    /// rules are loaded, else 1.
+    Show(Flags),
+    /// Load the rules, all at once, in the place of those that are loaded
+    Install {
+        /// Do what `on-proxy-down` says, if the redirect is on: for the unit that runs when the proxy fails
+        #[arg(long, conflicts_with = "if_down")]
+        proxy_down: bool,
+        /// Only take back what --proxy-down did: for the proxy's own unit
+        #[arg(long)]
+        if_down: bool,
+        /// What the rules are made of.
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Take the rules away: whoever asks the metadata service reaches it
+    Remove,
 }
 
 /// The settings that have flags.

@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use credpin_ledger::StoreUrl;
 
-use self::value::{address, count, directory, duration, listen, one, parse, store, unless_off};
+use self::value::{
+    address, count, directory, duration, hops, listen, one, parse, path, store, texts, unless_off,
+    user,
+};
 use crate::upstream::UpstreamUrl;
 
 mod file;
@@ -40,8 +43,39 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// `response-timeout`: for its whole answer. Default five seconds.
     pub response_timeout: Duration,
+    /// `upstream-rate`: requests a second to the metadata service, at most. Default 100, far below
+    /// the 1024 packets a second that it takes from an instance.
+    pub upstream_rate: usize,
+    /// `upstream-connections`: to the metadata service at a time, at most. Default 16.
+    pub upstream_connections: usize,
+    /// `upstream-wait`: a request that has to wait longer for one of these gets 503. Default two
+    /// seconds.
+    pub upstream_wait: Duration,
+    /// `cache-recheck`: how soon a change upstream of what is cached is noticed. Default one minute.
+    pub cache_recheck: Duration,
+    /// `session-key`: the file on tmpfs that holds the key of sessions, so that they stay valid when
+    /// the proxy restarts. Default `/run/credpin-proxy/session.key`; `off` keeps it in memory only.
+    pub session_key: Option<PathBuf>,
+    /// `session-binding`: of whom else a session is worthless. Default `none`.
+    pub session_binding: SessionBinding,
     /// `max-connections`: of clients; more wait. Default 1024.
     pub max_connections: usize,
+    /// `consumer-connections`: of one consumer at a time; further ones are closed. Default 256.
+    pub consumer_connections: usize,
+    /// `hop-limit`: network hops from a consumer to this host, at most, itself counted; 1 means the
+    /// host's own network namespace. Default 1.
+    pub hop_limit: u8,
+    /// `guard.mode`: default `enforce`.
+    pub guard_mode: GuardMode,
+    /// `guard.user-agents`: what `User-Agent` has to begin with, one of these. None by default: any.
+    pub user_agents: Vec<String>,
+    /// `drain`: how long clients on open connections are still answered once the proxy is told to
+    /// stop. Default two seconds.
+    pub drain: Duration,
+    /// `proxy-user`: whose requests the redirect lets through. Default `credpin-proxy`.
+    pub proxy_user: String,
+    /// `on-proxy-down`: what the redirect does while the proxy stays down. Default `block`.
+    pub on_proxy_down: OnProxyDown,
     /// `log-format`: default `text`.
     pub log_format: LogFormat,
     /// `log-level`: default `info`.
@@ -55,6 +89,35 @@ pub enum OnLedgerFailure {
     Serve,
     /// It is refused with 503.
     Refuse,
+}
+
+/// Of whom else a session is worthless.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionBinding {
+    /// Of nobody on this host.
+    None,
+    /// Of another user.
+    Uid,
+    /// Of another container, or of who is in none.
+    Container,
+}
+
+/// What the guard does with a request that breaks a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GuardMode {
+    /// Refuses it.
+    Enforce,
+    /// Lets it pass and counts it, unless it can be read in two ways.
+    Warn,
+}
+
+/// What the redirect does while the proxy stays down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnProxyDown {
+    /// Nobody reaches the metadata service.
+    Block,
+    /// Everybody reaches it, unguarded and unrecorded.
+    Bypass,
 }
 
 /// How log lines look.
@@ -125,7 +188,20 @@ impl Default for Config {
             ledger_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(1),
             response_timeout: Duration::from_secs(5),
+            upstream_rate: 100,
+            upstream_connections: 16,
+            upstream_wait: Duration::from_secs(2),
+            cache_recheck: Duration::from_mins(1),
+            session_key: Some("/run/credpin-proxy/session.key".into()),
+            session_binding: SessionBinding::None,
             max_connections: 1024,
+            consumer_connections: 256,
+            hop_limit: 1,
+            guard_mode: GuardMode::Enforce,
+            user_agents: Vec::new(),
+            drain: Duration::from_secs(2),
+            proxy_user: "credpin-proxy".to_owned(),
+            on_proxy_down: OnProxyDown::Block,
             log_format: LogFormat::Text,
             log_level: LogLevel(tracing::level_filters::LevelFilter::INFO),
         }
@@ -193,7 +269,20 @@ impl Config {
             "ledger-timeout" => self.ledger_timeout = duration(one(values)?)?,
             "connect-timeout" => self.connect_timeout = duration(one(values)?)?,
             "response-timeout" => self.response_timeout = duration(one(values)?)?,
+            "upstream-rate" => self.upstream_rate = count(one(values)?)?,
+            "upstream-connections" => self.upstream_connections = count(one(values)?)?,
+            "upstream-wait" => self.upstream_wait = duration(one(values)?)?,
+            "cache-recheck" => self.cache_recheck = duration(one(values)?)?,
+            "session-key" => self.session_key = unless_off(one(values)?, path)?,
+            "session-binding" => self.session_binding = parse(one(values)?)?,
             "max-connections" => self.max_connections = count(one(values)?)?,
+            "consumer-connections" => self.consumer_connections = count(one(values)?)?,
+            "hop-limit" => self.hop_limit = hops(one(values)?)?,
+            "guard.mode" => self.guard_mode = parse(one(values)?)?,
+            "guard.user-agents" => self.user_agents = texts(values)?,
+            "drain" => self.drain = duration(one(values)?)?,
+            "proxy-user" => self.proxy_user = user(one(values)?)?,
+            "on-proxy-down" => self.on_proxy_down = parse(one(values)?)?,
             "log-format" => self.log_format = parse(one(values)?)?,
             "log-level" => self.log_level = parse(one(values)?)?,
             _ => {
@@ -256,7 +345,7 @@ fn same_socket(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 /// Every key of [`Config::set`].
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 26] = [
     "listen",
     "upstream",
     "admin",
@@ -267,16 +356,31 @@ const KEYS: [&str; 13] = [
     "ledger-timeout",
     "connect-timeout",
     "response-timeout",
+    "upstream-rate",
+    "upstream-connections",
+    "upstream-wait",
+    "cache-recheck",
+    "session-key",
+    "session-binding",
     "max-connections",
+    "consumer-connections",
+    "hop-limit",
+    "guard.mode",
+    "guard.user-agents",
+    "drain",
+    "proxy-user",
+    "on-proxy-down",
     "log-format",
     "log-level",
 ];
 
 fn from_environment((name, value): (&String, &String)) -> Option<Setting> {
     let key = name.strip_prefix(ENVIRONMENT).filter(|_| name != CONFIG)?;
+    let spelt = |known: &&&str| known.to_ascii_uppercase().replace(['-', '.'], "_") == key;
+    let known = KEYS.iter().find(spelt).map(|known| (*known).to_owned());
     Some(Setting {
         origin: Origin::Environment(name.clone()),
-        key: key.to_ascii_lowercase().replace('_', "-"),
+        key: known.unwrap_or_else(|| key.to_ascii_lowercase().replace('_', "-")),
         values: value.split(',').map(str::to_owned).collect(),
     })
 }
@@ -289,6 +393,43 @@ impl FromStr for OnLedgerFailure {
             "serve" => Ok(Self::Serve),
             "refuse" => Ok(Self::Refuse),
             _ => Err("write serve or refuse"),
+        }
+    }
+}
+
+impl FromStr for SessionBinding {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "none" => Ok(Self::None),
+            "uid" => Ok(Self::Uid),
+            "container" => Ok(Self::Container),
+            _ => Err("write none, uid or container"),
+        }
+    }
+}
+
+impl FromStr for GuardMode {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "enforce" => Ok(Self::Enforce),
+            "warn" => Ok(Self::Warn),
+            _ => Err("write enforce or warn"),
+        }
+    }
+}
+
+impl FromStr for OnProxyDown {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "block" => Ok(Self::Block),
+            "bypass" => Ok(Self::Bypass),
+            _ => Err("write block or bypass"),
         }
     }
 }

@@ -38,8 +38,10 @@ mod admin;
 mod answer;
 mod apology;
 mod clock;
+mod connection;
 mod describe;
 mod exposure;
+mod gate;
 mod metrics;
 #[cfg(feature = "s3")]
 mod own_role;
@@ -63,6 +65,7 @@ pub mod headers;
 pub mod history;
 pub mod open_files;
 pub mod path;
+pub mod redirect;
 pub mod refusal;
 
 pub use clock::Clock;

@@ -8,10 +8,10 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser};
 use credpin_proxy::check::Verdict;
-use credpin_proxy::cli::{Cli, Command, LoadError};
+use credpin_proxy::cli::{Cli, Command, LoadError, Redirect};
 use credpin_proxy::config::{LogFormat, LogLevel};
 use credpin_proxy::{
-    Clock, Config, Listeners, Machine, Proxy, check, hardening, history, open_files,
+    Clock, Config, Listeners, Machine, Proxy, check, hardening, history, open_files, redirect,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
@@ -88,6 +88,7 @@ fn act(command: Command) -> Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        Command::Redirect(action) => act_on_redirect(action, &environment),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "credpin-proxy", &mut text);
@@ -95,6 +96,35 @@ fn act(command: Command) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn act_on_redirect(action: Redirect, environment: &BTreeMap<String, String>) -> Result<ExitCode> {
+    match action {
+        Redirect::Show(flags) => {
+            let config = flags.load(environment)?;
+            print(&redirect::rules(&config)?)?;
+            let loaded = redirect::loaded(&config)?;
+            eprintln!("credpin-proxy: {loaded}");
+            if !loaded.is_as_installed() {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Redirect::Install {
+            proxy_down,
+            if_down,
+            flags,
+        } => {
+            let config = flags.load(environment)?;
+            start_logs(&config);
+            match (proxy_down, if_down) {
+                (true, _) => redirect::proxy_is_down(&config)?,
+                (_, true) => redirect::proxy_is_up(&config)?,
+                _ => redirect::install(&config)?,
+            }
+        }
+        Redirect::Remove => redirect::remove()?,
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn run(config: Config) -> Result<()> {

@@ -16,15 +16,16 @@ use tracing::{error, warn};
 
 use crate::clock::Clock;
 use crate::config::{Config, OnLedgerFailure, itself};
+use crate::connection::Connection;
 use crate::describe::Describer;
 use crate::exposure::Exposed;
+use crate::gate::Gate;
 use crate::metrics::Metrics;
 #[cfg(feature = "s3")]
 use crate::own_role::OwnRole;
 use crate::recorder::Recorder;
 use crate::service::Service;
 use crate::shipping::Shipping;
-use crate::throttle::Throttle;
 use crate::upstream::{Upstream, UpstreamUrl};
 use crate::{admin, server};
 
@@ -214,16 +215,20 @@ impl Proxy {
                 metrics: metrics.clone(),
                 clock: clock.clone(),
                 #[cfg(feature = "s3")]
-                own: Arc::new(OwnRole::new(upstream.clone(), Arc::clone(&recorder), clock.clone())),
+                own: Arc::new(OwnRole::new(
+                    upstream.clone(),
+                    Arc::clone(&recorder),
+                    clock.clone(),
+                )),
                 store: tokio::sync::Mutex::default(),
             })
         });
         let service = Arc::new(Service {
             upstream,
             recorder,
+            gate: Gate::new(metrics.clone()),
             metrics,
             clock,
-            refusals: Throttle::default(),
         });
         Ok(Self {
             config,
@@ -255,9 +260,9 @@ impl Proxy {
         }
         beside.spawn(look_upstream(Arc::clone(&service)));
         let answering = Arc::clone(&service);
-        let answer = move |request, ends| {
+        let answer = move |request, connection: Arc<Connection>| {
             let service = Arc::clone(&answering);
-            async move { service.answer(request, ends).await }
+            async move { service.answer(request, &connection).await }
         };
         server::serve(listeners.imds, config.max_connections, answer, shutdown).await;
         beside.shutdown().await;
@@ -309,7 +314,10 @@ async fn end(service: &Service, shipping: Option<&Shipping>, writer: &Writer) {
 fn must_stop(error: &WriteError, on_failure: OnLedgerFailure) -> bool {
     let mistake = match error {
         WriteError::Open(error) => {
-            matches!(**error, OpenError::Locked { .. } | OpenError::Untrusted { .. })
+            matches!(
+                **error,
+                OpenError::Locked { .. } | OpenError::Untrusted { .. }
+            )
         }
         _ => false,
     };

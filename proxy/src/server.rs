@@ -24,7 +24,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use crate::answer::Answer;
-use crate::service::Ends;
+use crate::connection::{Connection, Ends};
 use crate::shares::Shares;
 use crate::stall::Stalling;
 
@@ -50,7 +50,7 @@ pub(crate) async fn serve<A, F>(
     answer: A,
     shutdown: impl Future<Output = ()>,
 ) where
-    A: Fn(Request<Incoming>, Ends) -> F + Clone + Send + Sync + 'static,
+    A: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
     let graceful = Arc::new(GracefulShutdown::new());
@@ -79,7 +79,7 @@ async fn accept<A, F>(
     room: Arc<Semaphore>,
     shares: Arc<Shares>,
 ) where
-    A: Fn(Request<Incoming>, Ends) -> F + Clone + Send + Sync + 'static,
+    A: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
     loop {
@@ -94,8 +94,9 @@ async fn accept<A, F>(
                     continue;
                 };
                 let answer = answer.clone();
+                let this = Arc::new(Connection::new(ends));
                 let service = service_fn(move |request| {
-                    let answered = answer(request, ends);
+                    let answered = answer(request, Arc::clone(&this));
                     async move { Ok::<_, Infallible>(answered.await) }
                 });
                 let connection = http1::Builder::new()

@@ -1,27 +1,21 @@
 //! One request, from its arrival to its answer.
 
 use std::error::Error;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use credpin_ledger::Consumer;
 use http::header::CONTENT_ENCODING;
-use http::request::Parts;
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
-use tokio::time::Instant;
 use tracing::{error, warn};
 
 use crate::answer::{self, Answer};
 use crate::clock::Clock;
+use crate::connection::Connection;
 use crate::credential::{self, Credential, Document, zeroizing};
-use crate::guard;
+use crate::gate::Gate;
 use crate::metrics::Metrics;
-use crate::path::CanonicalPath;
 use crate::recorder::{Asked, NotRecorded, Recorded, Recorder};
-use crate::refusal::Refusal;
-use crate::throttle::Throttle;
 use crate::upstream::{Answered, Upstream, UpstreamError};
 
 /// Answers requests: guard, forward, record, reply.
@@ -30,23 +24,15 @@ pub(crate) struct Service {
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
-    /// The log lines about them.
-    pub(crate) refusals: Throttle,
-}
-
-/// The two ends of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ends {
-    pub(crate) peer: SocketAddr,
-    pub(crate) local: SocketAddr,
+    pub(crate) gate: Gate,
 }
 
 impl Service {
-    pub(crate) async fn answer<B>(&self, request: Request<B>, ends: Ends) -> Answer {
+    pub(crate) async fn answer<B>(&self, request: Request<B>, connection: &Connection) -> Answer {
         let (mut head, _) = request.into_parts();
-        let admitted = match guard::admit(&head, ends.local) {
+        let admitted = match self.gate.admit(&head, connection) {
             Ok(admitted) => admitted,
-            Err(refusal) => return self.refuse(refusal, &head, ends),
+            Err(refusal) => return answer::refused(refusal, &head.uri),
         };
         let credential = admitted.path.credential().map(|name| name.to_string());
         let is_get = admitted.method == Method::GET;
@@ -57,7 +43,7 @@ impl Service {
         };
         match credential {
             // HEAD has no body, so it gives nothing away.
-            Some(role) if is_get => self.release(role, answered, ends).await,
+            Some(role) if is_get => self.release(role, answered, connection).await,
             _ => {
                 self.metrics.request("passed");
                 pass(answered)
@@ -67,7 +53,12 @@ impl Service {
 
     /// A document of credentials goes out if it is understood and on record, and else it does not;
     /// with another status than 200 nothing that it might be does.
-    async fn release(&self, role: String, mut answered: Answered, ends: Ends) -> Answer {
+    async fn release(
+        &self,
+        role: String,
+        mut answered: Answered,
+        connection: &Connection,
+    ) -> Answer {
         if let Some(answer) = answer::in_place_of(answered.status, &answered.headers) {
             self.metrics.request("passed");
             return answer;
@@ -86,7 +77,7 @@ impl Service {
             }
             Err(error) => return self.unreadable(&error.to_string()),
         };
-        match self.record(role, &credential, ends).await {
+        match self.record(role, &credential, connection).await {
             Ok(proof) => {
                 self.metrics.request("released");
                 reply(answered, credential.release(&proof))
@@ -106,29 +97,14 @@ impl Service {
         &self,
         role: String,
         credential: &Credential,
-        ends: Ends,
+        connection: &Connection,
     ) -> Result<Recorded, NotRecorded> {
         let asked = Asked {
             role,
-            consumer: consumer(ends.peer),
+            consumer: connection.consumer().clone(),
             now: self.clock.now(),
         };
         self.recorder.record(credential, asked).await
-    }
-
-    fn refuse(&self, refusal: Refusal, head: &Parts, ends: Ends) -> Answer {
-        self.metrics.request("refused");
-        self.metrics.refusal(refusal.rule());
-        if let Some(left_out) = self.refusals.pass(Instant::now()) {
-            warn!(rule = refusal.rule(), consumer = %ends.peer.ip(), left_out, "refused: {refusal}");
-        }
-        match refusal {
-            Refusal::Method => {
-                let path = CanonicalPath::parse(head.uri.path());
-                answer::method_not_allowed(path.is_ok_and(|path| path.is_token()))
-            }
-            _ => answer::error(refusal.status()),
-        }
     }
 
     fn upstream_failed(&self, error: &UpstreamError) -> Answer {
@@ -150,16 +126,6 @@ impl Service {
         );
         answer::error(StatusCode::SERVICE_UNAVAILABLE)
     }
-}
-
-/// Who asks, as far as the socket tells. A process can call from any address of 127.0.0.0/8, so they
-/// all are one consumer: this host.
-fn consumer(peer: SocketAddr) -> Consumer {
-    let peer = match peer.ip().to_canonical() {
-        IpAddr::V4(peer) if peer.is_loopback() => Ipv4Addr::LOCALHOST.into(),
-        peer => peer,
-    };
-    Consumer::at(peer)
 }
 
 fn pass(mut answered: Answered) -> Answer {

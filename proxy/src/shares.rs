@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::service::Ends;
+use crate::connection::Ends;
 
 /// How many connections each peer on the network has, and how many it may have.
 ///

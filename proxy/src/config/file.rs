@@ -7,6 +7,9 @@ use toml_span::value::{Value, ValueInner};
 
 use super::{Mistake, Origin, Setting};
 
+/// The sections that there are. A setting in one is known by both names: `guard.mode`.
+const SECTIONS: [&str; 1] = ["guard"];
+
 /// The settings in `text`, in the order of the file, and what in it is none. `file` is its name.
 ///
 /// Fails only where the text is no TOML: then there is one mistake, the first.
@@ -23,11 +26,27 @@ pub(super) fn settings(file: &Path, text: &str) -> Result<(Vec<Setting>, Vec<Mis
     let ValueInner::Table(table) = root.take() else {
         return Ok((Vec::new(), Vec::new())); // A document is a table.
     };
-    let mut entries: Vec<_> = table.into_iter().collect();
-    entries.sort_by_key(|(key, _)| key.span.start);
+    let mut entries = Vec::new();
+    for (key, mut value) in table {
+        match value.take() {
+            ValueInner::Table(section) if SECTIONS.contains(&&*key.name) => {
+                let inner = section.into_iter().map(|(inner, value)| {
+                    let name = format!("{}.{}", key.name, inner.name);
+                    (inner.span.start, name, value)
+                });
+                entries.extend(inner);
+            }
+            plain => entries.push((
+                key.span.start,
+                key.name.into_owned(),
+                Value::with_span(plain, value.span),
+            )),
+        }
+    }
+    entries.sort_by_key(|(start, ..)| *start);
     let (mut settings, mut mistakes) = (Vec::new(), Vec::new());
-    for (key, value) in entries {
-        let (origin, name) = (at(key.span.start), key.name.into_owned());
+    for (start, name, value) in entries {
+        let origin = at(start);
         match values(value) {
             Ok(values) => settings.push(Setting {
                 origin,
@@ -69,7 +88,9 @@ fn scalar(mut value: Value<'_>) -> Result<String, &'static str> {
         ValueInner::Integer(number) => Ok(number.to_string()),
         ValueInner::Boolean(_) => Err("takes a text or a number, not true or false"),
         ValueInner::Float(_) => Err("takes a text or a whole number"),
-        ValueInner::Table(_) => Err("is no section: every setting stands at the top"),
+        ValueInner::Table(_) => {
+            Err("is no section; there is [guard], and every other setting stands at the top")
+        }
         ValueInner::Array(_) => Err("takes a list of texts, not of lists"),
     }
 }

@@ -42,9 +42,22 @@ fn every_setting_can_be_set() {
         ledger-timeout = "500ms"
         connect-timeout = "2s"
         response-timeout = "3s"
+        upstream-rate = 20
+        upstream-connections = 4
+        upstream-wait = "4s"
+        cache-recheck = "30s"
+        session-key = "off"
+        session-binding = "uid"
         max-connections = 7
+        consumer-connections = 3
+        hop-limit = 2
+        drain = "6s"
+        proxy-user = "_imds"
+        on-proxy-down = "bypass"
         log-format = "json"
         log-level = "debug"
+        guard.mode = "warn"
+        guard.user-agents = ["aws-cli/", "Boto3/"]
     "#;
     let config = Config {
         listen: vec!["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()],
@@ -57,7 +70,20 @@ fn every_setting_can_be_set() {
         ledger_timeout: Duration::from_millis(500),
         connect_timeout: Duration::from_secs(2),
         response_timeout: Duration::from_secs(3),
+        upstream_rate: 20,
+        upstream_connections: 4,
+        upstream_wait: Duration::from_secs(4),
+        cache_recheck: Duration::from_secs(30),
+        session_key: None,
+        session_binding: SessionBinding::Uid,
         max_connections: 7,
+        consumer_connections: 3,
+        hop_limit: 2,
+        guard_mode: GuardMode::Warn,
+        user_agents: vec!["aws-cli/".to_owned(), "Boto3/".to_owned()],
+        drain: Duration::from_secs(6),
+        proxy_user: "_imds".to_owned(),
+        on_proxy_down: OnProxyDown::Bypass,
         log_format: LogFormat::Json,
         log_level: LogLevel(tracing::level_filters::LevelFilter::DEBUG),
     };
@@ -65,6 +91,19 @@ fn every_setting_can_be_set() {
     for key in KEYS {
         assert!(text.contains(&format!("{key} =")), "{key}");
     }
+}
+
+#[test]
+fn a_section_and_a_dotted_key_are_the_same() {
+    let section = resolve("[guard]\nmode = \"warn\"\n", &[], &[]);
+    assert_eq!(section, resolve("guard.mode = \"warn\"", &[], &[]));
+    assert_eq!(section.unwrap().guard_mode, GuardMode::Warn);
+    let environment = [("CREDPIN_PROXY_GUARD_MODE", "warn")];
+    let config = resolve("", &environment, &[]).unwrap();
+    assert_eq!(config.guard_mode, GuardMode::Warn);
+    let report = resolve("[guard]\nmoed = \"warn\"\n", &[], &[]).unwrap_err();
+    let told = "proxy.toml:2:1: guard.moed: there is no such setting";
+    assert!(report.starts_with(told), "{report}");
 }
 
 #[test]
@@ -94,7 +133,7 @@ fn every_mistake_is_reported_at_once_with_its_place() {
     let report = resolve(file, &environment, &[("admin", "9338")]).unwrap_err();
     let unknown = format!("there is no such setting; there are: {}", KEYS.join(", "));
     let expected = [
-        "proxy.toml:8:2: section: is no section: every setting stands at the top",
+        "proxy.toml:8:2: section: is no section; there is [guard], and every other setting stands at the top",
         "proxy.toml:1:1: listen: \"localhost:80\" is no address with a port: write ADDRESS:PORT, as 127.0.0.1:9337 or [::1]:9337",
         &format!("proxy.toml:2:1: ledgr: {unknown}"),
         "proxy.toml:3:3: ship-interval: \"60\" is no time: write a number with a unit, as 500ms, 5s, 1m or 1h, up to 24h",

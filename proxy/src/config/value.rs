@@ -63,6 +63,41 @@ pub(super) fn directory(value: &str) -> Result<PathBuf, String> {
     Ok(path)
 }
 
+pub(super) fn path(value: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(value);
+    if path.is_absolute() {
+        Ok(path)
+    } else {
+        Err(told(value, " is no absolute path"))
+    }
+}
+
+/// As the instance's own response hop limit (Amazon EC2 API Reference,
+/// `InstanceMetadataOptionsRequest`).
+pub(super) fn hops(value: &str) -> Result<u8, String> {
+    let hops = value.parse().ok().filter(|hops| (1..=64).contains(hops));
+    hops.ok_or_else(|| told(value, " is no number from 1 to 64"))
+}
+
+pub(super) fn texts(values: &[&str]) -> Result<Vec<String>, String> {
+    if values.iter().any(|value| value.is_empty()) {
+        return Err("has an empty text, which is the beginning of everything".to_owned());
+    }
+    Ok(values.iter().map(|value| (*value).to_owned()).collect())
+}
+
+/// A name that useradd(8) takes, so one that can stand in a ruleset as it is.
+pub(super) fn user(value: &str) -> Result<String, String> {
+    let letter = |b: u8| b.is_ascii_lowercase() || b == b'_';
+    let rest = |b: u8| letter(b) || b.is_ascii_digit() || b == b'-';
+    let named = value.bytes().next().is_some_and(letter) && value.bytes().all(rest);
+    if named && value.len() <= 32 {
+        Ok(value.to_owned())
+    } else {
+        Err(told(value, " is no user's name"))
+    }
+}
+
 pub(super) fn count(value: &str) -> Result<usize, String> {
     let count = value
         .parse()

@@ -10,7 +10,11 @@ use http::header::HOST;
 use tempfile::TempDir;
 
 use super::*;
+
+use std::net::SocketAddr;
+
 use crate::config::OnLedgerFailure;
+use crate::connection::Ends;
 use crate::describe::Describer;
 use crate::headers::{TOKEN, TOKEN_TTL};
 
@@ -48,9 +52,9 @@ impl Host {
         let service = Service {
             upstream,
             recorder: recorder.into(),
+            gate: Gate::new(metrics.clone()),
             metrics,
             clock,
-            refusals: Throttle::default(),
         };
         let mut host = Self {
             imds,
@@ -81,7 +85,10 @@ impl Host {
             peer: SocketAddr::new(from.parse().unwrap(), 40000),
             local: "127.0.0.1:9337".parse().unwrap(),
         };
-        self.service.answer(request.body(()).unwrap(), ends).await
+        let connection = Connection::new(ends);
+        self.service
+            .answer(request.body(()).unwrap(), &connection)
+            .await
     }
 
     /// The status of a credential that `from` asks for.
