@@ -14,6 +14,8 @@ pub struct Cpus {
     server: usize,
     /// For the load and the upstream. On a machine with one CPU it is the same one.
     rest: usize,
+    /// What there is.
+    all: CpuSet,
 }
 
 /// What the numbers were measured on.
@@ -22,7 +24,7 @@ pub struct Machine {
     /// The model of its CPUs, as the kernel names it.
     pub cpu: String,
     /// How many of them there are for this.
-    pub cpus: usize,
+    pub cpus: u32,
     /// The kernel's release.
     pub kernel: String,
 }
@@ -32,22 +34,26 @@ impl Cpus {
     /// starts, runs from now on.
     pub fn take() -> Result<Self> {
         let all = available()?;
-        let (Some(rest), Some(server)) = (all.first(), all.last()) else {
-            anyhow::bail!("the kernel names no CPU that this may run on");
-        };
-        let cpus = Self {
-            server: *server,
-            rest: *rest,
-        };
-        pin(cpus.rest)?;
-        Ok(cpus)
+        let mut each = (0..CpuSet::MAX_CPU).filter(|cpu| all.is_set(*cpu));
+        let rest = each.next().context("the kernel names no CPU to run on")?;
+        let server = each.next_back().unwrap_or(rest);
+        one(rest)?;
+        Ok(Self { server, rest, all })
     }
 
     /// Runs `start` on the servers' CPU: the processes that it starts stay there.
     pub(crate) fn on_servers<T>(self, start: impl FnOnce() -> T) -> Result<T> {
-        pin(self.server)?;
+        one(self.server)?;
         let started = start();
-        pin(self.rest)?;
+        one(self.rest)?;
+        Ok(started)
+    }
+
+    /// Runs `start` on every CPU: the processes that it starts go where they like.
+    pub(crate) fn everywhere<T>(self, start: impl FnOnce() -> T) -> Result<T> {
+        pin(&self.all)?;
+        let started = start();
+        one(self.rest)?;
         Ok(started)
     }
 }
@@ -62,7 +68,7 @@ impl Machine {
         });
         Ok(Self {
             cpu: model.unwrap_or_else(|| "unknown".into()),
-            cpus: available()?.len(),
+            cpus: available()?.count(),
             kernel: rustix::system::uname().release().to_string_lossy().into(),
         })
     }
@@ -78,15 +84,16 @@ pub fn open_files(files: u64) -> Result<()> {
         .with_context(|| format!("cannot have {files} open files: raise the limit (ulimit -n)"))
 }
 
-fn available() -> Result<Vec<usize>> {
-    let set = sched_getaffinity(None).context("cannot tell which CPUs this may run on")?;
-    Ok((0..CpuSet::MAX_CPU)
-        .filter(|cpu| set.is_set(*cpu))
-        .collect())
+fn available() -> Result<CpuSet> {
+    sched_getaffinity(None).context("cannot tell which CPUs this may run on")
 }
 
-fn pin(cpu: usize) -> Result<()> {
+fn one(cpu: usize) -> Result<()> {
     let mut set = CpuSet::new();
     set.set(cpu);
-    sched_setaffinity(None, &set).with_context(|| format!("cannot run on CPU {cpu}"))
+    pin(&set)
+}
+
+fn pin(set: &CpuSet) -> Result<()> {
+    sched_setaffinity(None, set).context("cannot choose the CPU to run on")
 }

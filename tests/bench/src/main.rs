@@ -1,6 +1,6 @@
 //! The command: arguments, the run, and the table.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -39,6 +39,10 @@ struct Arguments {
     /// The ledger's example `durable` [default: the one that `make bench` builds]
     #[arg(long, value_name = "FILE")]
     durable: Option<PathBuf>,
+
+    /// A directory on the disk that records are written to [default: where the proxy is]
+    #[arg(long, value_name = "DIR")]
+    disk: Option<PathBuf>,
 }
 
 /// Both ends of each connection that is held, and some.
@@ -57,6 +61,10 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<()> {
     let turn = Duration::try_from_secs_f64(arguments.turn).context("--turn is no time")?;
     let proxy = built(arguments.proxy, "dist/credpin-proxy")?;
+    let disk = match &arguments.disk {
+        Some(disk) => disk.clone(),
+        None => proxy.parent().unwrap_or(Path::new(".")).to_owned(),
+    };
     let durable = built(arguments.durable, "release/examples/durable")?;
 
     machine::open_files(OPEN_FILES)?;
@@ -73,6 +81,7 @@ fn run(arguments: Arguments) -> Result<()> {
         rounds: arguments.rounds.max(1),
         turn,
         durable,
+        disk,
     };
     let rows = bench.measure(|what| eprintln!("bench: measuring {what}"))?;
     let report = Report {

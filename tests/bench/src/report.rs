@@ -39,9 +39,18 @@ pub struct Row {
 pub struct Goal {
     least: bool,
     limit: f64,
-    /// What was measured: a multiple of this contender's figure, or ours as it is.
-    than: Option<Name>,
+    /// What was measured: a multiple of this one's figure, or ours as it is.
+    than: Option<Other>,
     measured: Option<f64>,
+}
+
+/// Whose figure ours is a multiple of.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(untagged)]
+enum Other {
+    Contender(Name),
+    /// What nobody can do without.
+    Bare(&'static str),
 }
 
 /// A server that was on its CPU for a smaller share of the time was not what limited it.
@@ -125,6 +134,16 @@ impl Goal {
     /// It is for our figure as a multiple, `measured`, of `other`'s.
     #[must_use]
     pub fn times(self, other: Name, measured: Option<f64>) -> Self {
+        self.multiple(Other::Contender(other), measured)
+    }
+
+    /// It is for our figure as a multiple, `measured`, of what the bare thing named `bare` takes.
+    #[must_use]
+    pub fn times_bare(self, bare: &'static str, measured: Option<f64>) -> Self {
+        self.multiple(Other::Bare(bare), measured)
+    }
+
+    fn multiple(self, other: Other, measured: Option<f64>) -> Self {
         let than = Some(other);
         Self {
             than,
@@ -167,13 +186,22 @@ impl fmt::Display for Goal {
     }
 }
 
+impl fmt::Display for Other {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Contender(name) => name.fmt(f),
+            Self::Bare(name) => f.write_str(name),
+        }
+    }
+}
+
 impl Serialize for Goal {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         #[serde(rename_all = "kebab-case")]
         struct Flat {
             #[serde(skip_serializing_if = "Option::is_none")]
-            multiple_of: Option<Name>,
+            multiple_of: Option<Other>,
             measured: Option<f64>,
             at_least: Option<f64>,
             at_most: Option<f64>,
@@ -223,18 +251,18 @@ impl fmt::Display for Report {
             let goals: Vec<_> = row.goals.iter().map(ToString::to_string).collect();
             writeln!(f, "  {}", goals.join("; "))?;
         }
+        writeln!(f)?;
         for row in &self.rows {
             for note in &row.notes {
-                writeln!(f, "\n{}: {note}", row.what.trim())?;
+                writeln!(f, "{}: {note}", row.what.trim())?;
             }
         }
-        for name in Name::ALL {
-            if !self.versions.contains_key(&name) {
-                writeln!(
-                    f,
-                    "\n{name} is not installed, so nothing is measured beside it"
-                )?;
-            }
+        let missing = |name: &Name| !self.versions.contains_key(name);
+        for name in Name::ALL.into_iter().filter(missing) {
+            writeln!(
+                f,
+                "{name} is not installed, so nothing is measured beside it"
+            )?;
         }
         Ok(())
     }

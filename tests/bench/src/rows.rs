@@ -36,6 +36,8 @@ pub struct Bench {
     pub turn: Duration,
     /// The program that times records being made durable: the ledger's example `durable`.
     pub durable: PathBuf,
+    /// A directory on the disk that it writes to.
+    pub disk: PathBuf,
 }
 
 impl Bench {
