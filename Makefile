@@ -5,7 +5,7 @@ DEMO_FLAGS ?=
 BENCH_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test tools bench lint fmt doc
+.PHONY: help demo test tools bench fuzz lint fmt doc
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | \
@@ -28,6 +28,9 @@ bench: ## measure the proxy, beside nginx and haproxy where they are installed (
 	$(CARGO) build --locked --profile dist -p credpin-proxy
 	$(CARGO) build --locked --release -p credpin-ledger --features store --example durable
 	@$(CARGO) run --locked --release -p credpin-bench -- $(BENCH_FLAGS)
+
+fuzz: ## build the fuzz targets and run each for ten seconds (FUZZ_SECONDS)
+	@tests/fuzz/run
 
 lint: ## check formatting, and clippy with warnings denied
 	$(CARGO) fmt --all --check
