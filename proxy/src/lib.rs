@@ -40,8 +40,10 @@ mod apology;
 mod clock;
 mod connection;
 mod describe;
+mod drain;
 mod exposure;
 mod gate;
+mod linger;
 mod metrics;
 #[cfg(feature = "s3")]
 mod own_role;

@@ -264,7 +264,14 @@ impl Proxy {
             let service = Arc::clone(&answering);
             async move { service.answer(request, &connection).await }
         };
-        server::serve(listeners.imds, config.max_connections, answer, shutdown).await;
+        server::serve(
+            listeners.imds,
+            config.max_connections,
+            config.drain,
+            answer,
+            shutdown,
+        )
+        .await;
         beside.shutdown().await;
         end(&service, shipping.as_deref(), &writer).await;
     }
@@ -289,7 +296,8 @@ async fn watch(listener: TcpListener, service: Arc<Service>) {
         let answer = admin::answer(&request, &service.metrics, service.recorder.held());
         async move { answer }
     };
-    server::serve(vec![listener], CONNECTIONS, answer, std::future::pending()).await;
+    let (drain, shutdown) = (Duration::ZERO, std::future::pending());
+    server::serve(vec![listener], CONNECTIONS, drain, answer, shutdown).await;
 }
 
 async fn end(service: &Service, shipping: Option<&Shipping>, writer: &Writer) {

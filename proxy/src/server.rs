@@ -25,6 +25,8 @@ use tracing::{debug, warn};
 
 use crate::answer::Answer;
 use crate::connection::{Connection, Ends};
+use crate::drain::Drain;
+use crate::linger::Lingering;
 use crate::shares::Shares;
 use crate::stall::Stalling;
 
@@ -37,16 +39,20 @@ const SHARE: usize = 4;
 /// A head is a path, a token (56 bytes) and what SDKs add.
 const MAX_HEAD: usize = 16 << 10;
 const MAX_HEADERS: usize = 64;
-/// How long requests that have begun may take once the end is called for.
-const DRAIN: Duration = Duration::from_secs(10);
+/// How long a client may take to close a connection once it is done.
+const LINGER: Duration = Duration::from_secs(1);
+/// How long requests that have begun may take once nothing more is taken.
+const LAST: Duration = Duration::from_secs(10);
 /// After an accept that failed: most often the process is out of file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
 /// Answers every connection of `listeners` with `answer`, at most `max_connections` at a time (more
-/// wait in the kernel's queue), until `shutdown`. Then requests that have begun are finished.
+/// wait in the kernel's queue), until `shutdown`. Then for at most `drain` open connections end by
+/// their clients' leave ([`Drain`]), and at last requests that have begun are finished.
 pub(crate) async fn serve<A, F>(
     listeners: Vec<TcpListener>,
     max_connections: usize,
+    drain: Duration,
     answer: A,
     shutdown: impl Future<Output = ()>,
 ) where
@@ -56,19 +62,23 @@ pub(crate) async fn serve<A, F>(
     let graceful = Arc::new(GracefulShutdown::new());
     let room = Arc::new(Semaphore::new(max_connections));
     let shares = Arc::new(Shares::new((max_connections / SHARE).max(1)));
+    let (limit, (drain, left)) = (drain, Drain::new());
+    let drain = Arc::new(drain);
     let mut accepting = JoinSet::new();
     for listener in listeners {
         let (answer, graceful, room) = (answer.clone(), Arc::clone(&graceful), Arc::clone(&room));
-        let shares = Arc::clone(&shares);
-        accepting.spawn(accept(listener, answer, graceful, room, shares));
+        let (shares, drain) = (Arc::clone(&shares), Arc::clone(&drain));
+        accepting.spawn(accept(listener, answer, graceful, room, shares, drain));
     }
     shutdown.await;
-    accepting.shutdown().await;
+    drain.run(left, limit).await;
+    // Each ends where it holds no connection that it has taken and nobody serves.
+    accepting.join_all().await;
     // The tasks that shared it are gone.
     if let Some(graceful) = Arc::into_inner(graceful)
-        && timeout(DRAIN, graceful.shutdown()).await.is_err()
+        && timeout(LAST, graceful.shutdown()).await.is_err()
     {
-        warn!("some requests did not end within {DRAIN:?} and were cut off");
+        warn!("some requests did not end within {LAST:?} and were cut off");
     }
 }
 
@@ -78,27 +88,39 @@ async fn accept<A, F>(
     graceful: Arc<GracefulShutdown>,
     room: Arc<Semaphore>,
     shares: Arc<Shares>,
+    drain: Arc<Drain>,
 ) where
     A: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
     loop {
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
-            return; // Nobody closes it.
+        let next = async {
+            let permit = Arc::clone(&room).acquire_owned().await;
+            (permit, listener.accept().await)
         };
-        let accepted = listener.accept().await;
+        let (permit, accepted) = tokio::select! {
+            next = next => next,
+            () = drain.stopped() => return,
+        };
         match accepted.and_then(|(stream, _)| Ok((ends(&stream)?, stream))) {
             Ok((ends, stream)) => {
                 let Some(share) = Shares::take(&shares, ends) else {
                     debug!(peer = %ends.peer.ip(), "a peer has its share of connections already");
                     continue;
                 };
-                let answer = answer.clone();
+                let (answer, drain) = (answer.clone(), Arc::clone(&drain));
+                let member = drain.member();
                 let this = Arc::new(Connection::new(ends));
                 let service = service_fn(move |request| {
                     let answered = answer(request, Arc::clone(&this));
-                    async move { Ok::<_, Infallible>(answered.await) }
+                    let drain = Arc::clone(&drain);
+                    async move {
+                        let mut answer = answered.await;
+                        drain.mark(answer.headers_mut());
+                        Ok::<_, Infallible>(answer)
+                    }
                 });
+                let stream = Lingering::new(Stalling::new(stream, TAKE_TIMEOUT), LINGER);
                 let connection = http1::Builder::new()
                     .timer(TokioTimer::new())
                     .header_read_timeout(HEAD_TIMEOUT)
@@ -106,13 +128,13 @@ async fn accept<A, F>(
                     .max_headers(MAX_HEADERS)
                     .half_close(true)
                     .preserve_header_case(true)
-                    .serve_connection(TokioIo::new(Stalling::new(stream, TAKE_TIMEOUT)), service);
+                    .serve_connection(TokioIo::new(stream), service);
                 let connection = graceful.watch(connection);
                 tokio::spawn(async move {
                     if let Err(error) = connection.await {
                         debug!(%error, "a connection ended early");
                     }
-                    drop((permit, share));
+                    drop((permit, share, member));
                 });
             }
             Err(error) => {
@@ -146,7 +168,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let answer = |_, _| async { Answer::new(Full::from(Bytes::from(vec![b'x'; 64 << 10]))) };
-        let serving = serve(vec![listener], 1, answer, std::future::pending());
+        let serving = serve(vec![listener], 1, LAST, answer, std::future::pending());
         let serving = tokio::spawn(serving);
         let mut greedy = TcpStream::connect(addr).await.unwrap();
         let ask = b"GET / HTTP/1.1\r\n\r\n";
