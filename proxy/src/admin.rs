@@ -1,16 +1,96 @@
 //! `/healthz`, `/readyz` and `/metrics`, on a socket of their own.
 
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, warn};
 
 use crate::answer::Answer;
 use crate::metrics::Metrics;
+use crate::sockets::AdminListener;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const OPENMETRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+
+/// Of those who watch, at a time.
+const CONNECTIONS: usize = 16;
+/// One connection, from its first byte to its last: scrapers take a second.
+const LIMIT: Duration = Duration::from_secs(30);
+/// After an accept that failed: most often the process is out of file descriptors.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// Answers who comes in at `listener`, until it is dropped.
+pub(crate) async fn serve<A>(listener: AdminListener, answer: A)
+where
+    A: Fn(&Request<Incoming>) -> Answer + Send + Sync + 'static,
+{
+    let answer = Arc::new(answer);
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut open = JoinSet::new();
+    loop {
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
+            return; // Nobody closes it.
+        };
+        while open.try_join_next().is_some() {}
+        let accepted = match &listener {
+            AdminListener::Tcp(listener) => {
+                let accepted = listener.accept().await;
+                accepted.map(|(stream, _)| Box::new(stream) as Box<dyn Stream>)
+            }
+            AdminListener::Unix(listener) => {
+                let accepted = listener.accept().await;
+                accepted.map(|(stream, _)| Box::new(stream) as Box<dyn Stream>)
+            }
+        };
+        match accepted {
+            Ok(stream) => {
+                let answer = Arc::clone(&answer);
+                open.spawn(async move {
+                    if timeout(LIMIT, converse(stream, &*answer)).await.is_err() {
+                        debug!("a connection for admin took longer than {LIMIT:?}");
+                    }
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                warn!(%error, "cannot accept a connection for admin");
+                sleep(BREATH).await;
+            }
+        }
+    }
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+async fn converse(stream: Box<dyn Stream>, answer: &impl Fn(&Request<Incoming>) -> Answer) {
+    let service = service_fn(|request| {
+        let answered = answer(&request);
+        async move { Ok::<_, Infallible>(answered) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        debug!(%error, "a connection for admin ended early");
+    }
+}
 
 /// Answers a request of whoever watches the proxy. `held` is the number of records that only
 /// memory has: until they are written the proxy serves, but is not as ready as it should be.

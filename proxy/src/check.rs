@@ -16,7 +16,7 @@ use crate::describe::Describer;
 use crate::exposure::Exposed;
 use crate::headers::TOKEN_TTL;
 use crate::path::CanonicalPath;
-use crate::proxy::Listeners;
+use crate::sockets::Listeners;
 use crate::upstream::Upstream;
 
 /// What a check found.

@@ -104,7 +104,7 @@ pub struct Flags {
     /// The record store to ship to, file:///dir or s3://bucket/prefix [default: off]
     #[arg(long, value_name = "URL")]
     pub records: Option<String>,
-    /// Where /healthz, /readyz and /metrics are [default: off]
+    /// Where /healthz, /readyz and /metrics are: an address, or unix:/path [default: off]
     #[arg(long, value_name = "ADDR:PORT")]
     pub admin: Option<String>,
 }

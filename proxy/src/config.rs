@@ -10,7 +10,7 @@ use std::time::Duration;
 use credpin_ledger::StoreUrl;
 
 use self::value::{
-    address, count, directory, duration, hops, listen, one, parse, path, store, texts, unless_off,
+    admin, count, directory, duration, hops, listen, one, parse, path, store, texts, unless_off,
     user,
 };
 use crate::upstream::UpstreamUrl;
@@ -28,7 +28,7 @@ pub struct Config {
     pub upstream: UpstreamUrl,
     /// `admin`: where `/healthz`, `/readyz` and `/metrics` are. Off by default: what is not open
     /// cannot be asked by a request that a server was tricked into.
-    pub admin: Option<SocketAddr>,
+    pub admin: Option<AdminAddress>,
     /// `ledger`: the directory of the ledger. Default `/var/lib/credpin/ledger`.
     pub ledger: PathBuf,
     /// `records`: the record store to ship to. None by default: records stay on the host.
@@ -80,6 +80,15 @@ pub struct Config {
     pub log_format: LogFormat,
     /// `log-level`: default `info`.
     pub log_level: LogLevel,
+}
+
+/// Where who watches the proxy comes in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminAddress {
+    /// At an address and port.
+    Tcp(SocketAddr),
+    /// At the path of a Unix socket, written `unix:/path`.
+    Unix(PathBuf),
 }
 
 /// What becomes of a credential whose record cannot be made durable (invariant 1).
@@ -261,7 +270,7 @@ impl Config {
         match key {
             "listen" => self.listen = listen(values)?,
             "upstream" => self.upstream = parse(one(values)?)?,
-            "admin" => self.admin = unless_off(one(values)?, address)?,
+            "admin" => self.admin = unless_off(one(values)?, admin)?,
             "ledger" => self.ledger = directory(one(values)?)?,
             "records" => self.records = unless_off(one(values)?, store)?,
             "ship-interval" => self.ship_interval = duration(one(values)?)?,
@@ -314,7 +323,11 @@ impl Config {
                 self.upstream
             )
         });
-        let mut wanted = self.listen.iter().chain(&self.admin).enumerate();
+        let admin = match &self.admin {
+            Some(AdminAddress::Tcp(address)) => Some(address),
+            _ => None,
+        };
+        let mut wanted = self.listen.iter().chain(admin).enumerate();
         let twice = wanted.find_map(|(at, address)| {
             let mut before = self.listen.iter().take(at);
             before.find(|other| same_socket(**other, *address))

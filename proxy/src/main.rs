@@ -2,16 +2,19 @@
 
 use std::alloc::System;
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser};
 use credpin_proxy::check::Verdict;
-use credpin_proxy::cli::{Cli, Command, LoadError, Redirect};
+use credpin_proxy::cli::{Cli, Command, Flags, LoadError, Redirect};
 use credpin_proxy::config::{LogFormat, LogLevel};
+use credpin_proxy::notify::Notify;
 use credpin_proxy::{
-    Clock, Config, Listeners, Machine, Proxy, check, hardening, history, open_files, redirect,
+    Clock, Config, Listeners, Machine, Proxy, Pulse, check, hardening, history, open_files,
+    redirect, reload,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
@@ -58,7 +61,7 @@ fn act(command: Command) -> Result<ExitCode> {
             start_logs(&config);
             hardening::apply();
             open_files::make_room(config.max_connections);
-            runtime()?.block_on(run(config))?;
+            runtime()?.block_on(run(&flags, config, &environment))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Check(flags) => {
@@ -127,30 +130,76 @@ fn act_on_redirect(action: Redirect, environment: &BTreeMap<String, String>) -> 
     Ok(ExitCode::SUCCESS)
 }
 
-async fn run(config: Config) -> Result<()> {
-    let (mut terminate, mut interrupt) = (
-        signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?,
-        signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?,
-    );
-    let listeners = Listeners::bind(&config).await?;
+async fn run(flags: &Flags, config: Config, environment: &BTreeMap<String, String>) -> Result<()> {
+    // Before there is anything to end: a signal that nobody waits for ends the process.
+    let signals = Signals::new()?;
+    let notify = Notify::from(environment).context("cannot tell the service manager")?;
+    let names = environment.get("LISTEN_FDNAMES");
+    let kept = Listeners::kept(names.map_or("", String::as_str))?;
+    let listeners = kept.and_bound(&config).await?;
     let ready = format!(
-        "credpin-proxy {} ready on {}, upstream {}, ledger {}\n",
-        env!("CARGO_PKG_VERSION"),
+        "ready on {}, upstream {}, ledger {}",
         join(&listeners.addresses()?),
         config.upstream,
         config.ledger.display()
     );
     let machine = Machine::this(&config)?;
-    let proxy = Proxy::start(listeners, config, machine).await?;
-    print(&ready)?;
-    proxy.run(either(&mut terminate, &mut interrupt)).await;
+    let proxy = Proxy::start(listeners, config.clone(), machine).await?;
+    print(&format!(
+        "credpin-proxy {} {ready}\n",
+        env!("CARGO_PKG_VERSION")
+    ))?;
+    notify.ready(&ready);
+    let pulse = proxy.pulse();
+    let told_to_stop = async {
+        tokio::select! {
+            () = signals.until_the_end(|| reload::reload(flags, environment, &config)) => {}
+            never = stay_alive(&notify, &pulse) => match never {},
+        }
+        notify.stopping();
+    };
+    proxy.run(told_to_stop).await;
     Ok(())
 }
 
-async fn either(one: &mut Signal, other: &mut Signal) {
-    tokio::select! {
-        _ = one.recv() => {}
-        _ = other.recv() => {}
+/// Lets the service manager know that the proxy works, as long as it does.
+async fn stay_alive(notify: &Notify, pulse: &Pulse) -> Infallible {
+    let Some(every) = notify.alive_every() else {
+        return std::future::pending().await;
+    };
+    let mut turn = tokio::time::interval(every);
+    loop {
+        turn.tick().await;
+        pulse.beat().await;
+        notify.alive();
+    }
+}
+
+/// What the process can be told.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?,
+            hangup: signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?,
+        })
+    }
+
+    /// Waits until it is told to end; does `reload` when it is told to hang up and look again.
+    async fn until_the_end(mut self, reload: impl Fn()) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => reload(),
+            }
+        }
     }
 }
 

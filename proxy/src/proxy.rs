@@ -2,14 +2,12 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use credpin_ledger::{
     BootId, Directory, KeyError, Ledger, OpenError, Recovered, WriteError, Writer,
 };
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{error, warn};
@@ -23,20 +21,13 @@ use crate::gate::Gate;
 use crate::metrics::Metrics;
 #[cfg(feature = "s3")]
 use crate::own_role::OwnRole;
+use crate::pulse::Pulse;
 use crate::recorder::Recorder;
 use crate::service::Service;
 use crate::shipping::Shipping;
+use crate::sockets::Listeners;
 use crate::upstream::{Upstream, UpstreamUrl};
 use crate::{admin, server};
-
-/// The sockets that a proxy serves on. The caller binds them, or has them from elsewhere.
-#[derive(Debug)]
-pub struct Listeners {
-    /// For clients of the metadata service.
-    pub imds: Vec<TcpListener>,
-    /// For who watches the proxy.
-    pub admin: Option<TcpListener>,
-}
 
 /// What a proxy takes of the machine that it runs on. Tests give it other clocks and disks.
 pub struct Machine {
@@ -53,30 +44,8 @@ pub struct Proxy {
     service: Arc<Service>,
     shipping: Option<Arc<Shipping>>,
     writer: Writer,
+    pulse: Pulse,
 }
-
-/// A socket could not be bound.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} (`{key}`): {}", why(error))]
-pub struct BindError {
-    key: &'static str,
-    address: SocketAddr,
-    // Said in the sentence itself, so no source of it.
-    error: io::Error,
-}
-
-impl BindErrors {
-    /// Whether each is a port that somebody has.
-    pub(crate) fn in_use(&self) -> bool {
-        let mut errors = self.0.iter().map(|error| &error.error);
-        errors.all(|error| error.kind() == io::ErrorKind::AddrInUse)
-    }
-}
-
-/// Every socket that could not be bound, one a line.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-pub struct BindErrors(pub Vec<BindError>);
 
 /// A proxy could not start.
 #[derive(Debug, thiserror::Error)]
@@ -112,44 +81,6 @@ pub async fn run(
     let proxy = Proxy::start(listeners, config, machine).await?;
     proxy.run(shutdown).await;
     Ok(())
-}
-
-impl Listeners {
-    /// Binds what `config` names. All that cannot be bound is told at once.
-    pub async fn bind(config: &Config) -> Result<Self, BindErrors> {
-        let (mut imds, mut admin, mut errors) = (Vec::new(), None, Vec::new());
-        for address in &config.listen {
-            match bind("listen", *address).await {
-                Ok(listener) => imds.push(listener),
-                Err(error) => errors.push(error),
-            }
-        }
-        if let Some(address) = config.admin {
-            match bind("admin", address).await {
-                Ok(listener) => admin = Some(listener),
-                Err(error) => errors.push(error),
-            }
-        }
-        if errors.is_empty() {
-            Ok(Self { imds, admin })
-        } else {
-            Err(BindErrors(errors))
-        }
-    }
-
-    /// Where clients are served.
-    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        self.imds.iter().map(TcpListener::local_addr).collect()
-    }
-}
-
-impl From<TcpListener> for Listeners {
-    fn from(listener: TcpListener) -> Self {
-        Self {
-            imds: vec![listener],
-            admin: None,
-        }
-    }
 }
 
 impl Machine {
@@ -236,7 +167,13 @@ impl Proxy {
             service,
             shipping,
             writer,
+            pulse: Pulse::new(),
         })
+    }
+
+    /// What tells whether it works once it [runs](Proxy::run).
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Serves until `shutdown`. Then requests that have begun are finished, what is held in memory
@@ -248,6 +185,7 @@ impl Proxy {
             service,
             shipping,
             writer,
+            pulse,
         } = self;
         let mut beside = JoinSet::new();
         let recording = Arc::clone(&service);
@@ -256,7 +194,11 @@ impl Proxy {
             beside.spawn(async move { shipping.run().await });
         }
         if let Some(listener) = listeners.admin {
-            beside.spawn(watch(listener, Arc::clone(&service)));
+            let watched = Arc::clone(&service);
+            let answer =
+                move |head: &_| admin::answer(head, &watched.metrics, watched.recorder.held());
+            // Until it is dropped, so also while the last requests end.
+            beside.spawn(admin::serve(listener, answer));
         }
         beside.spawn(look_upstream(Arc::clone(&service)));
         let answering = Arc::clone(&service);
@@ -268,6 +210,7 @@ impl Proxy {
             listeners.imds,
             config.max_connections,
             config.drain,
+            pulse,
             answer,
             shutdown,
         )
@@ -287,17 +230,6 @@ async fn look_upstream(service: Arc<Service>) {
             service.upstream.url()
         );
     }
-}
-
-/// Serves who watches the proxy; until it is dropped, so also while the last requests end.
-async fn watch(listener: TcpListener, service: Arc<Service>) {
-    const CONNECTIONS: usize = 16;
-    let answer = move |request, _| {
-        let answer = admin::answer(&request, &service.metrics, service.recorder.held());
-        async move { answer }
-    };
-    let (drain, shutdown) = (Duration::ZERO, std::future::pending());
-    server::serve(vec![listener], CONNECTIONS, drain, answer, shutdown).await;
 }
 
 async fn end(service: &Service, shipping: Option<&Shipping>, writer: &Writer) {
@@ -330,23 +262,4 @@ fn must_stop(error: &WriteError, on_failure: OnLedgerFailure) -> bool {
         _ => false,
     };
     mistake || on_failure == OnLedgerFailure::Refuse
-}
-
-async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address).await.map_err(|error| BindError {
-        key,
-        address,
-        error,
-    })
-}
-
-fn why(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "another process has this port; stop it or name another".into(),
-        io::ErrorKind::AddrNotAvailable => "this host does not have that address".into(),
-        io::ErrorKind::PermissionDenied => {
-            "ports below 1024 need CAP_NET_BIND_SERVICE; name another and redirect to it".into()
-        }
-        _ => error.to_string(),
-    }
 }

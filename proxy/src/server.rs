@@ -27,6 +27,7 @@ use crate::answer::Answer;
 use crate::connection::{Connection, Ends};
 use crate::drain::Drain;
 use crate::linger::Lingering;
+use crate::pulse::{Beats, Pulse};
 use crate::shares::Shares;
 use crate::stall::Stalling;
 
@@ -53,6 +54,7 @@ pub(crate) async fn serve<A, F>(
     listeners: Vec<TcpListener>,
     max_connections: usize,
     drain: Duration,
+    pulse: Pulse,
     answer: A,
     shutdown: impl Future<Output = ()>,
 ) where
@@ -68,7 +70,10 @@ pub(crate) async fn serve<A, F>(
     for listener in listeners {
         let (answer, graceful, room) = (answer.clone(), Arc::clone(&graceful), Arc::clone(&room));
         let (shares, drain) = (Arc::clone(&shares), Arc::clone(&drain));
-        accepting.spawn(accept(listener, answer, graceful, room, shares, drain));
+        let beats = pulse.beats();
+        accepting.spawn(accept(
+            listener, answer, graceful, room, shares, drain, beats,
+        ));
     }
     shutdown.await;
     drain.run(left, limit).await;
@@ -89,6 +94,7 @@ async fn accept<A, F>(
     room: Arc<Semaphore>,
     shares: Arc<Shares>,
     drain: Arc<Drain>,
+    mut beats: Beats,
 ) where
     A: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
@@ -101,6 +107,7 @@ async fn accept<A, F>(
         let (permit, accepted) = tokio::select! {
             next = next => next,
             () = drain.stopped() => return,
+            () = beats.next() => continue,
         };
         match accepted.and_then(|(stream, _)| Ok((ends(&stream)?, stream))) {
             Ok((ends, stream)) => {
@@ -168,7 +175,14 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let answer = |_, _| async { Answer::new(Full::from(Bytes::from(vec![b'x'; 64 << 10]))) };
-        let serving = serve(vec![listener], 1, LAST, answer, std::future::pending());
+        let serving = serve(
+            vec![listener],
+            1,
+            LAST,
+            Pulse::new(),
+            answer,
+            std::future::pending(),
+        );
         let serving = tokio::spawn(serving);
         let mut greedy = TcpStream::connect(addr).await.unwrap();
         let ask = b"GET / HTTP/1.1\r\n\r\n";

@@ -6,6 +6,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::config::AdminAddress;
 
 async fn seen(config: &Config, name: &str) -> (Verdict, String) {
     let findings = check(config, &Clock::system()).await;
@@ -67,7 +68,7 @@ async fn a_port_that_another_process_has_is_told() {
     let (_imds, _dir, mut config) = config().await;
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address: SocketAddr = taken.local_addr().unwrap();
-    config.admin = Some(address);
+    config.admin = Some(AdminAddress::Tcp(address));
     let (verdict, words) = seen(&config, "ports").await;
     assert_eq!(verdict, Verdict::Bad);
     let told = format!("cannot listen on {address} (`admin`): another process has this port");

@@ -62,7 +62,7 @@ fn every_setting_can_be_set() {
     let config = Config {
         listen: vec!["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()],
         upstream: "http://127.0.0.1:1338".parse().unwrap(),
-        admin: Some("127.0.0.1:9338".parse().unwrap()),
+        admin: Some(AdminAddress::Tcp("127.0.0.1:9338".parse().unwrap())),
         ledger: "/tmp/ledger".into(),
         records: Some("file:///tmp/records".parse().unwrap()),
         ship_interval: Duration::from_mins(10),
@@ -118,7 +118,7 @@ fn a_flag_beats_the_environment_and_that_the_file() {
     ];
     let config = resolve(file, &environment, &[("ledger", "/flag")]).unwrap();
     assert_eq!(config.ledger, Path::new("/flag"));
-    assert_eq!((config.admin, config.listen.len()), (None, 2));
+    assert_eq!((config.admin.as_ref(), config.listen.len()), (None, 2));
     assert_eq!(config.ship_interval, Duration::from_secs(2));
 }
 
@@ -249,6 +249,18 @@ fn no_mistake_repeats_a_secret() {
 fn s3_is_for_builds_that_have_it() {
     let config = resolve("records = \"s3://bucket\"", &[], &[]);
     assert_eq!(config.is_ok(), cfg!(feature = "s3"));
+}
+
+#[test]
+fn admin_is_at_an_address_or_a_path() {
+    let admin = |text: &str| resolve(&format!("admin = \"{text}\""), &[], &[]).map(|it| it.admin);
+    let tcp = AdminAddress::Tcp("127.0.0.1:9338".parse().unwrap());
+    assert_eq!(admin("127.0.0.1:9338"), Ok(Some(tcp)));
+    let unix = AdminAddress::Unix("/run/credpin-proxy/admin.sock".into());
+    assert_eq!(admin("unix:/run/credpin-proxy/admin.sock"), Ok(Some(unix)));
+    for text in ["unix:", "unix:admin.sock", "/run/admin.sock"] {
+        assert!(admin(text).is_err(), "{text}");
+    }
 }
 
 #[test]

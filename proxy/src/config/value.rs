@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::AdminAddress;
 use credpin_ledger::{StoreError, StoreUrl, StoreUrlError, without_secrets};
 
 pub(super) fn one<'a>(values: &[&'a str]) -> Result<&'a str, String> {
@@ -43,6 +44,13 @@ pub(super) fn address(value: &str) -> Result<SocketAddr, String> {
     value
         .parse()
         .map_err(|_| told(value, &format!(" is no address with a port: {hint}")))
+}
+
+pub(super) fn admin(value: &str) -> Result<AdminAddress, String> {
+    match value.strip_prefix("unix:") {
+        Some(socket) => path(socket).map(AdminAddress::Unix),
+        None => address(value).map(AdminAddress::Tcp),
+    }
 }
 
 pub(super) fn store(value: &str) -> Result<StoreUrl, String> {

@@ -173,7 +173,7 @@ pub(crate) async fn start(config: &Config, lever: &Arc<Lever>) -> Result<Running
     let (addr, admin_addr) = (imds.local_addr().unwrap(), admin.local_addr().unwrap());
     let listeners = Listeners {
         imds: vec![imds],
-        admin: Some(admin),
+        admin: Some(admin.into()),
     };
     let (path, lever, ahead) = (config.ledger.clone(), Arc::clone(lever), Arc::clone(lever));
     let machine = Machine {
