@@ -9,7 +9,7 @@ use clap::Parser;
 use credpin_bench::contender::Contender;
 use credpin_bench::machine::{self, Cpus, Machine};
 use credpin_bench::report::Report;
-use credpin_bench::rows::Bench;
+use credpin_bench::rows::{Bench, NAMES};
 use credpin_bench::upstream;
 use jiff::Timestamp;
 
@@ -23,6 +23,10 @@ struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+
+    /// Measure these only, and not everything
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = NAMES)]
+    only: Vec<String>,
 
     /// How often each server has its turn
     #[arg(long, default_value_t = 7)]
@@ -83,7 +87,9 @@ fn run(arguments: Arguments) -> Result<()> {
         durable,
         disk,
     };
-    let rows = bench.measure(|what| eprintln!("bench: measuring {what}"))?;
+    let only = &arguments.only;
+    let wanted = |name: &str| only.is_empty() || only.iter().any(|only| only == name);
+    let rows = bench.measure(wanted, |name| eprintln!("bench: measuring {name}"))?;
     let report = Report {
         machine,
         versions: Report::versions(&bench.contenders),

@@ -40,23 +40,39 @@ pub struct Bench {
     pub disk: PathBuf,
 }
 
+/// What there is to measure.
+pub const NAMES: [&str; 7] = [
+    "cached", "passed", "latency", "memory", "start", "size", "durable",
+];
+
+type Measure = fn(&Bench) -> Result<Vec<Row>>;
+
+/// How, in the same order.
+const MEASURES: [Measure; 7] = [
+    cached::measure,
+    passed::measure,
+    latency::measure,
+    memory::measure,
+    start::measure,
+    size::measure,
+    durable::measure,
+];
+
 impl Bench {
-    /// Measures every row. `begin` is told what comes next.
-    pub fn measure(&self, mut begin: impl FnMut(&str)) -> Result<Vec<Row>> {
-        type Measure = fn(&Bench) -> Result<Vec<Row>>;
-        let all: [(&str, Measure); 7] = [
-            ("cached credentials", cached::measure),
-            ("pass-through", passed::measure),
-            ("latency", latency::measure),
-            ("memory", memory::measure),
-            ("start", start::measure),
-            ("size", size::measure),
-            ("records", durable::measure),
-        ];
+    /// Measures the rows that `wanted` says yes to, by the names in [`NAMES`]. `begin` is told what
+    /// comes next.
+    pub fn measure(
+        &self,
+        wanted: impl Fn(&str) -> bool,
+        mut begin: impl FnMut(&str),
+    ) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
-        for (what, measure) in all {
-            begin(what);
-            rows.extend(measure(self).with_context(|| format!("cannot measure {what}"))?);
+        for (name, measure) in NAMES.into_iter().zip(MEASURES) {
+            if wanted(name) {
+                begin(name);
+                let measured = measure(self).with_context(|| format!("cannot measure {name}"))?;
+                rows.extend(measured);
+            }
         }
         Ok(rows)
     }
