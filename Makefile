@@ -20,7 +20,7 @@ test: tools ## run every test, with the real parts of `make tools`
 	$(CARGO) build --workspace --all-targets --locked
 	$(CARGO) test --workspace --locked --no-fail-fast
 
-tools: ## install moto, boto3, the AWS CLI and the policy judge under target/tools
+tools: ## install moto, clients of AWS and the policy judge under target/tools
 	@tests/e2e/tools/setup
 
 # What is measured is what is shipped, so it is built as it is shipped.

@@ -26,6 +26,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::account::Account;
+use crate::credentials::Credentials;
 use crate::judge::{Decision, Facts, Judge, Question, Verdict, allow_everything};
 use crate::serve::serve;
 use api::{Call, Refusal};
@@ -40,6 +41,17 @@ const LARGEST_BODY: usize = 1 << 20;
 pub struct Gate {
     inner: Arc<Inner>,
     doors: Mutex<JoinSet<()>>,
+}
+
+/// Whether this URL was presigned by the holder of these credentials.
+pub fn presigned_by(url: &str, credentials: &Credentials) -> Result<bool> {
+    let url = url::Url::parse(url).context("no URL")?;
+    let request = Request::get(url.as_str()).header("host", url.authority());
+    let (head, ()) = request.body(())?.into_parts();
+    let signed = sigv4::Signed::parse(&head).context("it is not presigned")?;
+    Ok(signed.access_key_id == credentials.access_key_id
+        && signed.token == credentials.token
+        && signed.verify(&credentials.secret_access_key, &head, &[]))
 }
 
 /// A way into AWS.

@@ -22,19 +22,26 @@ impl GuardedHost {
     /// Starts it; its proxy ships its records to `store` (`file:///…`).
     pub async fn start(tools: &Tools, host: Host, store: &str) -> Result<Self> {
         let imds = MockImds::builder().host(host).start().await?;
+        Self::before(tools, imds, "127.0.0.1:0", &["--records", store]).await
+    }
+
+    /// Starts a proxy before this metadata service, at this address and with these flags.
+    pub async fn before(
+        tools: &Tools,
+        imds: MockImds,
+        listen: &str,
+        flags: &[&str],
+    ) -> Result<Self> {
         let folder = TempDir::new()?;
         let mut proxy = tools
             .binary("credpin-proxy")?
-            .args([
-                "run",
-                "--listen",
-                "127.0.0.1:0",
-                "--upstream",
-                &imds.endpoint(),
-            ])
+            .args(["run", "--listen", listen, "--upstream", &imds.endpoint()])
             .arg("--ledger")
             .arg(folder.path().join("ledger"))
-            .args(["--records", store])
+            .args(flags)
+            // A change upstream is noticed soon, and nothing is left on this machine.
+            .env("CREDPIN_PROXY_CACHE_RECHECK", "1s")
+            .env("CREDPIN_PROXY_SESSION_KEY", "off")
             .spawn()?;
         let (_, stdout) = proxy.pipes()?;
         let mut ready = String::new();
@@ -60,6 +67,15 @@ impl GuardedHost {
     /// The metadata service behind the proxy.
     pub fn imds(&self) -> Arc<State> {
         self.imds.handle()
+    }
+
+    /// The access key ids of the credentials that are on record, oldest first.
+    pub fn recorded(&self) -> Result<Vec<String>> {
+        let records = credpin_ledger::scan(&self.folder.path().join("ledger"))?;
+        Ok(records
+            .into_iter()
+            .map(|record| record.access_key_id)
+            .collect())
     }
 
     /// Where the proxy keeps its ledger.

@@ -25,6 +25,7 @@ pub mod estate;
 pub mod gate;
 pub mod guarded;
 mod http;
+pub mod imds_client;
 pub mod judge;
 pub mod moto;
 pub mod namespace;

@@ -49,6 +49,27 @@ impl Tools {
             .arg(&self.root))
     }
 
+    /// A script of `tests/e2e/node`, by its file name; it is told where its modules lie.
+    pub fn node(&self, script: &str) -> Result<Launch> {
+        Ok(self
+            .launch(Path::new("node"))?
+            .arg(self.scripts.join("node").join(script))
+            .arg(&self.root))
+    }
+
+    /// cloud-init's EC2 datasource, which knows the real addresses only.
+    pub fn cloud_init(&self) -> Result<Launch> {
+        let package = self.root.join("cloud-init/usr/lib/python3/dist-packages");
+        if !package.is_dir() {
+            bail!(
+                "cloud-init is not in {}: it comes from a package of Debian, so run `make tools` \
+                 on a machine with apt-get, after `apt-get update`",
+                self.root.display()
+            );
+        }
+        Ok(self.python("imds_cloud_init.py")?.arg(package))
+    }
+
     /// The real AWS CLI.
     pub fn aws(&self) -> Result<Launch> {
         self.launch(&self.root.join("venv/bin/aws"))
@@ -85,6 +106,11 @@ impl Tools {
             Some(path) => self.launch(&path),
             None => bail!("binary {name} is not built: run `cargo build --workspace --bins`"),
         }
+    }
+
+    /// An example of this crate: a client in Rust.
+    pub(crate) fn example(&self, name: &str) -> Result<Launch> {
+        self.binary(&format!("examples/{name}"))
     }
 
     fn launch(&self, program: &Path) -> Result<Launch> {
