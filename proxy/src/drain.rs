@@ -7,13 +7,14 @@
 //! queue of the socket, for the next proxy that gets the same socket from systemd.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::header::CONNECTION;
 use http::{HeaderMap, HeaderValue};
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 /// How far the end has come. Shared by all who take and answer connections.
@@ -26,17 +27,32 @@ pub(crate) struct Drain {
 /// Held by a connection as long as it is open.
 pub(crate) type Member = mpsc::Sender<Infallible>;
 
-/// Tells when all connections from before the end are gone.
+/// Tells when all who hold a member are gone.
 pub(crate) struct Left(mpsc::Receiver<Infallible>);
+
+/// How long a client that connected, and was never answered, may take to ask once nothing more is taken.
+const FIRST: Duration = Duration::from_secs(1);
+
+pub(crate) fn members() -> (Member, Left) {
+    let (member, left) = mpsc::channel(1);
+    (member, Left(left))
+}
+
+impl Left {
+    pub(crate) async fn wait(mut self) {
+        // Nothing is ever sent: it ends with the last member.
+        self.0.recv().await;
+    }
+}
 
 impl Drain {
     pub(crate) fn new() -> (Self, Left) {
-        let (member, left) = mpsc::channel(1);
+        let (member, left) = members();
         let drain = Self {
             members: Mutex::new(Some(member)),
             stopped: watch::Sender::new(false),
         };
-        (drain, Left(left))
+        (drain, left)
     }
 
     /// For a connection that was just taken.
@@ -54,10 +70,10 @@ impl Drain {
 
     /// Begins the end, and waits until every connection from before is gone; but at most for
     /// `limit`, since a client may keep one open that it does not use. Then nothing more is taken.
-    pub(crate) async fn run(&self, mut left: Left, limit: Duration) {
+    pub(crate) async fn run(&self, left: Left, limit: Duration) {
         let member = self.members.lock();
         drop(member.unwrap_or_else(PoisonError::into_inner).take());
-        if timeout(limit, left.0.recv()).await.is_err() {
+        if timeout(limit, left.wait()).await.is_err() {
             debug!("some connections that are not used are closed now");
         }
         self.stopped.send_replace(true);
@@ -67,6 +83,15 @@ impl Drain {
     pub(crate) async fn stopped(&self) {
         // It cannot fail: the sender is ours.
         let _ = self.stopped.subscribe().wait_for(|stopped| *stopped).await;
+    }
+
+    /// Returns when a connection may be closed as soon as it is between two requests. One that was
+    /// not `asked` anything yet is about to be: hyper would close it at once.
+    pub(crate) async fn leave(&self, asked: &AtomicBool) {
+        self.stopped().await;
+        if !asked.load(Ordering::Relaxed) {
+            sleep(FIRST).await;
+        }
     }
 }
 

@@ -8,7 +8,9 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::Request;
@@ -16,7 +18,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -25,7 +26,7 @@ use tracing::{debug, warn};
 
 use crate::answer::Answer;
 use crate::connection::{Connection, Ends};
-use crate::drain::Drain;
+use crate::drain::{self, Drain, Member};
 use crate::linger::Lingering;
 use crate::pulse::{Beats, Pulse};
 use crate::shares::Shares;
@@ -61,28 +62,24 @@ pub(crate) async fn serve<A, F>(
     A: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
-    let graceful = Arc::new(GracefulShutdown::new());
+    let (open, ended) = drain::members();
     let room = Arc::new(Semaphore::new(max_connections));
     let shares = Arc::new(Shares::new((max_connections / SHARE).max(1)));
     let (limit, (drain, left)) = (drain, Drain::new());
     let drain = Arc::new(drain);
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        let (answer, graceful, room) = (answer.clone(), Arc::clone(&graceful), Arc::clone(&room));
+        let (answer, open, room) = (answer.clone(), open.clone(), Arc::clone(&room));
         let (shares, drain) = (Arc::clone(&shares), Arc::clone(&drain));
         let beats = pulse.beats();
-        accepting.spawn(accept(
-            listener, answer, graceful, room, shares, drain, beats,
-        ));
+        accepting.spawn(accept(listener, answer, open, room, shares, drain, beats));
     }
     shutdown.await;
     drain.run(left, limit).await;
     // Each ends where it holds no connection that it has taken and nobody serves.
     accepting.join_all().await;
-    // The tasks that shared it are gone.
-    if let Some(graceful) = Arc::into_inner(graceful)
-        && timeout(LAST, graceful.shutdown()).await.is_err()
-    {
+    drop(open);
+    if timeout(LAST, ended.wait()).await.is_err() {
         warn!("some requests did not end within {LAST:?} and were cut off");
     }
 }
@@ -90,7 +87,7 @@ pub(crate) async fn serve<A, F>(
 async fn accept<A, F>(
     listener: TcpListener,
     answer: A,
-    graceful: Arc<GracefulShutdown>,
+    open: Member,
     room: Arc<Semaphore>,
     shares: Arc<Shares>,
     drain: Arc<Drain>,
@@ -116,9 +113,12 @@ async fn accept<A, F>(
                     continue;
                 };
                 let (answer, drain) = (answer.clone(), Arc::clone(&drain));
-                let member = drain.member();
+                let (member, open) = (drain.member(), open.clone());
+                let (leaving, asked) = (Arc::clone(&drain), Arc::new(AtomicBool::new(false)));
+                let once = Arc::clone(&asked);
                 let this = Arc::new(Connection::new(ends));
                 let service = service_fn(move |request| {
+                    once.store(true, Ordering::Relaxed);
                     let answered = answer(request, Arc::clone(&this));
                     let drain = Arc::clone(&drain);
                     async move {
@@ -136,12 +136,19 @@ async fn accept<A, F>(
                     .half_close(true)
                     .preserve_header_case(true)
                     .serve_connection(TokioIo::new(stream), service);
-                let connection = graceful.watch(connection);
                 tokio::spawn(async move {
-                    if let Err(error) = connection.await {
+                    let mut connection = pin!(connection);
+                    let ended = tokio::select! {
+                        ended = connection.as_mut() => ended,
+                        () = leaving.leave(&asked) => {
+                            connection.as_mut().graceful_shutdown();
+                            connection.await
+                        }
+                    };
+                    if let Err(error) = ended {
                         debug!(%error, "a connection ended early");
                     }
-                    drop((permit, share, member));
+                    drop((permit, share, member, open));
                 });
             }
             Err(error) => {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 #![allow(clippy::expect_used, reason = "a test that cannot go on panics")]
 
+mod activation;
 mod binary;
 mod crash;
 mod disk;
