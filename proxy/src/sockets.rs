@@ -7,6 +7,7 @@ use std::path::Path;
 
 use listenfd::ListenFd;
 use tokio::net::{TcpListener, UnixListener};
+use tracing::warn;
 
 use crate::config::{AdminAddress, Config};
 
@@ -94,6 +95,7 @@ impl Listeners {
     /// These, and what `config` names where there are none.
     pub async fn and_bound(mut self, config: &Config) -> Result<Self, BindErrors> {
         let mut errors = Vec::new();
+        self.compare(&config.listen);
         if self.imds.is_empty() {
             for address in &config.listen {
                 match bind("listen", *address).await {
@@ -116,6 +118,16 @@ impl Listeners {
             Ok(self)
         } else {
             Err(BindErrors(errors))
+        }
+    }
+
+    /// The redirect sends clients to `listen`.
+    fn compare(&self, listen: &[SocketAddr]) {
+        let kept = self.addresses().unwrap_or_default();
+        for missing in listen.iter().filter(|address| !kept.contains(address)) {
+            if !kept.is_empty() {
+                warn!(%missing, "`listen` names what the .socket unit does not: nobody listens there");
+            }
         }
     }
 

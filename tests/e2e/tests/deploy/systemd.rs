@@ -7,8 +7,9 @@ use tempfile::TempDir;
 
 use crate::{at, output, program, text};
 
-const UNITS: [&str; 7] = [
+const UNITS: [&str; 8] = [
     "credpin-proxy.service",
+    "credpin-proxy.socket",
     "credpin-proxy-down.service",
     "credpin-proxy-retry.service",
     "credpin-proxy-retry.timer",
@@ -20,8 +21,13 @@ const UNITS: [&str; 7] = [
 /// What ties the proxy to its redirect.
 const DROP_IN: &str = "credpin-proxy.service.d/redirect.conf";
 
+/// What lets the proxy see the processes that ask.
+const IDENTITY: &str = "credpin-proxy.service.d/identity.conf";
+
 /// The most that the hardened units may be exposed, of 10.
 const EXPOSURE: f64 = 1.5;
+/// The same, where the proxy may look into every process.
+const EXPOSURE_WITH_IDENTITY: f64 = 2.1;
 
 /// The value of a unit's setting.
 fn setting(unit: &str, key: &str) -> String {
@@ -42,7 +48,7 @@ fn installed() -> TempDir {
     fs::create_dir_all(&units).unwrap();
     fs::create_dir_all(&programs).unwrap();
     fs::create_dir(units.join("credpin-proxy.service.d")).unwrap();
-    for unit in UNITS.iter().chain([&DROP_IN]) {
+    for unit in UNITS.iter().chain([&DROP_IN, &IDENTITY]) {
         fs::copy(at("deploy/systemd").join(unit), units.join(unit)).unwrap();
     }
     for name in [
@@ -52,6 +58,7 @@ fn installed() -> TempDir {
         "network-pre",
         "network",
         "network-online",
+        "sockets",
         "timers",
         "multi-user",
     ] {
@@ -82,18 +89,51 @@ fn systemd_finds_nothing_wrong_with_the_units() {
 
 #[test]
 fn the_hardened_units_are_hardly_exposed() {
-    for unit in ["credpin-proxy.service", "credpin.service"] {
+    for (unit, drop_in, most) in [
+        ("credpin-proxy.service", None, EXPOSURE),
+        (
+            "credpin-proxy.service",
+            Some(IDENTITY),
+            EXPOSURE_WITH_IDENTITY,
+        ),
+        ("credpin.service", None, EXPOSURE),
+    ] {
+        // Alone in a directory: systemd reads the drop-ins that lie beside a unit.
+        let alone = tempfile::tempdir().unwrap();
+        for file in [Some(unit), drop_in].into_iter().flatten() {
+            let copy = alone.path().join(file);
+            fs::create_dir_all(copy.parent().unwrap()).unwrap();
+            fs::copy(at("deploy/systemd").join(file), copy).unwrap();
+        }
         let mut security = program("systemd-analyze", "systemd");
         security
             .args(["security", "--offline=true", "--no-pager"])
-            .arg(at("deploy/systemd").join(unit));
+            .arg(alone.path().join(unit));
         let report = output(&mut security);
         let level = report
             .rsplit_once(": ")
             .and_then(|(_, level)| level.split(' ').next()?.parse().ok());
         let level: f64 = level.unwrap_or_else(|| panic!("no exposure in: {report}"));
-        assert!(level <= EXPOSURE, "{unit}: {report}");
+        assert!(level <= most, "{unit} with {drop_in:?}: {report}");
     }
+}
+
+#[test]
+fn the_socket_that_is_kept_is_where_the_proxy_listens_by_default() {
+    let kept = setting("credpin-proxy.socket", "ListenStream");
+    let listen = credpin_proxy::Config::default().listen;
+    assert_eq!([kept.parse().unwrap()], listen[..]);
+    assert_eq!(
+        setting("credpin-proxy.service", "Sockets"),
+        "credpin-proxy.socket"
+    );
+}
+
+#[test]
+fn the_unit_keeps_the_key_of_sessions_where_the_proxy_looks_for_it() {
+    let run = setting("credpin-proxy.service", "RuntimeDirectory");
+    let key = credpin_proxy::Config::default().session_key.unwrap();
+    assert_eq!(key.parent(), Some(&*std::path::Path::new("/run").join(run)));
 }
 
 #[test]
