@@ -9,6 +9,8 @@ use credpin_ledger::Consumer;
 pub(crate) struct Ends {
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
+    /// Where the client connected to, if a redirect sent it here.
+    pub(crate) original: Option<SocketAddr>,
 }
 
 /// A connection, as long as it is open. What is found out about its other end is found out once.

@@ -1,43 +1,161 @@
 //! Whether a request goes on, and what is said about one that does not.
 
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use credpin_ledger::Consumer;
 use http::request::Parts;
 use tokio::time::Instant;
 use tracing::warn;
 
+use crate::config::{Config, GuardMode};
 use crate::connection::Connection;
-use crate::guard::{self, Admitted};
+use crate::guard::{self, Admitted, Circumstances};
+use crate::head::Flaw;
 use crate::metrics::Metrics;
+use crate::original::{self, is_this_host};
 use crate::refusal::Refusal;
+use crate::shares::{Share, Shares};
 use crate::throttle::Throttle;
 
 /// Decides with the [guard], and tells the log and the metrics of each refusal. The client is told
 /// its status only.
 pub(crate) struct Gate {
+    mode: GuardMode,
+    user_agents: Vec<String>,
+    shares: Arc<Shares>,
     metrics: Metrics,
-    /// The log lines about refusals.
-    refusals: Throttle,
+    /// The log lines of each rule and class of consumer: a flood by one hides no other.
+    lines: Mutex<HashMap<(&'static str, &'static str), Arc<Throttle>>>,
 }
 
 impl Gate {
-    pub(crate) fn new(metrics: Metrics) -> Self {
+    pub(crate) fn new(config: &Config, metrics: Metrics) -> Self {
         Self {
+            mode: config.guard_mode,
+            user_agents: config.user_agents.clone(),
+            shares: Arc::new(Shares::new(config.consumer_connections)),
             metrics,
-            refusals: Throttle::default(),
+            lines: Mutex::default(),
         }
+    }
+
+    /// A place for the connection, unless it is one that is closed at once.
+    pub(crate) fn enter(&self, connection: &Connection) -> Option<Share> {
+        if let Err(stray) = original::check(&connection.ends) {
+            self.closed(stray.rule(), &stray, connection);
+            return None;
+        }
+        let share = Shares::take(&self.shares, connection);
+        if share.is_none() {
+            let why = "its consumer has as many connections as `consumer-connections` allows";
+            self.closed("connections", &why, connection);
+        }
+        share
     }
 
     /// The request as it goes on.
     pub(crate) fn admit(&self, head: &Parts, connection: &Connection) -> Result<Admitted, Refusal> {
-        let admitted = guard::admit(head, connection.ends.local);
+        // The screen's word for a head that nobody shall read.
+        let admitted = match head.extensions.get::<Flaw>() {
+            Some(flaw) => Err(Refusal::from(*flaw)),
+            None => self.guard(head, connection),
+        };
         admitted.inspect_err(|refusal| self.refused(*refusal, connection))
     }
 
+    fn guard(&self, head: &Parts, connection: &Connection) -> Result<Admitted, Refusal> {
+        let circumstances = Circumstances {
+            local: connection.ends.local,
+            user_agents: &self.user_agents,
+        };
+        guard::admit(head, circumstances, |breach| match self.mode {
+            GuardMode::Enforce => Err(breach),
+            GuardMode::Warn => {
+                self.warned(breach, connection);
+                Ok(())
+            }
+        })
+    }
+
     fn refused(&self, refusal: Refusal, connection: &Connection) {
+        let (rule, class) = (refusal.rule(), class(connection));
         self.metrics.request("refused");
-        self.metrics.refusal(refusal.rule());
-        if let Some(left_out) = self.refusals.pass(Instant::now()) {
-            let consumer = connection.consumer().peer;
-            warn!(rule = refusal.rule(), %consumer, left_out, "refused: {refusal}");
+        self.metrics.refusal(rule, class);
+        if let Some(left_out) = self.line(rule, class) {
+            let consumer = Who(connection.consumer());
+            warn!(rule, class, %consumer, left_out, "refused: {refusal}");
         }
+    }
+
+    fn warned(&self, breach: Refusal, connection: &Connection) {
+        let (rule, class) = (breach.rule(), class(connection));
+        self.metrics.warning(rule, class);
+        if let Some(left_out) = self.line(rule, class) {
+            let consumer = Who(connection.consumer());
+            warn!(rule, class, %consumer, left_out, "would be refused, but for guard.mode = \"warn\": {breach}");
+        }
+    }
+
+    fn closed(&self, rule: &'static str, why: &dyn fmt::Display, connection: &Connection) {
+        let class = class(connection);
+        self.metrics.refusal(rule, class);
+        if let Some(left_out) = self.line(rule, class) {
+            let consumer = Who(connection.consumer());
+            warn!(rule, class, %consumer, left_out, "a connection is closed: {why}");
+        }
+    }
+
+    /// Whether a line may be written; if so, how many of its kind were left out before it.
+    fn line(&self, rule: &'static str, class: &'static str) -> Option<u64> {
+        // No panic can leave it half changed, so a poisoned lock is as good as any.
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let throttle = Arc::clone(lines.entry((rule, class)).or_default());
+        drop(lines);
+        throttle.pass(Instant::now())
+    }
+}
+
+/// What kind of consumer it is, of four: a label that stays small whoever asks.
+fn class(connection: &Connection) -> &'static str {
+    let consumer = connection.consumer();
+    match (&consumer.container, consumer.uid) {
+        (Some(_), _) => "container",
+        (None, Some(_)) => "process",
+        (None, None) if is_this_host(&connection.ends) => "unknown",
+        (None, None) => "network",
+    }
+}
+
+/// A consumer in a line of the log.
+struct Who<'a>(&'a Consumer);
+
+impl fmt::Display for Who<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Consumer {
+            peer,
+            uid,
+            user,
+            exe,
+            unit,
+            container,
+            ..
+        } = self.0;
+        write!(f, "{peer}")?;
+        if let Some(uid) = uid {
+            write!(f, " uid={uid}")?;
+        }
+        for (name, value) in [
+            ("user", user),
+            ("exe", exe),
+            ("unit", unit),
+            ("container", container),
+        ] {
+            if let Some(value) = value {
+                write!(f, " {name}={value}")?;
+            }
+        }
+        Ok(())
     }
 }

@@ -16,6 +16,7 @@ use prometheus_client::registry::Registry;
 pub(crate) struct Metrics {
     requests: Family<Outcome, Counter>,
     refusals: Family<Rule, Counter>,
+    warnings: Family<Rule, Counter>,
     upstream_failures: Family<Failure, Counter>,
     issued: Family<IssuedAs, Counter>,
     pub(crate) consumers_left_out: Counter,
@@ -37,6 +38,7 @@ struct Outcome {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Rule {
     rule: &'static str,
+    consumer: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -61,7 +63,14 @@ impl Metrics {
         }
         Self {
             requests: register!("requests", "Requests, by what became of them"),
-            refusals: register!("refusals", "Requests that the guard refused, by rule"),
+            refusals: register!(
+                "refusals",
+                "Requests refused and connections closed, by rule and class of consumer"
+            ),
+            warnings: register!(
+                "warnings",
+                "Requests that passed a rule in guard.mode = warn, by rule and class of consumer"
+            ),
             upstream_failures: register!(
                 "upstream_failures",
                 "Requests that the metadata service did not answer"
@@ -104,8 +113,14 @@ impl Metrics {
         self.requests.get_or_create(&Outcome { outcome }).inc();
     }
 
-    pub(crate) fn refusal(&self, rule: &'static str) {
-        self.refusals.get_or_create(&Rule { rule }).inc();
+    pub(crate) fn refusal(&self, rule: &'static str, consumer: &'static str) {
+        let rule = Rule { rule, consumer };
+        self.refusals.get_or_create(&rule).inc();
+    }
+
+    pub(crate) fn warning(&self, rule: &'static str, consumer: &'static str) {
+        let rule = Rule { rule, consumer };
+        self.warnings.get_or_create(&rule).inc();
     }
 
     pub(crate) fn upstream_failure(&self, kind: &'static str) {

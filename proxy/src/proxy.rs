@@ -157,7 +157,7 @@ impl Proxy {
         let service = Arc::new(Service {
             upstream,
             recorder,
-            gate: Gate::new(metrics.clone()),
+            gate: Gate::new(&config, metrics.clone()),
             metrics,
             clock,
         });
@@ -201,6 +201,11 @@ impl Proxy {
             beside.spawn(admin::serve(listener, answer));
         }
         beside.spawn(look_upstream(Arc::clone(&service)));
+        let entering = Arc::clone(&service);
+        let enter = move |connection: Arc<Connection>| {
+            let service = Arc::clone(&entering);
+            async move { service.gate.enter(&connection) }
+        };
         let answering = Arc::clone(&service);
         let answer = move |request, connection: Arc<Connection>| {
             let service = Arc::clone(&answering);
@@ -211,6 +216,7 @@ impl Proxy {
             config.max_connections,
             config.drain,
             pulse,
+            enter,
             answer,
             shutdown,
         )

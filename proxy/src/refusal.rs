@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 
+use crate::head::Flaw;
 use crate::path::PathError;
 
 /// Why a request goes no further. The client is told the status only, as IMDS would; the rest is
@@ -11,9 +12,9 @@ pub enum Refusal {
     /// The path has no canonical form.
     #[error(transparent)]
     Path(#[from] PathError),
-    /// The target names a host (`GET http://… HTTP/1.1`), as to a forward proxy.
-    #[error("the request's target is not a path")]
-    Target,
+    /// The head could be read in two ways, or is none.
+    #[error(transparent)]
+    Head(#[from] Flaw),
     /// A method that the metadata service does not have there.
     #[error("the method is not allowed on this path")]
     Method,
@@ -26,12 +27,18 @@ pub enum Refusal {
     /// `Host` is a name, or an address that is neither IMDS's nor the proxy's own.
     #[error("Host is not an address of the metadata service")]
     Host,
-    /// A header that decides something is there twice.
-    #[error("a session header is there twice")]
-    Duplicate,
-    /// The metadata service reads no bodies.
-    #[error("the request has a body")]
-    Body,
+    /// A page in a browser asks: by DNS rebinding, or by a request that needs no answer.
+    #[error("a browser sent the request (Origin, Referer, Sec-*, Access-Control-Request-*)")]
+    Browser,
+    /// `User-Agent` is none of those that the settings name.
+    #[error("no `guard.user-agents` is what User-Agent begins with")]
+    UserAgent,
+    /// Who asks is further away than `hop-limit` allows.
+    #[error("it came from outside this host's network namespace, and `hop-limit` is 1")]
+    Hops,
+    /// A rule of the operator's says so.
+    #[error("a [[rule]] denies it")]
+    Rule,
     /// A credential is asked for without a session token (IMDSv1).
     #[error("a credential is given to IMDSv2 sessions only")]
     NoToken,
@@ -41,11 +48,14 @@ impl Refusal {
     /// The status that IMDS itself would answer with.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::Path(_) | Self::Target | Self::NoHost | Self::Duplicate | Self::Body => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Path(_) | Self::Head(_) | Self::NoHost => StatusCode::BAD_REQUEST,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Forwarded | Self::Host => StatusCode::FORBIDDEN,
+            Self::Forwarded
+            | Self::Host
+            | Self::Browser
+            | Self::UserAgent
+            | Self::Hops
+            | Self::Rule => StatusCode::FORBIDDEN,
             Self::NoToken => StatusCode::UNAUTHORIZED,
         }
     }
@@ -54,13 +64,15 @@ impl Refusal {
     pub fn rule(self) -> &'static str {
         match self {
             Self::Path(_) => "path",
-            Self::Target => "target",
+            Self::Head(flaw) => flaw.rule(),
             Self::Method => "method",
             Self::Forwarded => "forwarded",
             Self::NoHost => "no-host",
             Self::Host => "host",
-            Self::Duplicate => "duplicate",
-            Self::Body => "body",
+            Self::Browser => "browser",
+            Self::UserAgent => "user-agent",
+            Self::Hops => "hops",
+            Self::Rule => "rule",
             Self::NoToken => "no-token",
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! No client may keep others from being served. What it holds is a connection, and each state of one
 //! ends by itself: a head or the next one within [`HEAD_TIMEOUT`], an answer being made within the
-//! timeouts of the upstream and the ledger, an answer being taken within [`TAKE_TIMEOUT`]. A peer on
-//! the network has no more than its [share](Shares) as well.
+//! timeouts of the upstream and the ledger, an answer being taken within [`TAKE_TIMEOUT`]. A consumer
+//! has no more of them than its [share](Share) as well.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -27,20 +27,18 @@ use tracing::{debug, warn};
 use crate::answer::Answer;
 use crate::connection::{Connection, Ends};
 use crate::drain::{self, Drain, Member};
+use crate::head::{MAX_HEAD, MAX_HEADERS};
 use crate::linger::Lingering;
+use crate::original;
 use crate::pulse::{Beats, Pulse};
-use crate::shares::Shares;
+use crate::screen::{self, Screened};
+use crate::shares::Share;
 use crate::stall::Stalling;
 
 /// How long a client may take to send the head of a request, or to send the next one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may take to receive what was written to it.
 const TAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Of all connections, one peer on the network may have one in so many.
-const SHARE: usize = 4;
-/// A head is a path, a token (56 bytes) and what SDKs add.
-const MAX_HEAD: usize = 16 << 10;
-const MAX_HEADERS: usize = 64;
 /// How long a client may take to close a connection once it is done.
 const LINGER: Duration = Duration::from_secs(1);
 /// How long requests that have begun may take once nothing more is taken.
@@ -48,31 +46,33 @@ const LAST: Duration = Duration::from_secs(10);
 /// After an accept that failed: most often the process is out of file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
-/// Answers every connection of `listeners` with `answer`, at most `max_connections` at a time (more
+/// Answers every connection of `listeners` that `enter` has a place for with `answer`, at most `max_connections` at a time (more
 /// wait in the kernel's queue), until `shutdown`. Then for at most `drain` open connections end by
 /// their clients' leave ([`Drain`]), and at last requests that have begun are finished.
-pub(crate) async fn serve<A, F>(
+pub(crate) async fn serve<A, F, E, G>(
     listeners: Vec<TcpListener>,
     max_connections: usize,
     drain: Duration,
     pulse: Pulse,
+    enter: E,
     answer: A,
     shutdown: impl Future<Output = ()>,
 ) where
+    E: Fn(Arc<Connection>) -> G + Clone + Send + Sync + 'static,
+    G: Future<Output = Option<Share>> + Send + 'static,
     A: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
     let (open, ended) = drain::members();
     let room = Arc::new(Semaphore::new(max_connections));
-    let shares = Arc::new(Shares::new((max_connections / SHARE).max(1)));
     let (limit, (drain, left)) = (drain, Drain::new());
     let drain = Arc::new(drain);
     let mut accepting = JoinSet::new();
     for listener in listeners {
         let (answer, open, room) = (answer.clone(), open.clone(), Arc::clone(&room));
-        let (shares, drain) = (Arc::clone(&shares), Arc::clone(&drain));
+        let (enter, drain) = (enter.clone(), Arc::clone(&drain));
         let beats = pulse.beats();
-        accepting.spawn(accept(listener, answer, open, room, shares, drain, beats));
+        accepting.spawn(accept(listener, enter, answer, open, room, drain, beats));
     }
     shutdown.await;
     drain.run(left, limit).await;
@@ -84,15 +84,17 @@ pub(crate) async fn serve<A, F>(
     }
 }
 
-async fn accept<A, F>(
+async fn accept<A, F, E, G>(
     listener: TcpListener,
+    enter: E,
     answer: A,
     open: Member,
     room: Arc<Semaphore>,
-    shares: Arc<Shares>,
     drain: Arc<Drain>,
     mut beats: Beats,
 ) where
+    E: Fn(Arc<Connection>) -> G + Clone + Send + Sync + 'static,
+    G: Future<Output = Option<Share>> + Send + 'static,
     A: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
@@ -108,16 +110,19 @@ async fn accept<A, F>(
         };
         match accepted.and_then(|(stream, _)| Ok((ends(&stream)?, stream))) {
             Ok((ends, stream)) => {
-                let Some(share) = Shares::take(&shares, ends) else {
-                    debug!(peer = %ends.peer.ip(), "a peer has its share of connections already");
-                    continue;
-                };
                 let (answer, drain) = (answer.clone(), Arc::clone(&drain));
                 let (member, open) = (drain.member(), open.clone());
                 let (leaving, asked) = (Arc::clone(&drain), Arc::new(AtomicBool::new(false)));
                 let once = Arc::clone(&asked);
                 let this = Arc::new(Connection::new(ends));
-                let service = service_fn(move |request| {
+                let entering = enter(Arc::clone(&this));
+                let stream = Lingering::new(Stalling::new(stream, TAKE_TIMEOUT), LINGER);
+                let stream = Screened::new(stream);
+                let refused = stream.refused();
+                let service = service_fn(move |mut request| {
+                    if let Some(flaw) = screen::flaw(request.uri(), &refused) {
+                        request.extensions_mut().insert(flaw);
+                    }
                     once.store(true, Ordering::Relaxed);
                     let answered = answer(request, Arc::clone(&this));
                     let drain = Arc::clone(&drain);
@@ -127,7 +132,6 @@ async fn accept<A, F>(
                         Ok::<_, Infallible>(answer)
                     }
                 });
-                let stream = Lingering::new(Stalling::new(stream, TAKE_TIMEOUT), LINGER);
                 let connection = http1::Builder::new()
                     .timer(TokioTimer::new())
                     .header_read_timeout(HEAD_TIMEOUT)
@@ -137,6 +141,9 @@ async fn accept<A, F>(
                     .preserve_header_case(true)
                     .serve_connection(TokioIo::new(stream), service);
                 tokio::spawn(async move {
+                    let Some(share) = entering.await else {
+                        return;
+                    };
                     let mut connection = pin!(connection);
                     let ended = tokio::select! {
                         ended = connection.as_mut() => ended,
@@ -161,9 +168,11 @@ async fn accept<A, F>(
 
 fn ends(stream: &TcpStream) -> io::Result<Ends> {
     stream.set_nodelay(true)?;
+    let local = stream.local_addr()?;
     Ok(Ends {
         peer: stream.peer_addr()?,
-        local: stream.local_addr()?,
+        local,
+        original: original::destination(stream, local),
     })
 }
 
@@ -187,6 +196,7 @@ mod tests {
             1,
             LAST,
             Pulse::new(),
+            |_| async { Some(Share::free()) },
             answer,
             std::future::pending(),
         );

@@ -1,22 +1,35 @@
-//! What of the connections one peer may have.
+//! What of the connections one consumer may have.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::connection::Ends;
+use crate::connection::Connection;
+use crate::original::is_this_host;
 
-/// How many connections each peer on the network has, and how many it may have.
-///
-/// The host's own processes have no share: over the loopback, and by the redirect, they all are one
-/// address, so a share would let any of them lock out the others.
+/// How many connections each consumer has, and how many it may have.
 pub(crate) struct Shares {
     each: usize,
-    taken: Mutex<HashMap<IpAddr, usize>>,
+    taken: Mutex<HashMap<Key, usize>>,
 }
 
-/// One connection of a peer, as long as it lasts.
-pub(crate) struct Share(Option<(IpAddr, Arc<Shares>)>);
+/// One connection of a consumer, as long as it lasts.
+pub(crate) struct Share(Option<(Key, Arc<Shares>)>);
+
+/// Whose share it is. Users of this host have one each, root too; who comes from elsewhere has one
+/// by its address, since what a user is there is not the same user here.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Key {
+    User(u32),
+    Peer(IpAddr),
+}
+
+impl Share {
+    /// A connection that nobody counts.
+    pub(crate) fn free() -> Self {
+        Self(None)
+    }
+}
 
 impl Shares {
     pub(crate) fn new(each: usize) -> Self {
@@ -26,61 +39,66 @@ impl Shares {
         }
     }
 
-    /// One more connection for the peer, unless it has its share.
-    pub(crate) fn take(shares: &Arc<Self>, ends: Ends) -> Option<Share> {
-        if is_this_host(ends) {
-            return Some(Share(None));
-        }
-        let peer = ends.peer.ip().to_canonical();
+    /// One more connection for the consumer, unless it has its share.
+    pub(crate) fn take(shares: &Arc<Self>, connection: &Connection) -> Option<Share> {
+        let Some(key) = Key::of(connection) else {
+            return Some(Share::free());
+        };
         let mut taken = shares.lock();
-        let count = taken.entry(peer).or_default();
+        let count = taken.entry(key).or_default();
         if *count >= shares.each {
             return None;
         }
         *count += 1;
-        Some(Share(Some((peer, Arc::clone(shares)))))
+        Some(Share(Some((key, Arc::clone(shares)))))
     }
 
     /// No panic can leave the counts half changed, so a poisoned lock is as good as any.
-    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, usize>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Key {
+    /// Nothing for a process of this host whose user is not known: over the loopback, and by the
+    /// redirect, they all are one address, so a share would let any of them lock out the others.
+    fn of(connection: &Connection) -> Option<Self> {
+        if is_this_host(&connection.ends) {
+            return connection.consumer().uid.map(Self::User);
+        }
+        Some(Self::Peer(connection.ends.peer.ip().to_canonical()))
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        if let Some((peer, shares)) = self.0.take() {
+        if let Some((key, shares)) = self.0.take() {
             let mut taken = shares.lock();
-            if let Some(count) = taken.get_mut(&peer) {
+            if let Some(count) = taken.get_mut(&key) {
                 *count -= 1;
                 if *count == 0 {
-                    taken.remove(&peer);
+                    taken.remove(&key);
                 }
             }
         }
     }
 }
 
-/// Whether the other end is a process of this host. By the redirect it has the host's own address,
-/// and ours is then a loopback's.
-fn is_this_host(ends: Ends) -> bool {
-    let (peer, local) = (
-        ends.peer.ip().to_canonical(),
-        ends.local.ip().to_canonical(),
-    );
-    peer.is_loopback() || local.is_loopback() || peer == local
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connection::Ends;
 
     #[test]
-    fn a_peer_on_the_network_has_a_share_and_the_host_itself_all() {
+    fn a_peer_on_the_network_has_a_share_and_who_is_not_known_here_has_none() {
         let shares = Arc::new(Shares::new(2));
         let take = |peer: &str, local: &str| {
-            let (peer, local) = (peer.parse().unwrap(), local.parse().unwrap());
-            Shares::take(&shares, Ends { peer, local })
+            let ends = Ends {
+                peer: peer.parse().unwrap(),
+                local: local.parse().unwrap(),
+                original: Some("169.254.169.254:80".parse().unwrap()),
+            };
+            Shares::take(&shares, &Connection::new(ends))
         };
         let bridge = "172.17.0.1:9337";
         let held = [

@@ -147,6 +147,7 @@ impl Upstream {
             method,
             path,
             headers,
+            version: _,
         } = admitted;
         let mut request = self.request(method, &path);
         request.headers_mut().extend(headers);

@@ -13,7 +13,7 @@ use super::*;
 
 use std::net::SocketAddr;
 
-use crate::config::OnLedgerFailure;
+use crate::config::{Config, OnLedgerFailure};
 use crate::connection::Ends;
 use crate::describe::Describer;
 use crate::headers::{TOKEN, TOKEN_TTL};
@@ -52,7 +52,7 @@ impl Host {
         let service = Service {
             upstream,
             recorder: recorder.into(),
-            gate: Gate::new(metrics.clone()),
+            gate: Gate::new(&Config::default(), metrics.clone()),
             metrics,
             clock,
         };
@@ -84,6 +84,7 @@ impl Host {
         let ends = Ends {
             peer: SocketAddr::new(from.parse().unwrap(), 40000),
             local: "127.0.0.1:9337".parse().unwrap(),
+            original: None,
         };
         let connection = Connection::new(ends);
         self.service

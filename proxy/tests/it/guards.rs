@@ -1,6 +1,20 @@
 //! What an SSRF can send, and what it gets.
 
-use crate::rig::{ROLE, Rig, talk};
+use credpin_proxy::config::GuardMode;
+
+use crate::rig::{ROLE, Rig, logs, talk};
+
+/// Waits until `rule` has refused so many, whoever they were.
+pub(crate) async fn refused(rig: &Rig, rule: &str, times: usize) {
+    counted(rig, "refusals", rule, times).await;
+}
+
+async fn counted(rig: &Rig, what: &str, rule: &str, times: usize) {
+    let begin = format!("credpin_proxy_{what}_total{{rule=\"{rule}\",consumer=\"");
+    let end = format!("\"}} {times}");
+    rig.metric_where(|line| line.starts_with(&begin) && line.ends_with(&end))
+        .await;
+}
 
 /// IMDS itself would answer these without a token: the mock allows IMDSv1.
 #[tokio::test]
@@ -78,6 +92,10 @@ async fn what_does_not_come_from_the_host_itself_is_refused() {
             "X-Forwarded-For: 203.0.113.9\r\nConnection: X-Forwarded-For\r\n",
             403,
         ),
+        ("Origin: http://evil.example\r\n", 403),
+        ("Referer: http://evil.example/\r\n", 403),
+        ("Sec-Fetch-Site: cross-site\r\n", 403),
+        ("Access-Control-Request-Method: PUT\r\n", 403),
         ("Host: 169.254.169.254\r\n", 400),
         ("X-aws-ec2-metadata-token: other\r\n", 400),
         ("Content-Length: 1\r\n", 400),
@@ -136,10 +154,66 @@ async fn refusals_are_counted_by_rule() {
     rig.ask("GET", ROLE, "").await;
     rig.ask("GET", ROLE, "").await;
     rig.ask("GET", "/..", "").await;
-    rig.metric("credpin_proxy_refusals_total{rule=\"no-token\"} 2")
-        .await;
-    rig.metric("credpin_proxy_refusals_total{rule=\"path\"} 1")
-        .await;
+    refused(&rig, "no-token", 2).await;
+    refused(&rig, "path", 1).await;
     rig.metric("credpin_proxy_requests_total{outcome=\"refused\"} 3")
         .await;
+}
+
+#[tokio::test]
+async fn only_user_agents_that_are_named_are_served_where_some_are() {
+    let names = ["aws-cli/".to_owned(), "Boto3/".to_owned()];
+    let rig = Rig::with(|config| config.user_agents = names.into()).await;
+    for (agent, status) in [
+        ("User-Agent: aws-cli/2.0\r\n", 200),
+        ("user-agent: Boto3/1.0 Python\r\n", 200),
+        ("User-Agent: boto3/1.0\r\n", 403),
+        ("User-Agent: curl aws-cli/2.0\r\n", 403),
+        ("User-Agent: aws-cli/2.0\r\nUser-Agent: x\r\n", 403),
+        ("User-Agent:\r\n", 403),
+        ("", 403),
+    ] {
+        let reply = rig.ask("GET", "/latest/", agent).await;
+        assert_eq!(reply.status, status, "{agent}");
+    }
+    refused(&rig, "user-agent", 5).await;
+}
+
+/// A fleet that migrates: what would be refused goes on and is counted; what has two readings does not.
+#[tokio::test]
+async fn in_warn_mode_policy_is_counted_and_shape_is_refused() {
+    let log = logs();
+    let rig = Rig::with(|config| {
+        config.guard_mode = GuardMode::Warn;
+        config.user_agents = vec!["aws-cli/".to_owned()];
+    })
+    .await;
+    let reply = rig.ask("GET", ROLE, "X-Forwarded-For: x\r\n").await;
+    assert_eq!(reply.status, 200, "IMDS allows IMDSv1 here");
+    for rule in ["no-token", "forwarded", "user-agent"] {
+        counted(&rig, "warnings", rule, 1).await;
+    }
+    let version = serde_json::to_value(&rig.records()[0]).unwrap()["imds_version"].clone();
+    assert_eq!(version, serde_json::json!("1"), "on record as what it was");
+    let head =
+        b"GET /latest/ HTTP/1.1\r\nHost: evil.example\r\nOrigin: x\r\nConnection: close\r\n\r\n";
+    assert_eq!(talk(rig.proxy.addr, head).await.status, 200);
+    for rule in ["host", "browser"] {
+        counted(&rig, "warnings", rule, 1).await;
+    }
+    let line = "would be refused, but for guard.mode = \"warn\": Host is not an address";
+    assert!(String::from_utf8_lossy(&log.lock().unwrap()).contains(line));
+
+    let forwarded = "X-Forwarded-For: x\r\nX-aws-ec2-metadata-token-ttl-seconds: 60\r\n";
+    for (method, path, headers, status) in [
+        ("GET", "/latest/%2e%2e/", "", 400),
+        ("POST", "/latest/", "", 405),
+        ("GET", "/latest/", "Content-Length: 1\r\n", 400),
+        ("GET", "/latest/", "Host: 169.254.169.254\r\n", 400),
+        // IMDS makes no session for it either.
+        ("PUT", "/latest/api/token", forwarded, 403),
+    ] {
+        let reply = rig.ask(method, path, headers).await;
+        assert!(reply.is_imds_error(status), "{path} {headers}: {reply:?}");
+    }
 }

@@ -18,5 +18,6 @@ mod s3;
 mod secrets;
 mod shipping;
 mod small_disk;
+mod smuggling;
 mod transparent;
 mod upstream;
