@@ -22,6 +22,21 @@ pub(crate) struct Access {
 /// beyond this host's network namespace a consumer is.
 const FURTHER: u8 = 2;
 
+/// The rules of a proxy that runs.
+#[derive(Clone)]
+pub struct LiveRules(Arc<Access>);
+
+impl LiveRules {
+    pub(crate) fn new(access: Arc<Access>) -> Self {
+        Self(access)
+    }
+
+    /// From now on these rules decide, for connections that are open already too.
+    pub fn replace(&self, rules: &Rules) {
+        self.0.replace(rules);
+    }
+}
+
 impl Access {
     /// Finds out what can be known of consumers here, and says so in the log.
     pub(crate) fn start(config: &Config) -> Self {
@@ -32,7 +47,7 @@ impl Access {
             hop_limit: config.hop_limit,
             rules: RwLock::default(),
         };
-        access.reload(&config.rules);
+        access.replace(&config.rules);
         access
     }
 
@@ -61,8 +76,7 @@ impl Access {
         rules.decide(consumer, path)
     }
 
-    /// From now on these rules decide.
-    pub(crate) fn reload(&self, rules: &Rules) {
+    fn replace(&self, rules: &Rules) {
         if rules.name_an_executable() && !self.identifier.reach().executable {
             warn!(
                 "a [[rule]] names an `exe`, and this process may not see executables, so it matches \

@@ -13,10 +13,12 @@ use self::value::{
     admin, count, directory, duration, hops, listen, one, parse, path, store, texts, unless_off,
     user,
 };
+use crate::rules::Rules;
 use crate::upstream::UpstreamUrl;
 
 mod file;
 pub(crate) mod itself;
+mod rule;
 mod value;
 
 /// Every setting of the proxy. An empty file is a valid one: every setting has a safe default.
@@ -76,6 +78,8 @@ pub struct Config {
     pub proxy_user: String,
     /// `on-proxy-down`: what the redirect does while the proxy stays down. Default `block`.
     pub on_proxy_down: OnProxyDown,
+    /// `[[rule]]`: who may read what. None by default: everybody everything. In the file only.
+    pub rules: Rules,
     /// `log-format`: default `text`.
     pub log_format: LogFormat,
     /// `log-level`: default `info`.
@@ -211,6 +215,7 @@ impl Default for Config {
             drain: Duration::from_secs(2),
             proxy_user: "credpin-proxy".to_owned(),
             on_proxy_down: OnProxyDown::Block,
+            rules: Rules::default(),
             log_format: LogFormat::Text,
             log_level: LogLevel(tracing::level_filters::LevelFilter::INFO),
         }
@@ -226,19 +231,23 @@ impl Config {
         flags: &[Setting],
     ) -> Result<Self, Mistakes> {
         let mut mistakes = Vec::new();
-        let mut settings = Vec::new();
+        let (mut settings, mut rules) = (Vec::new(), Rules::default());
         if let Some((name, text)) = file {
-            match file::settings(name, text) {
-                Ok((found, wrong)) => {
-                    settings.extend(found);
-                    mistakes.extend(wrong);
+            match file::read(name, text) {
+                Ok(read) => {
+                    settings.extend(read.settings);
+                    rules = read.rules;
+                    mistakes.extend(read.mistakes);
                 }
                 Err(syntax) => mistakes.push(syntax),
             }
         }
         settings.extend(environment.iter().filter_map(from_environment));
         settings.extend(flags.iter().cloned());
-        let mut config = Self::default();
+        let mut config = Self {
+            rules,
+            ..Self::default()
+        };
         let written: Vec<_> = settings
             .iter()
             .map(|setting| (setting.key.clone(), setting.origin.clone()))

@@ -3,6 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use credpin_ledger::Consumer;
+use tokio::sync::OnceCell;
+
+use crate::identity::{Identifier, Identity};
 
 /// The two ends of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -17,27 +20,53 @@ pub(crate) struct Ends {
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) ends: Ends,
-    consumer: Consumer,
+    by_address: Consumer,
+    identity: OnceCell<Identity>,
+}
+
+impl Ends {
+    /// Where the client's own socket says that it is connected to.
+    pub(crate) fn destination(&self) -> SocketAddr {
+        self.original.unwrap_or(self.local)
+    }
+
+    /// Who is at the other end, as far as the address tells. A process can call from any address of
+    /// 127.0.0.0/8, so they all are one consumer: this host.
+    pub(crate) fn by_address(&self) -> Consumer {
+        let peer = match self.peer.ip().to_canonical() {
+            IpAddr::V4(peer) if peer.is_loopback() => Ipv4Addr::LOCALHOST.into(),
+            peer => peer,
+        };
+        Consumer::at(peer)
+    }
 }
 
 impl Connection {
     pub(crate) fn new(ends: Ends) -> Self {
-        let consumer = by_address(ends.peer);
-        Self { ends, consumer }
+        Self {
+            ends,
+            by_address: ends.by_address(),
+            identity: OnceCell::new(),
+        }
+    }
+
+    /// Finds out who is at the other end, once. Call it early: a client that has closed its socket is
+    /// nobody's.
+    pub(crate) async fn identify(&self, identifier: &Identifier) {
+        let identity = || identifier.identify(self.ends);
+        self.identity.get_or_init(identity).await;
     }
 
     /// Who asks, as far as it could be established.
     pub(crate) fn consumer(&self) -> &Consumer {
-        &self.consumer
+        let identity = self.identity.get();
+        identity.map_or(&self.by_address, |identity| &identity.consumer)
     }
-}
 
-/// Who asks, as far as the address tells. A process can call from any address of 127.0.0.0/8, so
-/// they all are one consumer: this host.
-fn by_address(peer: SocketAddr) -> Consumer {
-    let peer = match peer.ip().to_canonical() {
-        IpAddr::V4(peer) if peer.is_loopback() => Ipv4Addr::LOCALHOST.into(),
-        peer => peer,
-    };
-    Consumer::at(peer)
+    /// Network hops to who asks, as [`Identity::hops`]; as far as could be if nobody looked.
+    pub(crate) fn hops(&self) -> u8 {
+        self.identity
+            .get()
+            .map_or(u8::MAX, |identity| identity.hops)
+    }
 }

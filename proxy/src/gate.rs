@@ -9,13 +9,16 @@ use http::request::Parts;
 use tokio::time::Instant;
 use tracing::warn;
 
+use crate::access::{Access, LiveRules};
 use crate::config::{Config, GuardMode};
 use crate::connection::Connection;
 use crate::guard::{self, Admitted, Circumstances};
 use crate::head::Flaw;
 use crate::metrics::Metrics;
 use crate::original::{self, is_this_host};
+use crate::path::CanonicalPath;
 use crate::refusal::Refusal;
+use crate::rules::Action;
 use crate::shares::{Share, Shares};
 use crate::throttle::Throttle;
 
@@ -25,6 +28,7 @@ pub(crate) struct Gate {
     mode: GuardMode,
     user_agents: Vec<String>,
     shares: Arc<Shares>,
+    access: Arc<Access>,
     metrics: Metrics,
     /// The log lines of each rule and class of consumer: a flood by one hides no other.
     lines: Mutex<HashMap<(&'static str, &'static str), Arc<Throttle>>>,
@@ -36,17 +40,25 @@ impl Gate {
             mode: config.guard_mode,
             user_agents: config.user_agents.clone(),
             shares: Arc::new(Shares::new(config.consumer_connections)),
+            access: Arc::new(Access::start(config)),
             metrics,
             lines: Mutex::default(),
         }
     }
 
-    /// A place for the connection, unless it is one that is closed at once.
-    pub(crate) fn enter(&self, connection: &Connection) -> Option<Share> {
+    /// The rules, for who exchanges them.
+    pub(crate) fn rules(&self) -> LiveRules {
+        LiveRules::new(Arc::clone(&self.access))
+    }
+
+    /// A place for the connection, unless it is one that is closed at once. From then on it is known who
+    /// is at its other end.
+    pub(crate) async fn enter(&self, connection: &Connection) -> Option<Share> {
         if let Err(stray) = original::check(&connection.ends) {
             self.closed(stray.rule(), &stray, connection);
             return None;
         }
+        self.access.identify(connection).await;
         let share = Shares::take(&self.shares, connection);
         if share.is_none() {
             let why = "its consumer has as many connections as `consumer-connections` allows";
@@ -60,7 +72,10 @@ impl Gate {
         // The screen's word for a head that nobody shall read.
         let admitted = match head.extensions.get::<Flaw>() {
             Some(flaw) => Err(Refusal::from(*flaw)),
-            None => self.guard(head, connection),
+            None => self.guard(head, connection).and_then(|admitted| {
+                self.authorize(&admitted, connection)?;
+                Ok(admitted)
+            }),
         };
         admitted.inspect_err(|refusal| self.refused(*refusal, connection))
     }
@@ -79,6 +94,24 @@ impl Gate {
         })
     }
 
+    /// By who asks, once what is asked for can be read in one way only.
+    fn authorize(&self, admitted: &Admitted, connection: &Connection) -> Result<(), Refusal> {
+        if !self.access.is_near(connection) {
+            match self.mode {
+                GuardMode::Enforce => return Err(Refusal::Hops),
+                GuardMode::Warn => self.warned(Refusal::Hops, connection),
+            }
+        }
+        match self.access.decide(connection.consumer(), &admitted.path) {
+            Some((_, Action::Deny)) => Err(Refusal::Rule),
+            Some((number, Action::Warn)) => {
+                self.noted(number, &admitted.path, connection);
+                Ok(())
+            }
+            Some((_, Action::Allow)) | None => Ok(()),
+        }
+    }
+
     fn refused(&self, refusal: Refusal, connection: &Connection) {
         let (rule, class) = (refusal.rule(), class(connection));
         self.metrics.request("refused");
@@ -95,6 +128,15 @@ impl Gate {
         if let Some(left_out) = self.line(rule, class) {
             let consumer = Who(connection.consumer());
             warn!(rule, class, %consumer, left_out, "would be refused, but for guard.mode = \"warn\": {breach}");
+        }
+    }
+
+    fn noted(&self, number: usize, path: &CanonicalPath, connection: &Connection) {
+        let (rule, class) = (Refusal::Rule.rule(), class(connection));
+        self.metrics.warning(rule, class);
+        if let Some(left_out) = self.line("rule-warns", class) {
+            let consumer = Who(connection.consumer());
+            warn!(rule, number, class, %consumer, %path, left_out, "a [[rule]] warns of a request");
         }
     }
 

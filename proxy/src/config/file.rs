@@ -5,15 +5,29 @@ use std::path::Path;
 use toml_span::ErrorKind;
 use toml_span::value::{Value, ValueInner};
 
-use super::{Mistake, Origin, Setting};
+use super::{Mistake, Origin, Setting, rule};
+use crate::rules::Rules;
 
 /// The sections that there are. A setting in one is known by both names: `guard.mode`.
 const SECTIONS: [&str; 1] = ["guard"];
 
-/// The settings in `text`, in the order of the file, and what in it is none. `file` is its name.
+/// The key of rules, which are tables and no settings.
+const RULE: &str = "rule";
+
+/// What is in a file.
+#[derive(Default)]
+pub(super) struct Read {
+    /// In the order of the file.
+    pub(super) settings: Vec<Setting>,
+    pub(super) rules: Rules,
+    /// What is neither.
+    pub(super) mistakes: Vec<Mistake>,
+}
+
+/// What is in `text`. `file` is its name.
 ///
 /// Fails only where the text is no TOML: then there is one mistake, the first.
-pub(super) fn settings(file: &Path, text: &str) -> Result<(Vec<Setting>, Vec<Mistake>), Mistake> {
+pub(super) fn read(file: &Path, text: &str) -> Result<Read, Mistake> {
     let at = |offset| {
         let (line, column) = place(text, offset);
         Origin::File(file.to_owned(), line, column)
@@ -24,10 +38,22 @@ pub(super) fn settings(file: &Path, text: &str) -> Result<(Vec<Setting>, Vec<Mis
         message: format!("this is not TOML: {}", told(&error)),
     })?;
     let ValueInner::Table(table) = root.take() else {
-        return Ok((Vec::new(), Vec::new())); // A document is a table.
+        return Ok(Read::default()); // A document is a table.
     };
+    let mut read = Read::default();
     let mut entries = Vec::new();
     for (key, mut value) in table {
+        if key.name == RULE {
+            let mut wrong = Vec::new();
+            read.rules = Rules(rule::rules(value, &mut wrong));
+            let mistakes = wrong.into_iter().map(|(span, message)| Mistake {
+                origin: at(span.start),
+                key: RULE.to_owned(),
+                message,
+            });
+            read.mistakes.extend(mistakes);
+            continue;
+        }
         match value.take() {
             ValueInner::Table(section) if SECTIONS.contains(&&*key.name) => {
                 let inner = section.into_iter().map(|(inner, value)| {
@@ -44,23 +70,22 @@ pub(super) fn settings(file: &Path, text: &str) -> Result<(Vec<Setting>, Vec<Mis
         }
     }
     entries.sort_by_key(|(start, ..)| *start);
-    let (mut settings, mut mistakes) = (Vec::new(), Vec::new());
     for (start, name, value) in entries {
         let origin = at(start);
         match values(value) {
-            Ok(values) => settings.push(Setting {
+            Ok(values) => read.settings.push(Setting {
                 origin,
                 key: name,
                 values,
             }),
-            Err(message) => mistakes.push(Mistake {
+            Err(message) => read.mistakes.push(Mistake {
                 origin,
                 key: name,
                 message: message.to_owned(),
             }),
         }
     }
-    Ok((settings, mistakes))
+    Ok(read)
 }
 
 /// What is wrong, as a sentence; where the file ends too early the parser has none.

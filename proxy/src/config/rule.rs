@@ -34,7 +34,9 @@ fn rule(mut value: Value<'_>, wrong: &mut Vec<Wrong>) -> Option<Rule> {
                 consumer = who(value, wrong);
                 Ok(())
             }
-            "path" => text(value).and_then(path_glob).map(|glob| path = Some(glob)),
+            "path" => text(value)
+                .and_then(path_glob)
+                .map(|glob| path = Some(glob)),
             "action" => {
                 has_action = true;
                 let parsed = text(value).and_then(|text| text.parse().map_err(str::to_owned));
@@ -133,4 +135,79 @@ fn path_glob(text: String) -> Result<Glob, String> {
         ));
     }
     Ok(Glob::new(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::rules::{Action, Rules};
+
+    fn resolve(text: &str) -> Result<Rules, String> {
+        let file = Some((Path::new("proxy.toml"), text));
+        let config = Config::resolve(file, &BTreeMap::new(), &[]);
+        config
+            .map(|config| config.rules)
+            .map_err(|mistakes| mistakes.to_string())
+    }
+
+    #[test]
+    fn rules_are_read_in_their_order() {
+        let text = r#"
+            hop-limit = 2
+            [[rule]]
+            consumer = { user = "app", uid = 7, exe = "/opt/*", unit = "app@*.service", container = "pod:*" }
+            path = "/user-data"
+            action = "warn"
+            [[rule]]
+            action = "deny"
+        "#;
+        let first = Rule {
+            consumer: Who {
+                uid: Some(7),
+                user: Some("app".to_owned()),
+                exe: Some(Glob::new("/opt/*")),
+                unit: Some(Glob::new("app@*.service")),
+                container: Some(Glob::new("pod:*")),
+            },
+            path: Some(Glob::new("/user-data")),
+            action: Action::Warn,
+        };
+        let second = Rule {
+            consumer: Who::default(),
+            path: None,
+            action: Action::Deny,
+        };
+        assert_eq!(resolve(text), Ok(Rules(vec![first, second])));
+        assert_eq!(resolve(""), Ok(Rules::default()));
+    }
+
+    #[test]
+    fn every_mistake_in_a_rule_is_told_with_its_place() {
+        let text = "[[rule]]\nconsumer = { user = \"\", uid = -1, group = \"x\" }\n\
+            path = \"/latest/user-data\"\naction = \"refuse\"\n\
+            [[rule]]\npaht = \"/\"\npath = \"user-data\"\n\
+            [[rule]]\nconsumer = \"app\"\npath = \"/user-data/\"\naction = \"deny\"\n";
+        let expected = [
+            "proxy.toml:2:23: rule: consumer.user: takes a text, which is not empty",
+            "proxy.toml:2:33: rule: consumer.uid: takes a number from 0 to 4294967295",
+            "proxy.toml:2:37: rule: a consumer has no \"group\"; there are: user, uid, exe, unit, container",
+            "proxy.toml:3:9: rule: path: \"/latest/user-data\": leave the version out, as in \"/user-data\": a rule is for all versions",
+            "proxy.toml:4:11: rule: action: write allow, deny or warn",
+            "proxy.toml:6:1: rule: a rule has no \"paht\"; there are: consumer, path, action",
+            "proxy.toml:7:9: rule: path: \"user-data\" does not begin with / or *",
+            "proxy.toml:5:1: rule: says no action: write action = \"allow\", \"deny\" or \"warn\"",
+            "proxy.toml:9:13: rule: consumer: write a table, as { user = \"app\" }",
+            "proxy.toml:10:9: rule: path: \"/user-data/\": leave the slash at the end out, a rule is for both",
+        ];
+        assert_eq!(resolve(text).unwrap_err(), expected.join("\n"));
+        let plain = resolve("rule = \"x\"\n").unwrap_err();
+        assert_eq!(
+            plain,
+            "proxy.toml:1:9: rule: is a list of tables: begin each with [[rule]]"
+        );
+    }
 }

@@ -60,6 +60,7 @@ fn every_setting_can_be_set() {
         guard.user-agents = ["aws-cli/", "Boto3/"]
     "#;
     let config = Config {
+        rules: crate::rules::Rules::default(),
         listen: vec!["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()],
         upstream: "http://127.0.0.1:1338".parse().unwrap(),
         admin: Some(AdminAddress::Tcp("127.0.0.1:9338".parse().unwrap())),

@@ -143,7 +143,8 @@ mod tests {
 
     #[test]
     fn the_mount_is_found_on_unified_and_hybrid_hosts() {
-        let unified = "29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+        let unified =
+            "29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
         let hybrid = "40 31 0:37 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd\n\
             41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n";
         let odd = "41 31 0:38 / /mnt/a\\040b\\134c rw - cgroup2 none rw\n";
@@ -151,7 +152,10 @@ mod tests {
         assert_eq!(path(unified).as_deref(), Some("/sys/fs/cgroup"));
         assert_eq!(path(hybrid).as_deref(), Some("/sys/fs/cgroup/unified"));
         assert_eq!(path(odd).as_deref(), Some("/mnt/a b\\c"));
-        assert_eq!(path("31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n"), None);
+        assert_eq!(
+            path("31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n"),
+            None
+        );
     }
 
     #[tokio::test(start_paused = true)]

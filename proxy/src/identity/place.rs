@@ -86,9 +86,7 @@ fn is_id(id: &str) -> bool {
     let hex = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     match id.split_once('-') {
         None => id.len() == 64 && hex(id),
-        Some((task, number)) => {
-            task.len() == 32 && hex(task) && number.parse::<u64>().is_ok()
-        }
+        Some((task, number)) => task.len() == 32 && hex(task) && number.parse::<u64>().is_ok(),
     }
 }
 
@@ -160,7 +158,11 @@ mod tests {
                 Some("docker:ID"),
             ),
             ("/docker/ID", None, Some("docker:ID")),
-            ("/docker/ID/system.slice/x.service", Some("x.service"), Some("docker:ID")),
+            (
+                "/docker/ID/system.slice/x.service",
+                Some("x.service"),
+                Some("docker:ID"),
+            ),
             ("/docker/buildkit/not-an-id", None, None),
             (
                 "/machine.slice/libpod-ID.scope/container",
@@ -173,7 +175,11 @@ mod tests {
                 Some("docker:0123456789abcdef0123456789abcdef-1234567890"),
             ),
             ("/lxc/web1", None, Some("lxc:web1")),
-            ("/lxc.payload.web1/init.scope", Some("init.scope"), Some("lxc:web1")),
+            (
+                "/lxc.payload.web1/init.scope",
+                Some("init.scope"),
+                Some("lxc:web1"),
+            ),
             (
                 "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podUID.slice/cri-containerd-ID.scope",
                 Some("cri-containerd-ID.scope"),
