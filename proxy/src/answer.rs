@@ -5,6 +5,7 @@ use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, LOCATION, SERVER};
 use http::{HeaderMap, Response, StatusCode, Uri};
 use http_body_util::Full;
 
+use crate::headers::TOKEN_TTL;
 use crate::path::CanonicalPath;
 use crate::refusal::Refusal;
 
@@ -18,6 +19,16 @@ pub(crate) fn error(status: StatusCode) -> Answer {
     let headers = answer.headers_mut();
     headers.insert(SERVER, HeaderValue::from_static("EC2ws"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+    answer
+}
+
+/// IMDS's answer to a request for a session: its `token`, and for how many `seconds` it is good.
+pub(crate) fn session(token: String, seconds: u32) -> Answer {
+    let mut answer = Response::new(Full::from(token));
+    let headers = answer.headers_mut();
+    headers.insert(SERVER, HeaderValue::from_static("EC2ws"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    headers.insert(TOKEN_TTL, seconds.into());
     answer
 }
 

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::describe::Describer;
 use crate::exposure::Exposed;
 use crate::headers::TOKEN_TTL;
+use crate::metrics::Metrics;
 use crate::path::CanonicalPath;
 use crate::sockets::Listeners;
 use crate::upstream::Upstream;
@@ -53,11 +54,7 @@ type Seen = (Verdict, String);
 /// Looks at all that a proxy with `config` needs, and leaves it as it is. Asks the metadata service
 /// who this host is, and has the proxy's ports for a moment where they are free.
 pub async fn check(config: &Config, clock: &Clock) -> Vec<Finding> {
-    let upstream = Upstream::new(
-        config.upstream.clone(),
-        config.connect_timeout,
-        config.response_timeout,
-    );
+    let upstream = Upstream::new(config, Metrics::new());
     let mut region = String::new();
     let (imds, time) = match session(&upstream).await {
         Ok(headers) => {

@@ -26,7 +26,9 @@ pub struct Credential {
     access_key_id: String,
     issued: Timestamp,
     expires: Timestamp,
-    body: Zeroizing<Vec<u8>>,
+    /// Zeroized when the last of them is dropped, which is when it was dropped here and its last
+    /// connection is done with it.
+    body: Bytes,
 }
 
 /// A document that cannot be understood, so nobody can say what it would give away.
@@ -86,7 +88,7 @@ pub fn parse(body: Zeroizing<Vec<u8>>) -> Result<Document, Unreadable> {
         access_key_id: access_key_id.ok_or_else(missing("AccessKeyId"))?,
         issued: fields.last_updated.ok_or_else(missing("LastUpdated"))?,
         expires: fields.expiration.ok_or_else(missing("Expiration"))?,
-        body,
+        body: zeroizing(body),
     }))
 }
 
@@ -107,14 +109,14 @@ impl Credential {
     }
 
     /// The document, for a client: invariant 1. `proof` is made by the recorder only, and for this
-    /// credential. The bytes are zeroized when the connection is done with them.
-    pub(crate) fn release(self, proof: &Recorded) -> Bytes {
+    /// credential.
+    pub(crate) fn release(&self, proof: &Recorded) -> Bytes {
         assert_eq!(
             proof.access_key_id(),
             self.access_key_id,
             "the proof is of another credential"
         );
-        zeroizing(self.body)
+        self.body.clone()
     }
 }
 
@@ -132,7 +134,13 @@ pub(crate) fn zeroizing(body: Zeroizing<Vec<u8>>) -> Bytes {
             &self.0
         }
     }
-    Bytes::from_owner(Owner(body))
+    // What is kept holds no room that it does not need.
+    let exact = if body.capacity() > body.len() {
+        Zeroizing::new(body.as_slice().into())
+    } else {
+        body
+    };
+    Bytes::from_owner(Owner(exact))
 }
 
 /// Access key ids are 16 to 128 characters of `\w` (IAM API Reference, `AccessKey`); those that are

@@ -1,18 +1,17 @@
 //! What the host says about itself, for its records.
 
 use credpin_ledger::Host;
-use http::{HeaderValue, Method, StatusCode};
+use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::warn;
 
-use crate::headers::{TOKEN, TOKEN_TTL};
 use crate::path::CanonicalPath;
 use crate::upstream::{Upstream, UpstreamError};
 
-/// Asks the metadata service who this host is, with a session of the proxy's own.
+/// Asks the metadata service who this host is, in the proxy's own session.
 ///
 /// A record is written when a credential is new, every few hours, so asking is rare. What cannot be
 /// had is left empty, said so, and asked for again: a record with less in it is better than none,
@@ -33,8 +32,6 @@ struct Described {
 const FRESH: SignedDuration = SignedDuration::from_mins(5);
 /// After a description that failed: each that waits for one holds up a credential.
 const RETRY: SignedDuration = SignedDuration::from_secs(10);
-/// Enough for the few requests of one description.
-const SESSION_SECONDS: &str = "60";
 
 /// The instance identity document (Amazon EC2 User Guide, "Instance identity documents").
 #[derive(Debug, Deserialize)]
@@ -86,39 +83,6 @@ impl Describer {
         host
     }
 
-    async fn describe(&self) -> Result<Host, UpstreamError> {
-        let ttl = HeaderValue::from_static(SESSION_SECONDS);
-        let path = path("/latest/api/token");
-        let session = self
-            .upstream
-            .ask(Method::PUT, &path, (TOKEN_TTL, ttl))
-            .await?;
-        // Where sessions are not to be had, IMDSv1 may do; the header is then of no meaning.
-        let token = HeaderValue::from_bytes(session.body.trim_ascii());
-        let mut token = token.unwrap_or_else(|_| HeaderValue::from_static("none"));
-        token.set_sensitive(true);
-        Session {
-            upstream: &self.upstream,
-            token,
-        }
-        .describe()
-        .await
-    }
-}
-
-impl Described {
-    fn new(host: Host, now: Timestamp, fresh: SignedDuration) -> Self {
-        let until = now.saturating_add(fresh).unwrap_or(now);
-        Self { host, until }
-    }
-}
-
-struct Session<'a> {
-    upstream: &'a Upstream,
-    token: HeaderValue,
-}
-
-impl Session<'_> {
     async fn describe(&self) -> Result<Host, UpstreamError> {
         let mut host = self.identity().await?;
         if let Some(info) = self.get("meta-data/iam/info").await? {
@@ -174,8 +138,7 @@ impl Session<'_> {
         let Ok(path) = CanonicalPath::parse(&format!("/latest/{leaf}")) else {
             return Ok(None);
         };
-        let token = (TOKEN, self.token.clone());
-        let answered = self.upstream.ask(Method::GET, &path, token).await?;
+        let answered = self.upstream.get(&path).await?;
         let text = String::from_utf8(answered.body.to_vec()).ok();
         Ok(text.filter(|_| answered.status == StatusCode::OK))
     }
@@ -192,6 +155,9 @@ impl Session<'_> {
     }
 }
 
-fn path(text: &str) -> CanonicalPath {
-    CanonicalPath::parse(text).expect("the paths that are written here are canonical")
+impl Described {
+    fn new(host: Host, now: Timestamp, fresh: SignedDuration) -> Self {
+        let until = now.saturating_add(fresh).unwrap_or(now);
+        Self { host, until }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::time::Duration;
 
 use credpin_ledger::Kind;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -9,6 +10,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 /// The counters, shared by all who count. A clone counts into the same.
@@ -18,6 +20,12 @@ pub(crate) struct Metrics {
     refusals: Family<Rule, Counter>,
     warnings: Family<Rule, Counter>,
     upstream_failures: Family<Failure, Counter>,
+    upstream_seconds: Histogram,
+    pub(crate) shielded: Counter,
+    cached: Family<Cached, Counter>,
+    credential_seconds: Family<Role, Gauge<i64, AtomicI64>>,
+    pub(crate) sessions_issued: Counter,
+    sessions_refused: Family<Reason, Counter>,
     issued: Family<IssuedAs, Counter>,
     pub(crate) consumers_left_out: Counter,
     pub(crate) unreadable: Counter,
@@ -51,6 +59,27 @@ struct IssuedAs {
     kind: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Cached {
+    class: &'static str,
+    result: &'static str,
+}
+
+/// The name of a role whose credentials were there.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Role {
+    role: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+/// Upper ends, in seconds: the metadata service answers within a millisecond or so, and throttled
+/// within some seconds.
+const UPSTREAM_SECONDS: [f64; 10] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
+
 impl Metrics {
     pub(crate) fn new() -> Self {
         let mut all = Registry::with_prefix("credpin_proxy");
@@ -61,6 +90,12 @@ impl Metrics {
                 metric
             }};
         }
+        let upstream_seconds = Histogram::new(UPSTREAM_SECONDS);
+        all.register(
+            "upstream_seconds",
+            "How long the metadata service took to answer, or was waited for",
+            upstream_seconds.clone(),
+        );
         Self {
             requests: register!("requests", "Requests, by what became of them"),
             refusals: register!(
@@ -74,6 +109,24 @@ impl Metrics {
             upstream_failures: register!(
                 "upstream_failures",
                 "Requests that the metadata service did not answer"
+            ),
+            upstream_seconds,
+            shielded: register!(
+                "upstream_shielded",
+                "Requests not sent to the metadata service, since too many were before them"
+            ),
+            cached: register!(
+                "cache_requests",
+                "Requests for what can be cached, by class, and whether it was"
+            ),
+            credential_seconds: register!(
+                "credential_seconds_to_expiry",
+                "How long the cached credentials of a role are good; below 0: expired"
+            ),
+            sessions_issued: register!("sessions_issued", "Session tokens given to clients"),
+            sessions_refused: register!(
+                "sessions_refused",
+                "Requests for a session, or with a token, that were refused"
             ),
             issued: register!(
                 "credentials_issued",
@@ -126,6 +179,29 @@ impl Metrics {
     pub(crate) fn upstream_failure(&self, kind: &'static str) {
         self.upstream_failures
             .get_or_create(&Failure { kind })
+            .inc();
+    }
+
+    pub(crate) fn upstream_took(&self, time: Duration) {
+        self.upstream_seconds.observe(time.as_secs_f64());
+    }
+
+    pub(crate) fn cached(&self, class: &'static str, result: &'static str) {
+        self.cached.get_or_create(&Cached { class, result }).inc();
+    }
+
+    /// All credentials that there are: whose, and the seconds for which it is good.
+    pub(crate) fn set_credentials(&self, all: impl Iterator<Item = (String, i64)>) {
+        self.credential_seconds.clear();
+        for (role, seconds) in all {
+            let role = Role { role };
+            self.credential_seconds.get_or_create(&role).set(seconds);
+        }
+    }
+
+    pub(crate) fn session_refused(&self, reason: &'static str) {
+        self.sessions_refused
+            .get_or_create(&Reason { reason })
             .inc();
     }
 

@@ -3,22 +3,23 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use credpin_ledger::{AwsCredential, Consumer, Credentials};
-use http::{HeaderValue, Method, StatusCode};
+use bytes::Bytes;
+use credpin_ledger::{AwsCredential, Consumer, Credentials, ImdsVersion};
+use http::StatusCode;
+use http_body_util::BodyExt;
 use serde::Deserialize;
-use zeroize::Zeroizing;
 
+use crate::answer::Answer;
+use crate::cache::{Cache, Class, Found, Held};
 use crate::clock::Clock;
-use crate::credential::{self, Credential, Document, Unreadable};
-use crate::headers::{TOKEN, TOKEN_TTL};
+use crate::credential::Unreadable;
 use crate::path::CanonicalPath;
 use crate::recorder::{Asked, NotRecorded, Recorder};
-use crate::upstream::{Upstream, UpstreamError};
 
 /// Gets them as a client of its own would, and for it as for any client: each is on record, for the
 /// proxy's own process, before it is used (invariant 1).
 pub(crate) struct OwnRole {
-    upstream: Upstream,
+    cache: Cache,
     recorder: Arc<Recorder>,
     clock: Clock,
     consumer: Consumer,
@@ -27,8 +28,6 @@ pub(crate) struct OwnRole {
 /// This host has no credentials for the proxy.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OwnRoleError {
-    #[error("the metadata service cannot be asked for them")]
-    Upstream(#[from] UpstreamError),
     #[error("the metadata service answers {0}: give the instance an instance profile")]
     Refused(StatusCode),
     #[error("the metadata service names no role: give the instance an instance profile")]
@@ -42,13 +41,11 @@ pub(crate) enum OwnRoleError {
 }
 
 const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
-/// Enough for the few requests that follow.
-const SESSION_SECONDS: &str = "60";
 
 impl OwnRole {
-    pub(crate) fn new(upstream: Upstream, recorder: Arc<Recorder>, clock: Clock) -> Self {
+    pub(crate) fn new(cache: Cache, recorder: Arc<Recorder>, clock: Clock) -> Self {
         Self {
-            upstream,
+            cache,
             recorder,
             clock,
             consumer: this_process(),
@@ -65,51 +62,43 @@ impl OwnRole {
     }
 
     async fn credential(&self) -> Result<AwsCredential, OwnRoleError> {
-        let (role, credential) = self.ask().await?;
+        let held = self.held().await?;
         let asked = Asked {
-            role,
+            role: held.role.clone(),
             consumer: self.consumer.clone(),
+            imds_version: ImdsVersion::V2,
             now: self.clock.now(),
         };
-        let proof = self.recorder.record(&credential, asked).await?;
-        keys(&credential.release(&proof))
+        let proof = self.recorder.record(&held.credential, asked).await?;
+        keys(&held.credential.release(&proof))
     }
 
-    /// The role's name and its credentials, which are not on record yet.
-    async fn ask(&self) -> Result<(String, Credential), OwnRoleError> {
-        let ttl = HeaderValue::from_static(SESSION_SECONDS);
-        let path = path("/latest/api/token")?;
-        let session = self.upstream.ask(Method::PUT, &path, (TOKEN_TTL, ttl));
-        let session = session.await?;
-        if session.status != StatusCode::OK {
-            return Err(OwnRoleError::Refused(session.status));
-        }
-        let token = HeaderValue::from_bytes(session.body.trim_ascii());
-        let mut token = token.map_err(|_| OwnRoleError::NoRole)?;
-        token.set_sensitive(true);
-        let roles = self.get(ROLES, &token).await?;
-        let role = String::from_utf8_lossy(&roles);
-        let role = role.lines().next().unwrap_or_default().trim().to_owned();
-        let body = self.get(&format!("{ROLES}{role}"), &token).await?;
-        match credential::parse(body)? {
-            Document::Credential(credential) => Ok((role, credential)),
-            Document::Error(why) => Err(OwnRoleError::Error(why)),
+    /// The credentials of the role, which may not be on record yet.
+    async fn held(&self) -> Result<Arc<Held>, OwnRoleError> {
+        let Found::Answer(_, roles) = self.cache.get(&path(ROLES)?, Class::Role).await else {
+            return Err(OwnRoleError::NoRole);
+        };
+        let roles = content(roles).await?;
+        let roles = String::from_utf8_lossy(&roles);
+        let role = roles.lines().next().unwrap_or_default().trim();
+        let path = path(&format!("{ROLES}{role}"))?;
+        match self.cache.get(&path, Class::Credential).await {
+            Found::Credential(held) => Ok(held),
+            Found::Answer(_, answer) => {
+                let why = content(answer).await?;
+                Err(OwnRoleError::Error(String::from_utf8_lossy(&why).into()))
+            }
         }
     }
+}
 
-    async fn get(
-        &self,
-        text: &str,
-        token: &HeaderValue,
-    ) -> Result<Zeroizing<Vec<u8>>, OwnRoleError> {
-        let token = (TOKEN, token.clone());
-        let answered = self.upstream.ask(Method::GET, &path(text)?, token).await?;
-        if answered.status == StatusCode::OK {
-            Ok(answered.body)
-        } else {
-            Err(OwnRoleError::Refused(answered.status))
-        }
+/// The body of an answer that has one which says something.
+async fn content(answer: Answer) -> Result<Bytes, OwnRoleError> {
+    if answer.status() != StatusCode::OK {
+        return Err(OwnRoleError::Refused(answer.status()));
     }
+    let Ok(body) = answer.into_body().collect().await;
+    Ok(body.to_bytes())
 }
 
 fn path(text: &str) -> Result<CanonicalPath, OwnRoleError> {

@@ -10,9 +10,10 @@ use credpin_ledger::{
 };
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
-use crate::clock::Clock;
+use crate::cache::Cache;
+use crate::clock::{BootClock, Clock};
 use crate::config::{Config, OnLedgerFailure, itself};
 use crate::connection::Connection;
 use crate::describe::Describer;
@@ -24,6 +25,7 @@ use crate::own_role::OwnRole;
 use crate::pulse::Pulse;
 use crate::recorder::Recorder;
 use crate::service::Service;
+use crate::session::{Kept, SessionKey, Sessions};
 use crate::shipping::Shipping;
 use crate::sockets::Listeners;
 use crate::upstream::{Upstream, UpstreamUrl};
@@ -33,6 +35,10 @@ use crate::{admin, server};
 pub struct Machine {
     /// The time.
     pub clock: Clock,
+    /// The time since it was booted, which sessions end by.
+    pub boot_clock: BootClock,
+    /// What sessions are signed with.
+    pub session_key: SessionKey,
     /// Opens the ledger; after a failure it is called again.
     pub open_ledger: Box<dyn FnMut() -> Result<(Ledger, Recovered), OpenError> + Send>,
 }
@@ -88,10 +94,17 @@ impl Machine {
     pub fn this(config: &Config) -> Result<Self, StartError> {
         let boot = std::fs::read_to_string(BOOT_ID).map_err(StartError::Boot)?;
         let boot: BootId = boot.trim().parse()?;
+        let (session_key, kept) = SessionKey::open(config.session_key.as_deref(), &boot);
+        match &kept {
+            Kept::File(_) | Kept::Memory => info!("{kept}"),
+            Kept::NoFile { source, .. } => warn!(%source, "{kept}"),
+        }
         let dir = config.ledger.clone();
         let open = move || Ledger::open(Box::new(Directory::open(&dir)?), boot.clone());
         Ok(Self {
             clock: Clock::system(),
+            boot_clock: BootClock::system(),
+            session_key,
             open_ledger: Box::new(open),
         })
     }
@@ -113,7 +126,12 @@ impl Proxy {
         for exposed in Exposed::among(&listening) {
             warn!("{exposed}");
         }
-        let Machine { clock, open_ledger } = machine;
+        let Machine {
+            clock,
+            boot_clock,
+            session_key,
+            open_ledger,
+        } = machine;
         let writer = Writer::start(clock.now(), open_ledger).map_err(StartError::Thread)?;
         match writer.open().await {
             Ok(()) => {}
@@ -124,10 +142,12 @@ impl Proxy {
             ),
         }
         let metrics = Metrics::new();
-        let upstream = Upstream::new(
-            config.upstream.clone(),
-            config.connect_timeout,
-            config.response_timeout,
+        let upstream = Upstream::new(&config, metrics.clone());
+        let cache = Cache::new(
+            upstream.clone(),
+            metrics.clone(),
+            clock.clone(),
+            config.cache_recheck,
         );
         let describer = Arc::new(Describer::new(upstream.clone()));
         let recorder = Arc::new(Recorder::new(
@@ -147,7 +167,7 @@ impl Proxy {
                 clock: clock.clone(),
                 #[cfg(feature = "s3")]
                 own: Arc::new(OwnRole::new(
-                    upstream.clone(),
+                    cache.clone(),
                     Arc::clone(&recorder),
                     clock.clone(),
                 )),
@@ -156,6 +176,8 @@ impl Proxy {
         });
         let service = Arc::new(Service {
             upstream,
+            sessions: Sessions::new(&session_key, config.session_binding, boot_clock),
+            cache,
             recorder,
             gate: Gate::new(&config, metrics.clone()),
             metrics,
@@ -195,11 +217,15 @@ impl Proxy {
         }
         if let Some(listener) = listeners.admin {
             let watched = Arc::clone(&service);
-            let answer =
-                move |head: &_| admin::answer(head, &watched.metrics, watched.recorder.held());
+            let answer = move |head: &_| {
+                watched.cache.tell();
+                admin::answer(head, &watched.metrics, watched.recorder.held())
+            };
             // Until it is dropped, so also while the last requests end.
             beside.spawn(admin::serve(listener, answer));
         }
+        let fresh = service.cache.clone();
+        beside.spawn(async move { fresh.keep_fresh().await });
         beside.spawn(look_upstream(Arc::clone(&service)));
         let entering = Arc::clone(&service);
         let enter = move |connection: Arc<Connection>| {

@@ -40,6 +40,7 @@ pub(crate) struct Recorder {
 pub(crate) struct Asked {
     pub(crate) role: String,
     pub(crate) consumer: Consumer,
+    pub(crate) imds_version: ImdsVersion,
     pub(crate) now: Timestamp,
 }
 
@@ -169,8 +170,7 @@ impl Recorder {
             issued: credential.issued(),
             expires: credential.expires(),
             consumer: asked.consumer,
-            // The guard gives credentials to no other.
-            imds_version: ImdsVersion::V2,
+            imds_version: asked.imds_version,
             proxy_version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

@@ -3,24 +3,27 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::header::CONTENT_ENCODING;
-use http::{Method, Request, StatusCode};
-use http_body_util::Full;
-use tracing::{error, warn};
+use credpin_ledger::ImdsVersion;
+use http::{Extensions, Method, Request, StatusCode};
+use tracing::error;
 
 use crate::answer::{self, Answer};
+use crate::cache::{Cache, Class, Found, Held, Said};
 use crate::clock::Clock;
 use crate::connection::Connection;
-use crate::credential::{self, Credential, Document, zeroizing};
 use crate::gate::Gate;
+use crate::guard::Admitted;
+use crate::headers::{TOKEN, TOKEN_TTL};
 use crate::metrics::Metrics;
-use crate::recorder::{Asked, NotRecorded, Recorded, Recorder};
-use crate::upstream::{Answered, Upstream, UpstreamError};
+use crate::recorder::{Asked, Recorder};
+use crate::session::{Sessions, Ttl};
+use crate::upstream::{Standing, Upstream};
 
-/// Answers requests: guard, forward, record, reply.
+/// Answers requests: guard, session, cache or forward, record, reply.
 pub(crate) struct Service {
     pub(crate) upstream: Upstream,
+    pub(crate) sessions: Sessions,
+    pub(crate) cache: Cache,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
@@ -29,116 +32,118 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) async fn answer<B>(&self, request: Request<B>, connection: &Connection) -> Answer {
-        let (mut head, _) = request.into_parts();
-        let admitted = match self.gate.admit(&head, connection) {
+        let (head, _) = request.into_parts();
+        let mut admitted = match self.gate.admit(&head, connection) {
             Ok(admitted) => admitted,
             Err(refusal) => return answer::refused(refusal, &head.uri),
         };
-        let credential = admitted.path.credential().map(|name| name.to_string());
-        let is_get = admitted.method == Method::GET;
-        let extensions = std::mem::take(&mut head.extensions);
-        let answered = match self.upstream.forward(admitted, extensions).await {
-            Ok(answered) => answered,
-            Err(error) => return self.upstream_failed(&error),
+        if admitted.method == Method::PUT {
+            return self.new_session(&admitted, connection).await;
+        }
+        let Some(token) = admitted.headers.remove(TOKEN) else {
+            return self
+                .forward(admitted, head.extensions, false, connection)
+                .await;
         };
-        match credential {
-            // HEAD has no body, so it gives nothing away.
-            Some(role) if is_get => self.release(role, answered, connection).await,
-            _ => {
-                self.metrics.request("passed");
-                pass(answered)
+        let left = match self.sessions.check(token.as_bytes(), connection.consumer()) {
+            Ok(left) => left,
+            Err(invalid) => {
+                self.metrics.session_refused(invalid.reason());
+                return self.end("no-session", answer::error(StatusCode::UNAUTHORIZED));
+            }
+        };
+        let class = Class::of(&admitted.path);
+        let mut answer = if admitted.method != Method::GET || class == Class::Volatile {
+            self.forward(admitted, head.extensions, true, connection)
+                .await
+        } else {
+            match self.cache.get(&admitted.path, class).await {
+                Found::Credential(held) => self.release(&held, admitted.version, connection).await,
+                Found::Answer(outcome, answer) => self.end(outcome, answer),
+            }
+        };
+        // IMDS says how long the session lasts yet. The client's, not the proxy's own.
+        if let Some(seconds) = answer.headers_mut().get_mut(TOKEN_TTL) {
+            *seconds = left.into();
+        }
+        answer
+    }
+
+    /// What a client gets that asks for a session: one of the proxy's own, or the refusal of a
+    /// metadata service that gives none.
+    async fn new_session(&self, admitted: &Admitted, connection: &Connection) -> Answer {
+        let refused = |reason, status| {
+            self.metrics.session_refused(reason);
+            self.end("no-session", answer::error(status))
+        };
+        let Some(ttl) = Ttl::asked(&admitted.headers) else {
+            return refused("ttl", StatusCode::BAD_REQUEST);
+        };
+        if let Standing::Refuses(status) = self.upstream.standing().await {
+            return refused("upstream", status);
+        }
+        let token = self.sessions.issue(ttl, connection.consumer());
+        self.metrics.sessions_issued.inc();
+        self.end("session", answer::session(token, ttl.seconds()))
+    }
+
+    /// A request that is for the metadata service itself; `in_session`: with the proxy's own token
+    /// in the place of the client's.
+    async fn forward(
+        &self,
+        admitted: Admitted,
+        extensions: Extensions,
+        in_session: bool,
+        connection: &Connection,
+    ) -> Answer {
+        // HEAD has no body, so it gives nothing away.
+        let is_get = admitted.method == Method::GET;
+        let role = admitted.path.credential().filter(|_| is_get);
+        let (role, version) = (role.map(|name| name.to_string()), admitted.version);
+        let answered = self.upstream.forward(admitted, extensions, in_session);
+        match Said::of(role, answered.await) {
+            Said::Credential(held) => self.release(&held, version, connection).await,
+            Said::Content(answer) | Said::Excuse(answer) | Said::No(answer) => {
+                self.end("passed", answer)
+            }
+            Said::Trouble(trouble) => {
+                trouble.tell(&self.metrics);
+                let (outcome, answer) = trouble.into_answer();
+                self.end(outcome, answer)
             }
         }
     }
 
-    /// A document of credentials goes out if it is understood and on record, and else it does not;
-    /// with another status than 200 nothing that it might be does.
+    /// A credential goes out once it is on record for who asked, and else it does not.
     async fn release(
         &self,
-        role: String,
-        mut answered: Answered,
+        held: &Held,
+        imds_version: ImdsVersion,
         connection: &Connection,
     ) -> Answer {
-        if let Some(answer) = answer::in_place_of(answered.status, &answered.headers) {
-            self.metrics.request("passed");
-            return answer;
-        }
-        // A part of a document (206), or one that is encoded, cannot be read here but could there.
-        let plain = !answered.headers.contains_key(CONTENT_ENCODING);
-        if answered.status != StatusCode::OK || !plain {
-            return self.unreadable(&format!("status {}, encoded: {}", answered.status, !plain));
-        }
-        let body = std::mem::take(&mut answered.body);
-        let credential = match credential::parse(body) {
-            Ok(Document::Credential(credential)) => credential,
-            Ok(Document::Error(body)) => {
-                self.metrics.request("passed");
-                return reply(answered, body.into());
-            }
-            Err(error) => return self.unreadable(&error.to_string()),
+        let asked = Asked {
+            role: held.role.clone(),
+            consumer: connection.consumer().clone(),
+            imds_version,
+            now: self.clock.now(),
         };
-        match self.record(role, &credential, connection).await {
-            Ok(proof) => {
-                self.metrics.request("released");
-                reply(answered, credential.release(&proof))
-            }
+        match self.recorder.record(&held.credential, asked).await {
+            Ok(proof) => self.end("released", held.release(&proof)),
             Err(error) => {
                 error!(
                     error = &error as &dyn Error,
                     "a credential is not given out"
                 );
-                self.metrics.request("not-recorded");
-                answer::error(StatusCode::SERVICE_UNAVAILABLE)
+                let answer = answer::error(StatusCode::SERVICE_UNAVAILABLE);
+                self.end("not-recorded", answer)
             }
         }
     }
 
-    async fn record(
-        &self,
-        role: String,
-        credential: &Credential,
-        connection: &Connection,
-    ) -> Result<Recorded, NotRecorded> {
-        let asked = Asked {
-            role,
-            consumer: connection.consumer().clone(),
-            now: self.clock.now(),
-        };
-        self.recorder.record(credential, asked).await
+    fn end(&self, outcome: &'static str, answer: Answer) -> Answer {
+        self.metrics.request(outcome);
+        answer
     }
-
-    fn upstream_failed(&self, error: &UpstreamError) -> Answer {
-        self.metrics.request("upstream-failed");
-        self.metrics.upstream_failure(error.kind());
-        warn!(
-            error = error as &dyn Error,
-            "no answer from the metadata service"
-        );
-        answer::error(StatusCode::SERVICE_UNAVAILABLE)
-    }
-
-    fn unreadable(&self, why: &str) -> Answer {
-        self.metrics.request("unreadable");
-        self.metrics.unreadable.inc();
-        error!(
-            why,
-            "a credential document is not understood, and not given out"
-        );
-        answer::error(StatusCode::SERVICE_UNAVAILABLE)
-    }
-}
-
-fn pass(mut answered: Answered) -> Answer {
-    let body = zeroizing(std::mem::take(&mut answered.body));
-    reply(answered, body)
-}
-
-fn reply(answered: Answered, body: Bytes) -> Answer {
-    let mut answer = Answer::new(Full::new(body));
-    *answer.status_mut() = answered.status;
-    *answer.headers_mut() = answered.headers;
-    *answer.extensions_mut() = answered.extensions;
-    answer
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Records to the store, beside the serving and never in its way.
 
 use std::error::Error;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::describe::Describer;
+use crate::jitter::jittered;
 use crate::metrics::Metrics;
 
 /// Ships what the ledger has, again and again.
@@ -37,7 +37,7 @@ impl Shipping {
     pub(crate) async fn run(&self) {
         let mut pause = self.interval;
         loop {
-            sleep(jittered(pause, random())).await;
+            sleep(jittered(pause)).await;
             pause = if self.round().await {
                 self.interval
             } else {
@@ -97,37 +97,5 @@ impl Shipping {
     fn failed(&self, error: &(dyn Error + 'static)) {
         self.metrics.ship_failures.inc();
         warn!(error, store = %self.url, "cannot ship records; they stay in the ledger");
-    }
-}
-
-/// `pause`, or up to a quarter less: a fleet that was started at once, or that waited for the same
-/// store, does not come at once.
-fn jittered(pause: Duration, random: u32) -> Duration {
-    pause.mul_f64(1.0 - f64::from(random) / f64::from(u32::MAX) / 4.0)
-}
-
-/// Not for secrets.
-fn random() -> u32 {
-    let number = RandomState::new().hash_one(());
-    // Its lower half.
-    u32::try_from(number & u64::from(u32::MAX)).unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pause_is_at_most_what_was_said_and_never_much_less() {
-        let pause = Duration::from_mins(1);
-        assert_eq!(jittered(pause, 0), pause);
-        assert_eq!(jittered(pause, u32::MAX), Duration::from_secs(45));
-        let pauses: Vec<_> = (0..100).map(|_| jittered(pause, random())).collect();
-        assert!(
-            pauses
-                .iter()
-                .all(|it| (Duration::from_secs(45)..=pause).contains(it))
-        );
-        assert!(pauses.iter().any(|it| *it != pauses[0]), "they differ");
     }
 }

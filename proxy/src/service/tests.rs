@@ -13,10 +13,13 @@ use super::*;
 
 use std::net::SocketAddr;
 
+use crate::clock::BootClock;
 use crate::config::{Config, OnLedgerFailure};
 use crate::connection::Ends;
 use crate::describe::Describer;
 use crate::headers::{TOKEN, TOKEN_TTL};
+use crate::path::CanonicalPath;
+use crate::session::SessionKey;
 
 const ROLE: &str = "/latest/meta-data/iam/security-credentials/example-role";
 
@@ -41,7 +44,12 @@ impl Host {
         std::fs::write(dir.path().join("file"), "").unwrap();
         let (clock, metrics) = (Clock::system(), Metrics::new());
         let second = Duration::from_secs(5);
-        let upstream = Upstream::new(imds.endpoint().parse().unwrap(), second, second);
+        let config = Config {
+            upstream: imds.endpoint().parse().unwrap(),
+            upstream_rate: 10_000,
+            ..Config::default()
+        };
+        let upstream = Upstream::new(&config, metrics.clone());
         let recorder = Recorder::new(
             Writer::start(clock.now(), open).unwrap(),
             Arc::new(Describer::new(upstream.clone())),
@@ -50,6 +58,17 @@ impl Host {
             second,
         );
         let service = Service {
+            cache: Cache::new(
+                upstream.clone(),
+                metrics.clone(),
+                clock.clone(),
+                config.cache_recheck,
+            ),
+            sessions: Sessions::new(
+                &SessionKey::random(),
+                config.session_binding,
+                BootClock::system(),
+            ),
             upstream,
             recorder: recorder.into(),
             gate: Gate::new(&Config::default(), metrics.clone()),
@@ -96,6 +115,13 @@ impl Host {
     async fn credential(&self, from: &str) -> u16 {
         let token = (TOKEN, self.token.clone());
         self.ask(from, "GET", ROLE, token).await.status().as_u16()
+    }
+
+    /// IMDS has another credential, and the proxy has noticed.
+    async fn rotate(&self) {
+        self.imds.handle().rotate_credentials();
+        let path = CanonicalPath::parse(ROLE).unwrap();
+        self.service.cache.look_again(&path).await;
     }
 
     async fn crowd(&self, callers: u32) {
@@ -153,7 +179,7 @@ async fn a_crowd_of_consumers_does_not_flood_the_ledger() {
     let left_out = host.count("credpin_proxy_consumers_left_out_total");
     assert_eq!(left_out.as_deref(), Some("44"));
     // A credential that is new is recorded all the same.
-    host.imds.handle().rotate_credentials();
+    host.rotate().await;
     assert_eq!(host.credential("10.0.0.1").await, 200);
     assert_eq!(host.records().last().unwrap().kind, Kind::Issued);
 }
@@ -166,7 +192,7 @@ async fn a_crowd_does_not_take_the_room_of_new_credentials_while_the_disk_fails(
         host.count("credpin_proxy_records_held").as_deref(),
         Some("5000")
     );
-    host.imds.handle().rotate_credentials();
+    host.rotate().await;
     assert_eq!(host.credential("10.0.0.1").await, 200);
     assert_eq!(
         host.count("credpin_proxy_records_held").as_deref(),

@@ -94,7 +94,7 @@ async fn many_at_once_are_one_record() {
 
 #[tokio::test]
 async fn each_new_credential_is_one_record_wherever_on_the_host_it_is_asked_for() {
-    let mut rig = Rig::start().await;
+    let mut rig = Rig::with(|config| config.cache_recheck = Duration::from_millis(20)).await;
     let token = rig.token().await;
     let head = format!(
         "GET {ROLE} HTTP/1.1\r\nHost: 169.254.169.254\r\nX-aws-ec2-metadata-token: {token}\r\nConnection: close\r\n\r\n"
@@ -114,7 +114,7 @@ async fn each_new_credential_is_one_record_wherever_on_the_host_it_is_asked_for(
             .status,
         200
     );
-    rig.imds().rotate_credentials();
+    rig.rotate().await;
     assert_eq!(
         talk_from("127.0.0.3", rig.proxy.addr, head.as_bytes())
             .await
@@ -259,20 +259,22 @@ async fn a_host_that_does_not_know_itself_still_records() {
         (imds.account, imds.region, imds.instance_id)
     );
 
-    let rig = Rig::with(|config| config.response_timeout = Duration::from_millis(300)).await;
+    let rig = Rig::with(|config| {
+        config.response_timeout = Duration::from_millis(300);
+        config.cache_recheck = Duration::from_millis(20);
+    })
+    .await;
     let token = rig.token().await;
     rig.imds().set_fault("/latest/dynamic", Fault::Close);
     assert_eq!(rig.get(ROLE, &token).await.status, 200);
     assert_eq!(rig.records()[0].host, credpin_ledger::Host::default());
     // Not asked for again at once: each new consumer would wait for it.
     rig.imds().clear_faults();
-    rig.imds().rotate_credentials();
-    assert_eq!(rig.get(ROLE, &token).await.status, 200);
+    rig.rotate().await;
     assert_eq!(rig.records()[1].host, credpin_ledger::Host::default());
     // But soon, and once it can be had it is in the next record.
     *rig.lever.ahead.lock().unwrap() = SignedDuration::from_secs(10);
-    rig.imds().rotate_credentials();
-    assert_eq!(rig.get(ROLE, &token).await.status, 200);
+    rig.rotate().await;
     assert_eq!(
         rig.records()[2].host.instance_id,
         rig.imds().host().instance_id

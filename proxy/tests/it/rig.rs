@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use credpin_ledger::{Ledger, OpenError, Record, WriteError};
 use credpin_mock_imds::{MockImds, State};
-use credpin_proxy::{Clock, Config, Listeners, Machine, Proxy, StartError};
+use credpin_proxy::{BootClock, Clock, Config, Listeners, Machine, Proxy, SessionKey, StartError};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -81,6 +81,24 @@ impl Rig {
 
     pub(crate) fn imds(&self) -> Arc<State> {
         self.imds.handle()
+    }
+
+    /// Lets IMDS rotate its credentials, and asks the proxy until it has noticed.
+    pub(crate) async fn rotate(&self) {
+        self.imds().rotate_credentials();
+        let before = self.imds().issued().len();
+        let token = self.token().await;
+        let noticed = async {
+            loop {
+                let text = self.get(ROLE, &token).await.text();
+                let issued = self.imds().issued();
+                if issued.len() > before && text.contains(&issued[before].access_key_id) {
+                    return;
+                }
+            }
+        };
+        let noticed = timeout(PATIENCE, noticed).await;
+        noticed.expect("within `cache-recheck`");
     }
 
     pub(crate) fn records(&self) -> Vec<Record> {
@@ -178,6 +196,9 @@ pub(crate) async fn start(config: &Config, lever: &Arc<Lever>) -> Result<Running
     let (path, lever, ahead) = (config.ledger.clone(), Arc::clone(lever), Arc::clone(lever));
     let machine = Machine {
         clock: Clock::new(move || Clock::system().now() + *ahead.ahead.lock().unwrap()),
+        boot_clock: BootClock::system(),
+        // The same for all: what one proxy of a test issues, another takes.
+        session_key: SessionKey::from([7; 32]),
         open_ledger: Box::new(move || {
             let disk = Levered::open(&path, &lever)?;
             Ledger::open(Box::new(disk), BOOT.parse().unwrap())

@@ -32,18 +32,6 @@ async fn nothing_is_added_to_what_goes_upstream() {
         "/latest/meta-data/mac"
     );
 
-    rig.ask(
-        "PUT",
-        "/latest/api/token",
-        "X-aws-ec2-metadata-token-ttl-seconds: 60\r\nContent-Length: 0\r\n",
-    )
-    .await;
-    let ttl = (
-        "x-aws-ec2-metadata-token-ttl-seconds".to_owned(),
-        "60".to_owned(),
-    );
-    assert_eq!(last_headers(&rig), [ttl]);
-
     let token = rig.token().await;
     let headers = format!(
         "User-Agent: sdk/1\r\nAccept: */*\r\nKeep-Alive: 5\r\nX-aws-ec2-metadata-token: {token}\r\n"
@@ -52,14 +40,12 @@ async fn nothing_is_added_to_what_goes_upstream() {
         rig.ask("GET", "/latest/meta-data/", &headers).await.status,
         200
     );
-    let sent = [
-        ("accept", "*/*"),
-        ("user-agent", "sdk/1"),
-        ("x-aws-ec2-metadata-token", &token),
-    ];
-    assert_eq!(
-        last_headers(&rig),
-        sent.map(|(name, value)| (name.to_owned(), value.to_owned()))
+    let seen = last_headers(&rig);
+    let names: Vec<_> = seen.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["accept", "user-agent", "x-aws-ec2-metadata-token"]);
+    assert_ne!(
+        seen[2].1, token,
+        "the proxy's own session, not the client's"
     );
 }
 
@@ -85,7 +71,6 @@ async fn what_imds_answers_comes_as_it_is() {
         ("HEAD", "/latest/user-data"),
         ("HEAD", "/latest/meta-data/nothing"),
         ("GET", "/latest/api/token"),
-        ("PUT", "/latest/api/token"),
     ] {
         let proxied = rig.ask(method, path, "").await;
         let head =

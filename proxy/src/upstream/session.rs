@@ -1,0 +1,186 @@
+//! The proxy's own session with the metadata service: one, for all that it asks.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, StatusCode};
+use http_body_util::Empty;
+use tokio::time::{Instant, timeout};
+use tracing::warn;
+
+use super::{Answered, Upstream, UpstreamError};
+use crate::flight::{Flight, Landing};
+use crate::headers::{TOKEN, TOKEN_TTL};
+use crate::path::CanonicalPath;
+
+/// The session, and what was last heard about sessions.
+pub(crate) struct Session {
+    known: Mutex<Known>,
+    flight: Flight<Result<Known, UpstreamError>>,
+}
+
+/// How the metadata service stands to a request for a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It gives sessions, or cannot be asked. Own ones are issued then too: who has one can be
+    /// served from what is cached.
+    Gives,
+    /// It answers with this status: it is switched off, or knows no sessions.
+    Refuses(StatusCode),
+}
+
+#[derive(Clone)]
+enum Known {
+    /// Nothing was asked yet.
+    Nothing,
+    Token(Held),
+    Refused(StatusCode),
+    /// It could not be asked, and nothing better is known.
+    Away,
+}
+
+#[derive(Clone)]
+struct Held {
+    token: HeaderValue,
+    renew: Instant,
+    until: Instant,
+}
+
+/// The longest that there are.
+const SECONDS: u32 = 21_600;
+const LIFE: Duration = Duration::from_secs(SECONDS as u64);
+/// Renewed when so much of it is over.
+const RENEW: Duration = Duration::from_secs(SECONDS as u64 / 5 * 4);
+/// SDKs give a request for a session one second.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+impl Session {
+    pub(super) fn new() -> Self {
+        Self {
+            known: Mutex::new(Known::Nothing),
+            flight: Flight::new(),
+        }
+    }
+
+    fn known(&self) -> Known {
+        self.lock().clone()
+    }
+
+    /// No panic can leave it half changed, so a poisoned lock is as good as any.
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a client that asks for a session is to be told. It waits a moment only where nothing is
+/// known, or where the last word was a refusal, which may be over.
+pub(super) async fn standing(upstream: &Upstream) -> Standing {
+    match upstream.0.session.known() {
+        Known::Token(held) if Instant::now() < held.renew => {}
+        // Who waits for it is whoever asks something next.
+        Known::Token(_) | Known::Away => drop(renew(upstream)),
+        Known::Nothing | Known::Refused(_) => {
+            // What came of it is known now, or there was no time.
+            let _ = timeout(PATIENCE, renew(upstream).wait()).await;
+        }
+    }
+    match upstream.0.session.known() {
+        Known::Refused(status) => Standing::Refuses(status),
+        Known::Token(_) | Known::Away | Known::Nothing => Standing::Gives,
+    }
+}
+
+/// Sends `request` in the proxy's session. A session that is refused is renewed once. Where there
+/// are none to be had, the metadata service decides about a request without.
+pub(super) async fn send(
+    upstream: &Upstream,
+    mut request: Request<Empty<Bytes>>,
+) -> Result<Answered, UpstreamError> {
+    let Some(held) = held(upstream).await? else {
+        return upstream.send(request).await;
+    };
+    request.headers_mut().insert(TOKEN, held.token.clone());
+    let answered = upstream.send(request.clone()).await?;
+    if answered.status != StatusCode::UNAUTHORIZED {
+        return Ok(answered);
+    }
+    forget(upstream, &held.token);
+    let Some(held) = self::held(upstream).await? else {
+        return Ok(answered);
+    };
+    request.headers_mut().insert(TOKEN, held.token);
+    upstream.send(request).await
+}
+
+/// The session that is good now; nothing where the metadata service gives none.
+async fn held(upstream: &Upstream) -> Result<Option<Held>, UpstreamError> {
+    let now = Instant::now();
+    if let Known::Token(held) = upstream.0.session.known()
+        && now < held.until
+    {
+        if held.renew <= now {
+            drop(renew(upstream));
+        }
+        return Ok(Some(held));
+    }
+    match renew(upstream).wait().await {
+        Some(Ok(Known::Token(held))) => Ok(Some(held)),
+        Some(Ok(_)) | None => Ok(None),
+        Some(Err(error)) => Err(error),
+    }
+}
+
+fn forget(upstream: &Upstream, token: &HeaderValue) {
+    let mut known = upstream.0.session.lock();
+    if matches!(&*known, Known::Token(held) if held.token == token) {
+        *known = Known::Away;
+    }
+}
+
+fn renew(upstream: &Upstream) -> Landing<Result<Known, UpstreamError>> {
+    let own = upstream.clone();
+    upstream.0.session.flight.start(|| async move {
+        let renewed = ask(&own).await;
+        let mut known = own.0.session.lock();
+        match &renewed {
+            Ok(new) => *known = new.clone(),
+            Err(error) => {
+                warn!(
+                    error = error as &dyn std::error::Error,
+                    "the metadata service gives the proxy no session"
+                );
+                // An old one may still be good.
+                if !matches!(&*known, Known::Token(held) if Instant::now() < held.until) {
+                    *known = Known::Away;
+                }
+            }
+        }
+        renewed
+    })
+}
+
+async fn ask(upstream: &Upstream) -> Result<Known, UpstreamError> {
+    let path = CanonicalPath::parse("/latest/api/token").expect("it is canonical");
+    let asked = Instant::now();
+    let answered = upstream.ask(Method::PUT, &path, (TOKEN_TTL, SECONDS.into()));
+    let Answered { status, body, .. } = answered.await?;
+    let no_session = || UpstreamError::NoSession {
+        upstream: upstream.url().clone(),
+        status,
+    };
+    let passing = status == StatusCode::TOO_MANY_REQUESTS;
+    if (status.is_redirection() || status.is_client_error()) && !passing {
+        return Ok(Known::Refused(status));
+    }
+    if status != StatusCode::OK {
+        return Err(no_session());
+    }
+    let mut token = HeaderValue::from_bytes(body.trim_ascii()).map_err(|_| no_session())?;
+    token.set_sensitive(true);
+    Ok(Known::Token(Held {
+        token,
+        renew: asked + RENEW,
+        until: asked + LIFE,
+    }))
+}
