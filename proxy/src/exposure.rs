@@ -4,8 +4,8 @@ use std::fmt;
 use std::net::SocketAddr;
 
 /// An address of clients that is not the loopback's. It may be right: bridged containers are served
-/// on one. Then it is the redirect's rules that keep the network out, and nothing else does, since
-/// whoever reaches it can write the `Host` that the guard wants.
+/// on one. Who comes from the network and was not redirected is closed ([`original`](crate::original)),
+/// and the redirect's rules keep them from the port at all.
 pub(crate) struct Exposed(SocketAddr);
 
 impl Exposed {
@@ -25,8 +25,8 @@ impl fmt::Display for Exposed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} can be reached from other machines, and who reaches it gets this host's credentials: \
-             only the chain `port` of the redirect keeps them out, so load that first \
+            "{} can be reached from other machines: the proxy closes what was not redirected to it, and \
+             the chain `port` of the redirect keeps it out altogether, so load that first \
              (`credpin-proxy redirect install`), or listen on 127.0.0.1",
             self.0
         )
