@@ -124,7 +124,8 @@ async fn accept<A, F, E, G>(
                         request.extensions_mut().insert(flaw);
                     }
                     once.store(true, Ordering::Relaxed);
-                    let answered = answer(request, Arc::clone(&this));
+                    // hyper keeps room for it as long as the connection is open: a pointer's.
+                    let answered = Box::pin(answer(request, Arc::clone(&this)));
                     let drain = Arc::clone(&drain);
                     async move {
                         let mut answer = answered.await;
