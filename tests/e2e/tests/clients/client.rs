@@ -37,7 +37,7 @@ impl Client {
             Self::ObjectStore => tools.object_store()?,
             Self::AwsCli | Self::Curl => return Ok(Started::EachTime(self, tools, host)),
         };
-        let client = ImdsClient::start(launch.imds(host.endpoint()))?;
+        let client = ImdsClient::start(launch.imds(&host.endpoint()))?;
         Ok(Started::Stays(Box::new(client)))
     }
 
@@ -63,7 +63,7 @@ impl Started<'_> {
 async fn aws_cli(tools: &Tools, host: &GuardedHost) -> Result<Found> {
     let presign = tools.aws()?.args(["s3", "presign", "s3://bucket/object"]);
     // In older regions the CLI still presigns with signature version 2.
-    let presign = presign.region("eu-south-2").imds(host.endpoint());
+    let presign = presign.region("eu-south-2").imds(&host.endpoint());
     let url = presign.finish().await?.success()?;
     let issued = host.imds().issued();
     let mut issued = issued.iter().map(Credentials::from);
@@ -80,7 +80,7 @@ async fn curl(tools: &Tools, host: &GuardedHost) -> Result<Found> {
     let curl = |arguments: &[&str], path: &str| -> Result<Launch> {
         let curl = tools.system("curl", "curl")?;
         let curl = curl.args(["-q", "-g", "-s", "-S", "-f"]).args(arguments);
-        Ok(curl.arg(format!("{latest}/{path}")).imds(host.endpoint()))
+        Ok(curl.arg(format!("{latest}/{path}")).imds(&host.endpoint()))
     };
     let ttl = "X-aws-ec2-metadata-token-ttl-seconds: 21600";
     let token = curl(&["-X", "PUT", "-H", ttl], "api/token")?;

@@ -5,7 +5,10 @@
 
 mod client;
 mod rows;
+mod scripted;
 mod sealed;
+mod transparent;
+mod wire;
 
 use client::Client;
 

@@ -97,7 +97,7 @@ async fn host(tools: &Tools, client: Client, imdsv2_only: bool) -> Result<Guarde
         .schedule(schedule)
         .start()
         .await?;
-    GuardedHost::before(tools, imds, "127.0.0.1:0", &[]).await
+    GuardedHost::before(tools, imds, "127.0.0.1:0").await
 }
 
 /// The credential was issued last, to the proxy, and is on record.
