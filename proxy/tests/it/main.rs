@@ -21,3 +21,5 @@ mod small_disk;
 mod smuggling;
 mod transparent;
 mod upstream;
+mod ways;
+mod wire;
