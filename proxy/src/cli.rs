@@ -139,7 +139,7 @@ impl Flags {
     /// Reads the file and puts `environment` and these flags over it. Only a file that is named
     /// must be there.
     pub fn load(&self, environment: &BTreeMap<String, String>) -> Result<Config, LoadError> {
-        let file = self.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
+        let file = self.file();
         let text = match std::fs::read_to_string(file) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == ErrorKind::NotFound && self.config.is_none() => None,
@@ -150,6 +150,11 @@ impl Flags {
         };
         let named = text.as_deref().map(|text| (file, text));
         Config::resolve(named, environment, &self.settings()).map_err(LoadError::Mistakes)
+    }
+
+    /// The config file, whether it is there or not.
+    pub fn file(&self) -> &Path {
+        self.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE))
     }
 
     fn settings(&self) -> Vec<Setting> {

@@ -34,6 +34,7 @@
 //! Two rules are held by types: what goes upstream is a [`guard::Admitted`], which only the guard
 //! makes; and a credential is let go against a proof that only the recorder makes.
 
+mod access;
 mod admin;
 mod answer;
 mod apology;
@@ -45,7 +46,9 @@ mod drain;
 mod exposure;
 mod flight;
 mod gate;
+mod identity;
 mod jitter;
+mod latency;
 mod linger;
 mod metrics;
 mod original;
@@ -74,13 +77,16 @@ pub mod hardening;
 pub mod head;
 pub mod headers;
 pub mod history;
+pub mod landlock;
 pub mod notify;
 pub mod open_files;
 pub mod path;
 pub mod redirect;
 pub mod refusal;
 pub mod reload;
+pub mod rules;
 
+pub use access::LiveRules;
 pub use clock::{BootClock, Clock};
 pub use config::{Config, OnLedgerFailure};
 pub use proxy::{Machine, Proxy, StartError, run};

@@ -11,13 +11,15 @@ use clap::{CommandFactory, Parser};
 use credpin_proxy::check::Verdict;
 use credpin_proxy::cli::{Cli, Command, Flags, LoadError, Redirect};
 use credpin_proxy::config::{LogFormat, LogLevel};
+use credpin_proxy::landlock::Confined;
 use credpin_proxy::notify::Notify;
 use credpin_proxy::{
-    Clock, Config, Listeners, Machine, Proxy, Pulse, check, hardening, history, open_files,
-    redirect, reload,
+    Clock, Config, Listeners, Machine, Proxy, Pulse, check, hardening, history, landlock,
+    open_files, redirect, reload,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
+use tracing::{error, info};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -61,6 +63,7 @@ fn act(command: Command) -> Result<ExitCode> {
             start_logs(&config);
             hardening::apply();
             open_files::make_room(config.max_connections);
+            confine(&flags, &config);
             runtime()?.block_on(run(&flags, config, &environment))?;
             Ok(ExitCode::SUCCESS)
         }
@@ -130,6 +133,14 @@ fn act_on_redirect(action: Redirect, environment: &BTreeMap<String, String>) -> 
     Ok(ExitCode::SUCCESS)
 }
 
+/// Before the first thread starts: each has from then on what the one has that starts it.
+fn confine(flags: &Flags, config: &Config) {
+    match landlock::confine(config, flags.file()) {
+        confined @ Confined::Failed(_) => error!("{confined}"),
+        confined => info!("{confined}"),
+    }
+}
+
 async fn run(flags: &Flags, config: Config, environment: &BTreeMap<String, String>) -> Result<()> {
     // Before there is anything to end: a signal that nobody waits for ends the process.
     let signals = Signals::new()?;
@@ -150,10 +161,10 @@ async fn run(flags: &Flags, config: Config, environment: &BTreeMap<String, Strin
         env!("CARGO_PKG_VERSION")
     ))?;
     notify.ready(&ready);
-    let pulse = proxy.pulse();
+    let (pulse, rules) = (proxy.pulse(), proxy.rules());
     let told_to_stop = async {
         tokio::select! {
-            () = signals.until_the_end(|| reload::reload(flags, environment, &config)) => {}
+            () = signals.until_the_end(|| reload::reload(flags, environment, &config, &rules)) => {}
             never = stay_alive(&notify, &pulse) => match never {},
         }
         notify.stopping();

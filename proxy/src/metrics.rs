@@ -13,9 +13,12 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::latency::Latency;
+
 /// The counters, shared by all who count. A clone counts into the same.
 #[derive(Clone)]
 pub(crate) struct Metrics {
+    pub(crate) latency: Latency,
     requests: Family<Outcome, Counter>,
     refusals: Family<Rule, Counter>,
     warnings: Family<Rule, Counter>,
@@ -97,6 +100,7 @@ impl Metrics {
             upstream_seconds.clone(),
         );
         Self {
+            latency: Latency::register(&mut all),
             requests: register!("requests", "Requests, by what became of them"),
             refusals: register!(
                 "refusals",

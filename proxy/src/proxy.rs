@@ -8,10 +8,13 @@ use std::time::Duration;
 use credpin_ledger::{
     BootId, Directory, KeyError, Ledger, OpenError, Recovered, WriteError, Writer,
 };
+use http::Request;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{error, info, warn};
 
+use crate::access::LiveRules;
+use crate::answer::Answer;
 use crate::cache::Cache;
 use crate::clock::{BootClock, Clock};
 use crate::config::{Config, OnLedgerFailure, itself};
@@ -29,7 +32,7 @@ use crate::session::{Kept, SessionKey, Sessions};
 use crate::shipping::Shipping;
 use crate::sockets::Listeners;
 use crate::upstream::{Upstream, UpstreamUrl};
-use crate::{admin, server};
+use crate::{admin, latency, server};
 
 /// What a proxy takes of the machine that it runs on. Tests give it other clocks and disks.
 pub struct Machine {
@@ -193,6 +196,11 @@ impl Proxy {
         })
     }
 
+    /// Its rules, which can be exchanged while it runs.
+    pub fn rules(&self) -> LiveRules {
+        self.service.gate.rules()
+    }
+
     /// What tells whether it works once it [runs](Proxy::run).
     pub fn pulse(&self) -> Pulse {
         self.pulse.clone()
@@ -230,12 +238,12 @@ impl Proxy {
         let entering = Arc::clone(&service);
         let enter = move |connection: Arc<Connection>| {
             let service = Arc::clone(&entering);
-            async move { service.gate.enter(&connection) }
+            async move { service.gate.enter(&connection).await }
         };
         let answering = Arc::clone(&service);
         let answer = move |request, connection: Arc<Connection>| {
             let service = Arc::clone(&answering);
-            async move { service.answer(request, &connection).await }
+            async move { timed(&service, request, &connection).await }
         };
         server::serve(
             listeners.imds,
@@ -250,6 +258,14 @@ impl Proxy {
         beside.shutdown().await;
         end(&service, shipping.as_deref(), &writer).await;
     }
+}
+
+async fn timed<B>(service: &Service, request: Request<B>, connection: &Connection) -> Answer {
+    let (class, began) = (latency::class(request.uri()), Instant::now());
+    let answer = service.answer(request, connection).await;
+    let latency = &service.metrics.latency;
+    latency.observe(class, answer.status(), began.elapsed());
+    answer
 }
 
 /// Says once whether the metadata service is there at all: who waits for its clients' errors to learn

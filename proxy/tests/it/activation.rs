@@ -31,6 +31,8 @@ const CLIENTS: usize = 4;
 struct Manager {
     imds: MockImds,
     dir: TempDir,
+    /// On tmpfs, where the key of sessions may lie.
+    run: TempDir,
     socket: TcpListener,
     admin: UnixListener,
     notified: UnixDatagram,
@@ -46,6 +48,7 @@ impl Manager {
             socket: TcpListener::bind("127.0.0.1:0").unwrap(),
             admin: UnixListener::bind(dir.path().join("admin")).unwrap(),
             notified,
+            run: tempfile::tempdir_in("/dev/shm").unwrap(),
             dir,
         }
     }
@@ -67,7 +70,7 @@ impl Manager {
             .env("LISTEN_FDS", "2")
             .env("LISTEN_FDNAMES", "imds:admin")
             .env("NOTIFY_SOCKET", self.dir.path().join("notify"))
-            .env("CREDPIN_PROXY_SESSION_KEY", self.dir.path().join("key"))
+            .env("CREDPIN_PROXY_SESSION_KEY", self.run.path().join("key"))
             .envs(variables.iter().copied())
             .stdin(OwnedFd::from(self.socket.try_clone().unwrap()))
             .stderr(OwnedFd::from(self.admin.try_clone().unwrap()))

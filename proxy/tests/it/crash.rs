@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::binary::{address, run};
+use crate::binary::{address, credpin_proxy, run_as};
 use crate::rig::{PATIENCE, ROLE};
 
 const KILLS: usize = 200;
@@ -27,7 +27,10 @@ async fn killed_at_any_point_under_load_every_credential_received_is_on_record()
     let dir = TempDir::new().unwrap();
     let mut received = BTreeSet::new();
     for kill in 0..KILLS {
-        let (mut process, ready) = run(&imds, dir.path()).await;
+        let mut command = credpin_proxy(&[]);
+        // So that a new credential upstream is a new one here, at once.
+        command.env("CREDPIN_PROXY_CACHE_RECHECK", "1ms");
+        let (mut process, ready) = run_as(command, &imds, dir.path()).await;
         let (told, mut answers) = mpsc::unbounded_channel();
         let mut clients = JoinSet::new();
         for _ in 0..CLIENTS {

@@ -5,15 +5,18 @@
 
 mod activation;
 mod binary;
+mod confined;
 mod crash;
 mod disk;
 mod guards;
 mod hardening;
+mod identity;
 mod memory;
 mod namespace;
 mod real_failures;
 mod records;
 mod rig;
+mod rules;
 mod s3;
 mod secrets;
 mod shipping;
