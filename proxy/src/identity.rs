@@ -6,7 +6,8 @@
 //!                                           cgroup.rs    place.rs
 //! ```
 //!
-//! None of it takes a capability. What cannot be found out is left out, and never an error: a
+//! None of it takes a capability. With some, the processes can be looked at too: for the executable,
+//! and for who is in another network namespace (process.rs, row.rs). What cannot be found out is left out, and never an error: a
 //! consumer with less identity is still on record by its address, and no rule that names what is not
 //! known matches it.
 
@@ -15,6 +16,7 @@ use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use credpin_ledger::Consumer;
+use tokio::task::spawn_blocking;
 use tracing::debug;
 
 use crate::connection::Ends;
@@ -22,11 +24,14 @@ use crate::original::is_this_host;
 
 use self::cgroup::Cgroups;
 use self::passwd::Passwd;
+use self::process::Search;
 use self::socket::{Sockets, Tuple};
 
 mod cgroup;
 mod passwd;
 mod place;
+mod process;
+mod row;
 mod socket;
 
 /// What was found out about the other end of a connection.
@@ -40,13 +45,13 @@ pub(crate) struct Identity {
 
 /// What can be found out here about who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reach {
+pub(crate) struct Reach {
     /// The user, by `sock_diag`. Without it the network address alone tells who asks.
-    pub user: bool,
+    user: bool,
     /// The cgroup, and with it the unit and the container.
-    pub cgroup: bool,
+    cgroup: bool,
     /// The executable, which takes capabilities.
-    pub executable: bool,
+    pub(crate) executable: bool,
 }
 
 /// Finds out who asks.
@@ -55,6 +60,7 @@ pub(crate) struct Identifier {
     sockets: Option<Sockets>,
     cgroups: Option<Cgroups>,
     users: Passwd,
+    may_look: bool,
     /// The id that stands for users that have none in our user namespace.
     nobody: Option<u32>,
 }
@@ -69,6 +75,7 @@ impl Identifier {
             sockets,
             cgroups: mountinfo.as_deref().and_then(Cgroups::of),
             users: Passwd::of("/etc/passwd".into()),
+            may_look: process::may_look(),
             nobody: nobody(),
         }
     }
@@ -78,7 +85,7 @@ impl Identifier {
         Reach {
             user: self.sockets.is_some(),
             cgroup: self.sockets.is_some() && self.cgroups.is_some(),
-            executable: false,
+            executable: self.may_look,
         }
     }
 
@@ -97,6 +104,9 @@ impl Identifier {
         });
         // Not among this namespace's sockets, whatever its address claims.
         let Some(socket) = socket else {
+            if self.may_look {
+                self.look_elsewhere(tuple, &mut consumer).await;
+            }
             return Identity { consumer, hops: 2 };
         };
         consumer.uid = Some(socket.uid).filter(|uid| Some(*uid) != self.nobody);
@@ -104,13 +114,37 @@ impl Identifier {
         if let Some((cgroups, id)) = self.cgroups.as_ref().zip(socket.cgroup)
             && let Some(path) = cgroups.path(id).await
         {
-            let place = place::read(&path);
-            consumer.cgroup = Some(path.to_string());
-            consumer.unit = place.unit;
-            consumer.container = place.container;
+            if self.may_look {
+                let folder = cgroups.folder(&path);
+                let (path, inode) = (path.to_string(), socket.inode);
+                let find = move || Search::begin().executable(&folder, &path, inode);
+                consumer.exe = spawn_blocking(find).await.ok().flatten();
+            }
+            in_cgroup(&mut consumer, path.to_string());
         }
         Identity { consumer, hops: 1 }
     }
+
+    /// Who asks from another network namespace of this host, as a bridged container does.
+    async fn look_elsewhere(&self, tuple: Tuple, consumer: &mut Consumer) {
+        let find = move || Search::begin().elsewhere(tuple);
+        let Some(found) = spawn_blocking(find).await.ok().flatten() else {
+            return;
+        };
+        consumer.uid = Some(found.uid);
+        consumer.user = self.users.name(found.uid);
+        consumer.exe = found.exe;
+        if let Some(path) = found.cgroup {
+            in_cgroup(consumer, path);
+        }
+    }
+}
+
+fn in_cgroup(consumer: &mut Consumer, path: String) {
+    let place = place::read(&path);
+    consumer.cgroup = Some(path);
+    consumer.unit = place.unit;
+    consumer.container = place.container;
 }
 
 impl fmt::Display for Reach {

@@ -31,7 +31,8 @@ pub struct Who {
     pub uid: Option<u32>,
     /// The user's name in `/etc/passwd`.
     pub user: Option<String>,
-    /// The executable's path.
+    /// The executable's path. That of a container is a file of its own, so a rule that names one
+    /// matches no container unless it names that too.
     pub exe: Option<Glob>,
     /// The systemd unit.
     pub unit: Option<Glob>,
@@ -86,6 +87,7 @@ impl Who {
         (self.uid.is_none() || self.uid == consumer.uid)
             && (self.user.is_none() || self.user == consumer.user)
             && glob(&self.exe, &consumer.exe)
+            && (self.exe.is_none() || self.container.is_some() || consumer.container.is_none())
             && glob(&self.unit, &consumer.unit)
             && glob(&self.container, &consumer.container)
     }
@@ -276,6 +278,8 @@ mod tests {
         assert_eq!(ask(&rules, &consumer, "/latest/"), Some((1, Action::Warn)));
         consumer.unit = None;
         consumer.exe = Some("/bin/sh".to_owned());
+        assert_eq!(ask(&rules, &consumer, "/latest/"), None, "in a container");
+        consumer.container = None;
         assert_eq!(ask(&rules, &consumer, "/latest/"), Some((2, Action::Deny)));
     }
 

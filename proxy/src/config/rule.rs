@@ -192,9 +192,9 @@ mod tests {
             [[rule]]\npaht = \"/\"\npath = \"user-data\"\n\
             [[rule]]\nconsumer = \"app\"\npath = \"/user-data/\"\naction = \"deny\"\n";
         let expected = [
-            "proxy.toml:2:23: rule: consumer.user: takes a text, which is not empty",
-            "proxy.toml:2:33: rule: consumer.uid: takes a number from 0 to 4294967295",
-            "proxy.toml:2:37: rule: a consumer has no \"group\"; there are: user, uid, exe, unit, container",
+            "proxy.toml:2:21: rule: consumer.user: takes a text, which is not empty",
+            "proxy.toml:2:31: rule: consumer.uid: takes a number from 0 to 4294967295",
+            "proxy.toml:2:35: rule: a consumer has no \"group\"; there are: user, uid, exe, unit, container",
             "proxy.toml:3:9: rule: path: \"/latest/user-data\": leave the version out, as in \"/user-data\": a rule is for all versions",
             "proxy.toml:4:11: rule: action: write allow, deny or warn",
             "proxy.toml:6:1: rule: a rule has no \"paht\"; there are: consumer, path, action",

@@ -43,9 +43,9 @@ impl Cgroups {
         }
     }
 
-    /// Where the tree is.
-    pub(crate) fn mount(&self) -> &Path {
-        &self.mount
+    /// The folder of the cgroup at `path`.
+    pub(crate) fn folder(&self, path: &str) -> PathBuf {
+        self.mount.join(path.trim_start_matches('/'))
     }
 
     /// The path of the cgroup `id` below the mount, as `/system.slice/nginx.service`. At once if it is

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod down;
+mod hops;
 mod show;
 mod through;
 mod world;

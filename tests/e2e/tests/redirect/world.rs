@@ -129,9 +129,20 @@ impl World {
 
     /// Writes the config file, with these two settings.
     pub(crate) fn configure(&self, on_proxy_down: &str, proxy_user: &str) -> Result<()> {
+        self.write_config(on_proxy_down, proxy_user, 2)
+    }
+
+    /// Starts the proxy again, with this hop limit.
+    pub(crate) async fn set_hop_limit(&mut self, hop_limit: u8) -> Result<()> {
+        self.write_config("block", PROXY, hop_limit)?;
+        self.stop_proxy().await?;
+        self.start_proxy().await
+    }
+
+    fn write_config(&self, on_proxy_down: &str, proxy_user: &str, hop_limit: u8) -> Result<()> {
         let ledger = self.folder.path().join("ledger");
         let text = format!(
-            "listen = [\"[::]:9337\"]\nledger = \"{}\"\nsession-key = \"off\"\nhop-limit = 2\n\
+            "listen = [\"[::]:9337\"]\nledger = \"{}\"\nsession-key = \"off\"\nhop-limit = {hop_limit}\n\
              on-proxy-down = \"{on_proxy_down}\"\nproxy-user = \"{proxy_user}\"\n",
             ledger.display()
         );
@@ -236,6 +247,22 @@ impl World {
             .binary("credpin-proxy")?
             .args([command, "--config"]);
         Ok(proxy.arg(self.folder.path().join("proxy.toml")))
+    }
+
+    /// The status that who asks for a session gets, with curl.
+    pub(crate) async fn session(&self, from: &Namespace, family: Family) -> Result<String> {
+        let curl = self.tools.system("curl", "curl")?;
+        let options = ["-q", "-g", "-s", "-o", "/dev/null", "-w", "%{http_code}"];
+        let put = [
+            "-X",
+            "PUT",
+            "-H",
+            "X-aws-ec2-metadata-token-ttl-seconds: 60",
+        ];
+        let url = format!("http://{}/latest/api/token", family.imds());
+        let curl = curl.args(options).args(put).args(["--max-time", "20"]);
+        let asked = from.client(curl.arg(url), family).await?;
+        asked.finish().await?.success()
     }
 
     fn curl(&self, authority: &str) -> Result<Launch> {
