@@ -157,7 +157,7 @@ impl Heads {
         }
         let colon = line.iter().position(|b| *b == b':');
         let (name, value) = line.split_at(colon.ok_or(Flaw::HeaderName)?);
-        if name.is_empty() || !name.iter().all(is_token) {
+        if name.is_empty() || !name.iter().copied().all(is_token) {
             return Err(Flaw::HeaderName);
         }
         let is_value = |b: &u8| *b == b'\t' || !b.is_ascii_control();
@@ -186,26 +186,26 @@ fn request_line(line: &[u8]) -> Result<(), Flaw> {
     else {
         return Err(Flaw::RequestLine);
     };
-    if method.is_empty() || !method.iter().all(is_token) {
+    if method.is_empty() || !method.iter().copied().all(is_token) {
         return Err(Flaw::RequestLine);
     }
     if version != b"HTTP/1.1" && version != b"HTTP/1.0" {
         return Err(Flaw::Version);
     }
-    if !target.starts_with(b"/") || !target.iter().all(is_of_target) {
+    if !target.starts_with(b"/") || !target.iter().copied().all(is_of_target) {
         return Err(Flaw::Target);
     }
     Ok(())
 }
 
 /// RFC 9110, section 5.6.2.
-fn is_token(b: &u8) -> bool {
-    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b)
+fn is_token(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
 }
 
 /// RFC 3986, sections 3.3 and 3.4.
-fn is_of_target(b: &u8) -> bool {
-    b.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:@?".contains(b)
+fn is_of_target(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:@?".contains(&b)
 }
 
 impl Flaw {
