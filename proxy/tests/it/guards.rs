@@ -1,8 +1,11 @@
 //! What an SSRF can send, and what it gets.
 
 use credpin_proxy::config::GuardMode;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use crate::rig::{ROLE, Rig, logs, talk};
+use crate::rig::{PATIENCE, ROLE, Rig, logs, talk};
 
 /// Waits until `rule` has refused so many, whoever they were.
 pub(crate) async fn refused(rig: &Rig, rule: &str, times: usize) {
@@ -214,4 +217,35 @@ async fn in_warn_mode_policy_is_counted_and_shape_is_refused() {
         let reply = rig.ask(method, path, headers).await;
         assert!(reply.is_imds_error(status), "{path} {headers}: {reply:?}");
     }
+}
+
+/// By its user id, which is the same for every process of this test.
+#[tokio::test]
+async fn a_user_has_its_share_of_connections_and_no_more() {
+    let rig = Rig::with(|config| config.consumer_connections = 2).await;
+    let ask = b"HEAD /latest/ HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n";
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(rig.proxy.addr).await.unwrap();
+        stream.write_all(ask).await.unwrap();
+        assert_eq!(stream.read_u8().await.unwrap(), b'H');
+        held.push(stream);
+    }
+    let mut third = TcpStream::connect(rig.proxy.addr).await.unwrap();
+    let _ = third.write_all(ask).await;
+    assert!(third.read_u8().await.is_err(), "it is closed");
+    refused(&rig, "connections", 1).await;
+
+    drop(held);
+    let served = async {
+        loop {
+            let mut next = TcpStream::connect(rig.proxy.addr).await.unwrap();
+            if next.write_all(ask).await.is_ok() && next.read_u8().await.is_ok() {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, served)
+        .await
+        .expect("what was held is free");
 }

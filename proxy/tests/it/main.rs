@@ -13,6 +13,7 @@ mod hardening;
 mod identity;
 mod memory;
 mod namespace;
+mod original;
 mod real_failures;
 mod records;
 mod rig;
