@@ -2,11 +2,11 @@
 //! credential that it hands out on record before the first byte of it goes out.
 //!
 //! ```text
-//!              server.rs        service.rs
-//!  client ──▶ connections ──▶ guard ──▶ forward ──▶ read ─────▶ record ──▶ reply
-//!             Listeners      guard.rs  upstream.rs credential.rs  recorder.rs  │
-//!                            path.rs                              describe.rs  answer.rs
-//!                            refusal.rs                               │
+//!              server.rs                   service.rs
+//!  client ──▶ connections ──▶ guard ──▶ session ──▶ cache ────▶ record ──▶ reply
+//!             Listeners      guard.rs  session.rs  cache.rs    recorder.rs  │
+//!                            path.rs                  │        describe.rs  answer.rs
+//!                            refusal.rs          upstream.rs      │
 //!                                                      ledger on the host ──▶ record store
 //!                                                      credpin-ledger         shipping.rs
 //! ```

@@ -11,7 +11,7 @@ use credpin_ledger::{
 use http::Request;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
-use tracing::{error, info, warn};
+use tracing::{debug, error, warn};
 
 use crate::access::LiveRules;
 use crate::answer::Answer;
@@ -99,7 +99,7 @@ impl Machine {
         let boot: BootId = boot.trim().parse()?;
         let (session_key, kept) = SessionKey::open(config.session_key.as_deref(), &boot);
         match &kept {
-            Kept::File(_) | Kept::Memory => info!("{kept}"),
+            Kept::File(_) | Kept::Memory => debug!("{kept}"),
             Kept::NoFile { source, .. } => warn!(%source, "{kept}"),
         }
         let dir = config.ledger.clone();

@@ -32,17 +32,17 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) async fn answer<B>(&self, request: Request<B>, connection: &Connection) -> Answer {
-        let (head, _) = request.into_parts();
-        let mut admitted = match self.gate.admit(&head, connection) {
+        let (parts, _) = request.into_parts();
+        let mut admitted = match self.gate.admit(&parts, connection) {
             Ok(admitted) => admitted,
-            Err(refusal) => return answer::refused(refusal, &head.uri),
+            Err(refusal) => return answer::refused(refusal, &parts.uri),
         };
         if admitted.method == Method::PUT {
             return self.new_session(&admitted, connection).await;
         }
         let Some(token) = admitted.headers.remove(TOKEN) else {
             return self
-                .forward(admitted, head.extensions, false, connection)
+                .forward(admitted, parts.extensions, false, connection)
                 .await;
         };
         let left = match self.sessions.check(token.as_bytes(), connection.consumer()) {
@@ -54,7 +54,7 @@ impl Service {
         };
         let class = Class::of(&admitted.path);
         let mut answer = if admitted.method != Method::GET || class == Class::Volatile {
-            self.forward(admitted, head.extensions, true, connection)
+            self.forward(admitted, parts.extensions, true, connection)
                 .await
         } else {
             match self.cache.get(&admitted.path, class).await {

@@ -172,7 +172,7 @@ fn pause(expires: Timestamp, now: Timestamp, recheck: Duration) -> Duration {
     let left = Duration::try_from(expires.duration_since(now)).unwrap_or_default();
     match left.checked_sub(OVERLAP) {
         // Later than that by the same that other pauses are shorter: before, it is in vain.
-        Some(until) if until < recheck => until + (HURRY - jittered(HURRY)),
+        Some(until) if until < recheck => until + HURRY.saturating_sub(jittered(HURRY)),
         Some(_) => jittered(recheck),
         None => jittered(recheck.min(HURRY)),
     }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use credpin_ledger::{Directory, Kind, Ledger, Record, Writer};
-use credpin_mock_imds::MockImds;
+use credpin_mock_imds::{Fault, MockImds};
 use http::header::HOST;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 
 use super::*;
 
@@ -47,6 +48,8 @@ impl Host {
         let config = Config {
             upstream: imds.endpoint().parse().unwrap(),
             upstream_rate: 10_000,
+            // Nobody looks who is at the other end of these connections.
+            hop_limit: 2,
             ..Config::default()
         };
         let upstream = Upstream::new(&config, metrics.clone());
@@ -71,7 +74,7 @@ impl Host {
             ),
             upstream,
             recorder: recorder.into(),
-            gate: Gate::new(&Config::default(), metrics.clone()),
+            gate: Gate::new(&config, metrics.clone()),
             metrics,
             clock,
         };
@@ -198,4 +201,28 @@ async fn a_crowd_does_not_take_the_room_of_new_credentials_while_the_disk_fails(
         host.count("credpin_proxy_records_held").as_deref(),
         Some("5001")
     );
+}
+
+#[tokio::test]
+async fn a_thousand_that_ask_at_once_are_one_request_upstream() {
+    for (fault, status) in [
+        (None, 200),
+        (Some(Fault::Status(StatusCode::SERVICE_UNAVAILABLE)), 503),
+        (Some(Fault::Close), 503),
+    ] {
+        let host = Arc::new(Host::start(true).await);
+        if let Some(fault) = fault {
+            host.imds.handle().set_fault(ROLE, fault);
+        }
+        let mut asking = JoinSet::new();
+        for _ in 0..1000 {
+            let host = Arc::clone(&host);
+            asking.spawn(async move { host.credential("127.0.0.1").await });
+        }
+        let statuses = asking.join_all().await;
+        assert!(statuses.iter().all(|it| *it == status), "{fault:?}");
+        let seen = host.imds.handle().requests();
+        let asked = seen.iter().filter(|seen| seen.uri.path() == ROLE);
+        assert_eq!(asked.count(), 1, "{fault:?}");
+    }
 }

@@ -5,6 +5,7 @@
 
 mod activation;
 mod binary;
+mod cache;
 mod confined;
 mod crash;
 mod disk;
@@ -20,6 +21,8 @@ mod rig;
 mod rules;
 mod s3;
 mod secrets;
+mod sessions;
+mod shield;
 mod shipping;
 mod small_disk;
 mod smuggling;

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use credpin_ledger::OpenError;
 use credpin_proxy::Config;
@@ -15,6 +16,8 @@ async fn rig(disk: &SmallDisk, on_failure: OnLedgerFailure) -> Rig {
     Rig::with(|config| {
         config.ledger = disk.ledger();
         config.on_ledger_failure = on_failure;
+        config.cache_recheck = Duration::from_millis(20);
+        config.upstream_rate = 10_000;
     })
     .await
 }
@@ -45,8 +48,7 @@ async fn a_full_disk_with_refuse_records_all_that_went_out_and_no_torn_line() {
     let token = rig.token().await;
     let mut released = Vec::new();
     let mut ask = async || {
-        rig.imds().rotate_credentials();
-        let reply = rig.get(ROLE, &token).await;
+        let reply = rig.rotated().await;
         if reply.status == 200 {
             released.push(issued(&rig).pop().unwrap());
         }

@@ -114,7 +114,7 @@ async fn each_new_credential_is_one_record_wherever_on_the_host_it_is_asked_for(
             .status,
         200
     );
-    rig.rotate().await;
+    assert_eq!(rig.rotated().await.status, 200);
     assert_eq!(
         talk_from("127.0.0.3", rig.proxy.addr, head.as_bytes())
             .await
@@ -270,11 +270,11 @@ async fn a_host_that_does_not_know_itself_still_records() {
     assert_eq!(rig.records()[0].host, credpin_ledger::Host::default());
     // Not asked for again at once: each new consumer would wait for it.
     rig.imds().clear_faults();
-    rig.rotate().await;
+    assert_eq!(rig.rotated().await.status, 200);
     assert_eq!(rig.records()[1].host, credpin_ledger::Host::default());
     // But soon, and once it can be had it is in the next record.
     *rig.lever.ahead.lock().unwrap() = SignedDuration::from_secs(10);
-    rig.rotate().await;
+    assert_eq!(rig.rotated().await.status, 200);
     assert_eq!(
         rig.records()[2].host.instance_id,
         rig.imds().host().instance_id

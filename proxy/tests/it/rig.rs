@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use credpin_ledger::{Ledger, OpenError, Record, WriteError};
 use credpin_mock_imds::{MockImds, State};
-use credpin_proxy::{BootClock, Clock, Config, Listeners, Machine, Proxy, SessionKey, StartError};
+use credpin_proxy::{
+    BootClock, Clock, Config, Listeners, LiveRules, Machine, Proxy, SessionKey, StartError,
+};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -34,6 +36,7 @@ pub(crate) struct Rig {
 pub(crate) struct Running {
     pub(crate) addr: SocketAddr,
     pub(crate) admin: SocketAddr,
+    pub(crate) rules: LiveRules,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
@@ -83,22 +86,30 @@ impl Rig {
         self.imds.handle()
     }
 
-    /// Lets IMDS rotate its credentials, and asks the proxy until it has noticed.
-    pub(crate) async fn rotate(&self) {
-        self.imds().rotate_credentials();
-        let before = self.imds().issued().len();
+    /// Lets IMDS rotate its credentials, and asks the proxy until it has noticed: the first answer that
+    /// is not the old credential.
+    pub(crate) async fn rotated(&self) -> Reply {
         let token = self.token().await;
+        let before = self.imds().issued().len();
+        self.imds().rotate_credentials();
         let noticed = async {
             loop {
-                let text = self.get(ROLE, &token).await.text();
+                let reply = self.get(ROLE, &token).await;
                 let issued = self.imds().issued();
-                if issued.len() > before && text.contains(&issued[before].access_key_id) {
-                    return;
+                let new = issued.get(before);
+                if reply.status != 200 || new.is_some_and(|new| reply.has(&new.access_key_id)) {
+                    return reply;
                 }
             }
         };
         let noticed = timeout(PATIENCE, noticed).await;
-        noticed.expect("within `cache-recheck`");
+        noticed.expect("within `cache-recheck`")
+    }
+
+    /// How often IMDS was asked for `path`.
+    pub(crate) fn asked(&self, path: &str) -> usize {
+        let seen = self.imds().requests();
+        seen.iter().filter(|seen| seen.uri.path() == path).count()
     }
 
     pub(crate) fn records(&self) -> Vec<Record> {
@@ -167,6 +178,10 @@ impl Reply {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
+    pub(crate) fn has(&self, text: &str) -> bool {
+        self.text().contains(text)
+    }
+
     /// The value of a header.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
@@ -205,11 +220,13 @@ pub(crate) async fn start(config: &Config, lever: &Arc<Lever>) -> Result<Running
         }),
     };
     let proxy = Proxy::start(listeners, config.clone(), machine).await?;
+    let rules = proxy.rules();
     let (stop, stopped) = oneshot::channel::<()>();
     let task = tokio::spawn(proxy.run(async move { drop(stopped.await) }));
     Ok(Running {
         addr,
         admin: admin_addr,
+        rules,
         stop: Some(stop),
         task,
     })

@@ -1,6 +1,7 @@
 //! Invariant 2: secrets are nowhere but in flight.
 
 use std::fs;
+use std::time::Duration;
 
 use credpin_mock_imds::Fault;
 
@@ -15,16 +16,22 @@ fn contains(haystack: &[u8], needle: &str) -> bool {
 
 #[tokio::test]
 async fn secrets_are_in_no_file_no_log_and_no_metric() {
-    let rig = Rig::with(|config| config.ship_interval = std::time::Duration::from_hours(1)).await;
+    let rig = Rig::with(|config| {
+        config.ship_interval = Duration::from_hours(1);
+        config.cache_recheck = Duration::from_millis(20);
+    })
+    .await;
     let token = rig.token().await;
     // Every way through: served, held in memory, cut, unreadable, refused.
     assert_eq!(rig.get(ROLE, &token).await.status, 200);
-    rig.imds().rotate_credentials();
     rig.lever.set(Mode::Full);
-    assert_eq!(rig.get(ROLE, &token).await.status, 200);
+    assert_eq!(rig.rotated().await.status, 200);
     rig.lever.set(Mode::Works);
     rig.imds().set_fault(ROLE, Fault::Cut);
-    rig.get(ROLE, &token).await;
+    rig.metric_where(|line| {
+        line.starts_with("credpin_proxy_upstream_failures_total{kind=\"connection\"}")
+    })
+    .await;
     rig.imds().clear_faults();
     let forwarded = format!("X-Forwarded-For: x\r\nX-aws-ec2-metadata-token: {token}\r\n");
     rig.ask("GET", ROLE, &forwarded).await;
