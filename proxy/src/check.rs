@@ -9,6 +9,7 @@ use credpin_ledger::{Access, Found, Host, RecordStore, StoreUrl, look, writable}
 use http::header::{DATE, HeaderMap};
 use http::{HeaderValue, Method, StatusCode};
 use jiff::fmt::rfc2822;
+use serde::Serialize;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -20,8 +21,10 @@ use crate::path::CanonicalPath;
 use crate::sockets::Listeners;
 use crate::upstream::Upstream;
 
+mod process;
+
 /// What a check found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// What was looked at.
     pub name: &'static str,
@@ -32,7 +35,8 @@ pub struct Finding {
 }
 
 /// How something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// As it should be.
     Good,
@@ -88,6 +92,10 @@ pub async fn check(config: &Config, clock: &Clock) -> Vec<Finding> {
         finding("ledger", ledger(&config.ledger, found)),
         finding("store", store(config.records.as_ref(), region).await),
         finding("clock", time),
+        finding("sessions", process::sessions(config.session_key.as_deref())),
+        finding("identity", process::identity()),
+        finding("landlock", process::confined(config)),
+        finding("redirect", process::redirect(config)),
     ]
 }
 

@@ -40,7 +40,14 @@ pub enum Command {
     /// A line begins with ok, mind (it may be right, if somebody meant it), FAIL, or - for what cannot
     /// be told before something else is mended. Exit 1 if one is FAIL, else 0. Run it as the user whose
     /// the ledger is.
-    Check(Flags),
+    Check {
+        /// As a JSON array of what was found
+        #[arg(long)]
+        json: bool,
+        /// What is looked at.
+        #[command(flatten)]
+        flags: Flags,
+    },
     /// List what this host has handed out, newest first
     ///
     /// Lines of the ledger that are no record are left out, and told on stderr.

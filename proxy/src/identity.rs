@@ -22,12 +22,15 @@ use tracing::debug;
 use crate::connection::Ends;
 use crate::original::is_this_host;
 
+pub use self::measure::measure;
+
 use self::cgroup::Cgroups;
 use self::passwd::Passwd;
 use self::process::Search;
 use self::socket::{Sockets, Tuple};
 
 mod cgroup;
+mod measure;
 mod passwd;
 mod place;
 mod process;
@@ -145,6 +148,13 @@ fn in_cgroup(consumer: &mut Consumer, path: String) {
     consumer.cgroup = Some(path);
     consumer.unit = place.unit;
     consumer.container = place.container;
+}
+
+impl Reach {
+    /// Whether more than the address is known.
+    pub(crate) fn user(self) -> bool {
+        self.user
+    }
 }
 
 impl fmt::Display for Reach {

@@ -53,16 +53,26 @@ const READ: [&str; 10] = [
 /// Directories that are written are made first if they are not there: what is made or mounted later
 /// in their place is out of reach until the next start.
 pub fn confine(config: &Config, settings: &Path) -> Confined {
-    let capable = capabilities(None).map(|sets| sets.effective);
-    if capable.is_ok_and(|effective| effective.contains(CapabilitySet::SYS_PTRACE)) {
+    let written = written(config);
+    if sees_processes() {
         return Confined::SeesProcesses;
     }
-    let written = written(config);
     for dir in &written {
         // Where that fails, whoever needs it says why.
         let _ = DirBuilder::new().recursive(true).mode(0o700).create(dir);
     }
     restrict(&written, settings.parent())
+}
+
+/// How far [`confine`] would go here. Nothing is made or shut in: it is done on a thread of its own.
+pub(crate) fn tried(config: &Config) -> Confined {
+    if sees_processes() {
+        return Confined::SeesProcesses;
+    }
+    let written = written(config);
+    let tried = std::thread::spawn(move || restrict(&written, None));
+    let failed = || Confined::Failed("the thread that tried it failed".to_owned());
+    tried.join().unwrap_or_else(|_| failed())
 }
 
 /// Directories of the proxy's own: whole files come and go there.
@@ -79,6 +89,11 @@ fn written(config: &Config) -> Vec<PathBuf> {
     let beside = [admin, key].into_iter().flatten().map(Path::to_owned);
     let own = [Some(config.ledger.clone()), records];
     own.into_iter().flatten().chain(beside).collect()
+}
+
+fn sees_processes() -> bool {
+    let capable = capabilities(None).map(|sets| sets.effective);
+    capable.is_ok_and(|effective| effective.contains(CapabilitySet::SYS_PTRACE))
 }
 
 fn restrict(written: &[PathBuf], settings: Option<&Path>) -> Confined {

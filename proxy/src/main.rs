@@ -29,6 +29,9 @@ use zeroizing_alloc::ZeroAlloc;
 #[global_allocator]
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
+/// That answer clients.
+const MOST_THREADS: usize = 4;
+
 /// `EX_USAGE` of sysexits(3), as `credpin` has it.
 const BAD_USAGE: u8 = 64;
 
@@ -63,14 +66,19 @@ fn act(command: Command) -> Result<ExitCode> {
             start_logs(&config);
             hardening::apply();
             open_files::make_room(config.max_connections);
-            confine(&flags, &config);
-            runtime()?.block_on(run(&flags, config, &environment))?;
+            // Before the first thread starts: each has from then on what the one has that starts it.
+            let confined = landlock::confine(&config, flags.file());
+            runtime()?.block_on(run(&flags, config, &environment, &confined))?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Check(flags) => {
+        Command::Check { json, flags } => {
             let config = flags.load(&environment)?;
             let findings = runtime()?.block_on(check::check(&config, &Clock::system()));
-            print(&check::report(&findings))?;
+            if json {
+                print(&(serde_json::to_string_pretty(&findings)? + "\n"))?;
+            } else {
+                print(&check::report(&findings))?;
+            }
             let bad = findings
                 .iter()
                 .any(|finding| finding.verdict == Verdict::Bad);
@@ -133,21 +141,22 @@ fn act_on_redirect(action: Redirect, environment: &BTreeMap<String, String>) -> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// Before the first thread starts: each has from then on what the one has that starts it.
-fn confine(flags: &Flags, config: &Config) {
-    match landlock::confine(config, flags.file()) {
-        confined @ Confined::Failed(_) => error!("{confined}"),
-        confined => info!("{confined}"),
-    }
-}
-
-async fn run(flags: &Flags, config: Config, environment: &BTreeMap<String, String>) -> Result<()> {
+async fn run(
+    flags: &Flags,
+    config: Config,
+    environment: &BTreeMap<String, String>,
+    confined: &Confined,
+) -> Result<()> {
     // Before there is anything to end: a signal that nobody waits for ends the process.
     let signals = Signals::new()?;
     let notify = Notify::from(environment).context("cannot tell the service manager")?;
     let names = environment.get("LISTEN_FDNAMES");
     let kept = Listeners::kept(names.map_or("", String::as_str))?;
     let listeners = kept.and_bound(&config).await?;
+    match confined {
+        Confined::Failed(_) => error!("{confined}"),
+        _ => info!("{confined}"),
+    }
     let ready = format!(
         "ready on {}, upstream {}, ledger {}",
         join(&listeners.addresses()?),
@@ -215,7 +224,11 @@ impl Signals {
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
+    // It waits more than it works: a large host's every CPU would cost a stack and an arena each.
+    let threads =
+        std::thread::available_parallelism().map_or(1, |cpus| cpus.get().min(MOST_THREADS));
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
         .enable_all()
         .build();
     runtime.context("cannot start the runtime")

@@ -11,6 +11,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::latency::Latency;
@@ -38,6 +39,7 @@ pub(crate) struct Metrics {
     pub(crate) segments_shipped: Counter,
     pub(crate) segments_pending: Gauge<i64, AtomicI64>,
     pub(crate) ship_lag: Gauge<i64, AtomicI64>,
+    pub(crate) started: Gauge<i64, AtomicI64>,
     registry: Arc<Registry>,
 }
 
@@ -99,6 +101,8 @@ impl Metrics {
             "How long the metadata service took to answer, or was waited for",
             upstream_seconds.clone(),
         );
+        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        all.register("build", "Which proxy this is", version);
         Self {
             latency: Latency::register(&mut all),
             requests: register!("requests", "Requests, by what became of them"),
@@ -161,6 +165,10 @@ impl Metrics {
             ship_lag: register!(
                 "ship_lag_seconds",
                 "Age of the oldest record that is not in the record store"
+            ),
+            started: register!(
+                "start_time_seconds",
+                "When the proxy started, in seconds since 1970"
             ),
             registry: Arc::new(all),
         }

@@ -145,6 +145,7 @@ impl Proxy {
             ),
         }
         let metrics = Metrics::new();
+        metrics.started.set(clock.now().as_second());
         let upstream = Upstream::new(&config, metrics.clone());
         let cache = Cache::new(
             upstream.clone(),
