@@ -68,7 +68,7 @@ fn installed() -> TempDir {
         )
         .unwrap();
     }
-    for name in ["credpin", "credpin-proxy", "systemctl"] {
+    for name in ["credpin", "credpin-proxy", "systemctl", "kill"] {
         let program = programs.join(name);
         fs::write(&program, "#!/bin/sh\n").unwrap();
         fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
