@@ -4,9 +4,10 @@
 //! ```text
 //!              server.rs                   service.rs
 //!  client ──▶ connections ──▶ guard ──▶ session ──▶ cache ────▶ record ──▶ reply
-//!             Listeners      guard.rs  session.rs  cache.rs    recorder.rs  │
-//!                            path.rs                  │        describe.rs  answer.rs
-//!                            refusal.rs          upstream.rs      │
+//!             Listeners      gate.rs   session.rs  cache.rs    recorder.rs  │
+//!             original.rs    guard.rs                 │        describe.rs  answer.rs
+//!             screen.rs      path.rs                  │            │
+//!             head.rs        refusal.rs          upstream.rs      │
 //!                                                      ledger on the host ──▶ record store
 //!                                                      credpin-ledger         shipping.rs
 //! ```
