@@ -39,7 +39,10 @@ fuzz_target!(|body: &[u8]| {
             assert_eq!(text["Code"], other["Code"]);
             let fields = text.as_object().expect("an apology is an object");
             let known = ["Code", "Message", "LastUpdated", "Type"];
-            assert!(fields.keys().all(|field| known.contains(&field.as_str())), "{fields:?}");
+            assert!(
+                fields.keys().all(|field| known.contains(&field.as_str())),
+                "{fields:?}"
+            );
         }
     }
 });

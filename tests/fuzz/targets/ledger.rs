@@ -7,7 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use credpin_ledger::{
-    BootId, Consumer, Directory, History, Host, ImdsVersion, Kind, Ledger, Record, Recovered, SCHEMA,
+    BootId, Consumer, Directory, History, Host, ImdsVersion, Kind, Ledger, Record, Recovered,
+    SCHEMA,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -35,19 +36,41 @@ fuzz_target!(|input: &[u8]| {
 
     let (ledger, first) = open(&dir);
     drop(ledger);
-    assert_eq!(first.records[..acknowledged.len()], acknowledged, "nothing acknowledged is lost");
-    assert!(first.cut <= rest.len() as u64, "nothing acknowledged is cut off");
+    assert_eq!(
+        first.records[..acknowledged.len()],
+        acknowledged,
+        "nothing acknowledged is lost"
+    );
+    assert!(
+        first.cut <= rest.len() as u64,
+        "nothing acknowledged is cut off"
+    );
 
     let (mut ledger, second) = open(&dir);
-    assert_eq!(second.records, first.records, "a second look finds the same");
-    assert_eq!((second.cut, second.sealed), (0, 0), "and has nothing left to mend");
+    assert_eq!(
+        second.records, first.records,
+        "a second look finds the same"
+    );
+    assert_eq!(
+        (second.cut, second.sealed),
+        (0, 0),
+        "and has nothing left to mend"
+    );
 
-    let written = ledger.append(&[record(0)]).expect("there is room in memory");
+    let written = ledger
+        .append(&[record(0)])
+        .expect("there is room in memory");
     drop(ledger);
-    assert!(written[0].seq > acknowledged.len() as u64, "no number is given twice");
+    assert!(
+        written[0].seq > acknowledged.len() as u64,
+        "no number is given twice"
+    );
     let found = History::read(&dir).expect("it is there").records;
     assert_eq!(found.len(), first.records.len() + 1);
-    assert!(found.contains(&written[0]), "what is written next is found as well");
+    assert!(
+        found.contains(&written[0]),
+        "what is written next is found as well"
+    );
 });
 
 fn open(dir: &Path) -> (Ledger, Recovered) {

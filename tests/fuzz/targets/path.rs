@@ -11,10 +11,16 @@ fuzz_target!(|raw: &str| {
         return;
     };
     let text = path.as_str();
-    assert_eq!(CanonicalPath::parse(text).as_ref(), Ok(&path), "a fixed point");
+    assert_eq!(
+        CanonicalPath::parse(text).as_ref(),
+        Ok(&path),
+        "a fixed point"
+    );
 
     // Who decodes it once and drops empty segments reads the same segments.
-    let decoded = percent_decode_str(raw).decode_utf8().expect("it was read as text");
+    let decoded = percent_decode_str(raw)
+        .decode_utf8()
+        .expect("it was read as text");
     let segments = |path: &str| -> Vec<String> {
         let named = path.split('/').filter(|segment| !segment.is_empty());
         named.map(str::to_owned).collect()
@@ -29,6 +35,13 @@ fuzz_target!(|raw: &str| {
     assert_eq!((uri.path(), uri.query()), (text, None));
 
     let known = |segment: &String| segment.eq_ignore_ascii_case("security-credentials");
-    let gives_out = read.iter().position(known).is_some_and(|at| at + 1 < read.len());
-    assert_eq!(path.credential().is_some(), gives_out, "known by its segments");
+    let gives_out = read
+        .iter()
+        .position(known)
+        .is_some_and(|at| at + 1 < read.len());
+    assert_eq!(
+        path.credential().is_some(),
+        gives_out,
+        "known by its segments"
+    );
 });
