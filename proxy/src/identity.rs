@@ -72,7 +72,7 @@ impl Identifier {
     /// Tries what works here. The kernel says that there is no such connection also where it cannot
     /// look one up, so it is tried on a connection to itself.
     pub(crate) fn start() -> Self {
-        let sockets = Sockets::open().ok().filter(|sockets| finds_us(sockets));
+        let sockets = Sockets::open().ok().filter(finds_us);
         let mountinfo = fs::read_to_string("/proc/self/mountinfo").ok();
         Self {
             sockets,
@@ -192,7 +192,7 @@ fn finds_us(sockets: &Sockets) -> bool {
 }
 
 /// In a user namespace that does not have every user (systemd's `PrivateUsers=`) the others are shown
-/// as one (user_namespaces(7), `/proc/sys/kernel/overflowuid`): as a user that they are not.
+/// as one (`user_namespaces(7)`, `/proc/sys/kernel/overflowuid`): as a user that they are not.
 fn nobody() -> Option<u32> {
     let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     if map.split_whitespace().eq(["0", "0", "4294967295"]) {

@@ -23,6 +23,9 @@ pub(crate) struct Cgroups {
     next: tokio::sync::Mutex<Instant>,
 }
 
+/// No walk has looked for that cgroup.
+struct NotLookedFor;
+
 /// Between two walks there is so many times what a walk took.
 const REST: u32 = 4;
 /// More than the largest hosts have; a tree beyond is known in part.
@@ -51,12 +54,12 @@ impl Cgroups {
     /// The path of the cgroup `id` below the mount, as `/system.slice/nginx.service`. At once if it is
     /// known; else after a walk, that all who ask meanwhile share.
     pub(crate) async fn path(&self, id: u64) -> Option<Arc<str>> {
-        if let Some(known) = self.known(id) {
+        if let Ok(known) = self.known(id) {
             return known;
         }
         let mut next = self.next.lock().await;
         // Somebody's walk may have found it while this one waited.
-        if let Some(known) = self.known(id) {
+        if let Ok(known) = self.known(id) {
             return known;
         }
         sleep_until(*next).await;
@@ -70,8 +73,9 @@ impl Cgroups {
         found
     }
 
-    fn known(&self, id: u64) -> Option<Option<Arc<str>>> {
-        self.lock().get(&id).cloned()
+    /// What the last walk found.
+    fn known(&self, id: u64) -> Result<Option<Arc<str>>, NotLookedFor> {
+        self.lock().get(&id).cloned().ok_or(NotLookedFor)
     }
 
     /// No panic can leave the map half changed, so a poisoned lock is as good as any.
@@ -123,15 +127,12 @@ fn unescape(point: &str) -> PathBuf {
     while let Some((&first, tail)) = rest.split_first() {
         let digits = (first == b'\\').then(|| tail.get(..3)).flatten();
         let octal = digits.and_then(|digits| str::from_utf8(digits).ok());
-        match octal.and_then(|octal| u8::from_str_radix(octal, 8).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &tail[3..];
-            }
-            None => {
-                bytes.push(first);
-                rest = tail;
-            }
+        if let Some(byte) = octal.and_then(|octal| u8::from_str_radix(octal, 8).ok()) {
+            bytes.push(byte);
+            rest = &tail[3..];
+        } else {
+            bytes.push(first);
+            rest = tail;
         }
     }
     PathBuf::from(std::ffi::OsStr::from_bytes(&bytes))

@@ -32,8 +32,9 @@ pub(crate) struct Elsewhere {
     pub(crate) exe: Option<String>,
 }
 
-/// A client waits for its answer meanwhile.
-const TIME: Duration = Duration::from_millis(50);
+/// A client waits for its first answer meanwhile: some milliseconds, on a host that is very busy this
+/// long.
+const TIME: Duration = Duration::from_millis(250);
 const ENTRIES: usize = 1 << 16;
 
 /// Whether this process may look into others.
@@ -66,11 +67,10 @@ impl Search {
     pub(crate) fn elsewhere(&mut self, tuple: Tuple) -> Option<Elsewhere> {
         let mut found = None;
         for pids in self.namespaces()?.into_values() {
-            let Some(row) = self.row(*pids.first()?, tuple)? else {
-                continue;
-            };
-            if found.replace((pids, row)).is_some() {
-                return None;
+            match self.rows(*pids.first()?, tuple)?[..] {
+                [] => {}
+                [row] if found.is_none() => found = Some((pids, row)),
+                _ => return None,
             }
         }
         let (pids, row) = found?;
@@ -143,8 +143,9 @@ impl Search {
         Some(namespaces)
     }
 
-    /// The connection among those of the namespace of `pid`. A socket of IPv6 can speak IPv4.
-    fn row(&mut self, pid: u32, tuple: Tuple) -> Option<Option<Row>> {
+    /// The connection, if it is among those of the namespace of `pid`. A socket of IPv6 can speak IPv4.
+    fn rows(&mut self, pid: u32, tuple: Tuple) -> Option<Vec<Row>> {
+        let mut rows = Vec::new();
         for table in ["net/tcp", "net/tcp6"] {
             let Ok(table) = fs::File::open(of(pid, table)) else {
                 continue;
@@ -155,12 +156,10 @@ impl Search {
                     break;
                 };
                 let row = Row::read(&line).filter(|row| row.tuple == tuple && row.inode != 0);
-                if row.is_some() {
-                    return Some(row);
-                }
+                rows.extend(row);
             }
         }
-        Some(None)
+        Some(rows)
     }
 
     fn step(&mut self) -> Option<()> {

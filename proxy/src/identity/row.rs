@@ -1,4 +1,4 @@
-//! A line of `/proc/PID/net/tcp` or `tcp6` (proc_pid_net(5)).
+//! A line of `/proc/PID/net/tcp` or `tcp6` (`proc_pid_net(5)`).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

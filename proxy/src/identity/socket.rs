@@ -44,7 +44,7 @@ struct Channel {
 
 /// `nlmsghdr`, then `inet_diag_req_v2` or `inet_diag_msg`.
 const HEADER: usize = 16;
-const REQUEST: usize = HEADER + 56;
+const REQUEST: u32 = 16 + 56;
 const ANSWER: usize = HEADER + 72;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLM_F_REQUEST: u16 = 1;
@@ -109,19 +109,19 @@ impl Sockets {
     }
 }
 
-fn request(tuple: Tuple, sequence: u32) -> [u8; REQUEST] {
+fn request(tuple: Tuple, sequence: u32) -> [u8; REQUEST as usize] {
     let family = if tuple.source.is_ipv4() {
         AF_INET
     } else {
         AF_INET6
     };
-    let mut out = [0; REQUEST];
+    let mut out = [0; REQUEST as usize];
     let mut at = 0;
     let mut put = |bytes: &[u8]| {
         out[at..at + bytes.len()].copy_from_slice(bytes);
         at += bytes.len();
     };
-    put(&(REQUEST as u32).to_ne_bytes());
+    put(&REQUEST.to_ne_bytes());
     put(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     put(&NLM_F_REQUEST.to_ne_bytes());
     put(&sequence.to_ne_bytes());
