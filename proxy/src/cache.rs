@@ -167,12 +167,11 @@ impl Cache {
         match settled {
             Settled::New => {}
             Settled::Stays(trouble) => {
-                let trouble: &dyn Error = &trouble;
-                warn!(error = trouble, %path, "what is kept stays as it is");
+                let (trouble, class): (&dyn Error, _) = (&trouble, slot.class.name());
+                warn!(error = trouble, class, "what is cached stays as it is");
             }
             Settled::StaysAgainstItsWord => error!(
-                %path,
-                "the metadata service has no credentials now: those that are kept, which have not expired, stay"
+                "the metadata service has no credentials now: those that are cached, which have not expired, stay"
             ),
         }
         self.tidy(path, slot);
