@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn one_bit_of_it_changed_is_refused() {
         let signer = Signer::new(&[7; 32].into());
-        let token = Token::new(Duration::from_secs(60));
+        let token = Token::new(Duration::from_mins(1));
         let bytes = decode(signer.sign(&token, "").as_bytes()).unwrap();
         assert!(signer.verify(encode(&bytes).as_bytes(), "").is_some());
         for bit in 0..BYTES * 8 {
