@@ -153,9 +153,10 @@ async fn run(
     let names = environment.get("LISTEN_FDNAMES");
     let kept = Listeners::kept(names.map_or("", String::as_str))?;
     let listeners = kept.and_bound(&config).await?;
-    match confined {
-        Confined::Failed(_) => error!("{confined}"),
-        _ => info!("{confined}"),
+    if let Confined::Failed(_) = confined {
+        error!("{confined}");
+    } else {
+        info!("{confined}");
     }
     let ready = format!(
         "ready on {}, upstream {}, ledger {}",

@@ -58,7 +58,7 @@ impl Manager {
     }
 
     /// Starts `binary` on the kept sockets, with `variables`; returns when it says that it is ready.
-    async fn start(&self, binary: &Path, variables: &[(&str, &str)]) -> Process {
+    fn start(&self, binary: &Path, variables: &[(&str, &str)]) -> Process {
         // A child gets other files than the standard three by unsafe code only, so the sockets come as
         // two of these and a shell puts them where systemd does.
         let mut command = Command::new("sh");
@@ -117,7 +117,7 @@ async fn stopped_replaced_and_started_under_load_it_fails_no_request() {
     let manager = Manager::new().await;
     let newer = manager.dir.path().join("credpin-proxy-newer");
     std::fs::copy(built(), &newer).unwrap();
-    let mut process = manager.start(&built(), &[]).await;
+    let mut process = manager.start(&built(), &[]);
     let (enough, answered) = (Arc::new(AtomicBool::new(false)), Arc::default());
     let mut clients = JoinSet::new();
     for number in 0..CLIENTS {
@@ -138,7 +138,7 @@ async fn stopped_replaced_and_started_under_load_it_fails_no_request() {
         };
         timeout(PATIENCE, more).await.expect("it answers");
         manager.stop(process).await;
-        process = manager.start(&next.next().unwrap(), &[]).await;
+        process = manager.start(&next.next().unwrap(), &[]);
     }
     enough.store(true, Ordering::Relaxed);
     while let Some(client) = clients.join_next().await {
@@ -220,7 +220,7 @@ async fn exchange(
 #[tokio::test]
 async fn admin_is_served_on_the_kept_unix_socket() {
     let manager = Manager::new().await;
-    let process = manager.start(&built(), &[]).await;
+    let process = manager.start(&built(), &[]);
     let mut admin = UnixStream::connect(manager.dir.path().join("admin"))
         .await
         .unwrap();
@@ -239,7 +239,7 @@ async fn admin_is_served_on_the_kept_unix_socket() {
 async fn who_connected_before_the_end_and_asks_after_it_is_answered() {
     let manager = Manager::new().await;
     let drain = [("CREDPIN_PROXY_DRAIN", "1ms")];
-    let process = manager.start(&built(), &drain).await;
+    let process = manager.start(&built(), &drain);
     let mut late = TcpStream::connect(manager.address()).await.unwrap();
     // Taken from the queue by the time that a later one is answered.
     talk(
@@ -265,7 +265,7 @@ async fn who_connected_before_the_end_and_asks_after_it_is_answered() {
 async fn the_watchdog_hears_of_a_proxy_that_works() {
     let manager = Manager::new().await;
     let soon = Duration::from_millis(50).as_micros().to_string();
-    let process = manager.start(&built(), &[("WATCHDOG_USEC", &soon)]).await;
+    let process = manager.start(&built(), &[("WATCHDOG_USEC", &soon)]);
     for _ in 0..3 {
         manager.hear("WATCHDOG=1");
     }

@@ -233,9 +233,9 @@ async fn the_doctor_says_what_is_wrong() {
     // What is left is as it may be on a machine that runs tests.
     let host = ["sessions", "identity", "landlock", "redirect"];
     let mut lines = text.lines();
-    let fine =
+    let as_it_should_be =
         |line: &str| line.starts_with("ok ") || host.iter().any(|name| line[5..].starts_with(name));
-    assert!(lines.all(fine), "{text}");
+    assert!(lines.all(as_it_should_be), "{text}");
     assert_eq!(text.matches(" config ").count(), 1, "{text}");
     assert!(text.contains("this host's own processes only"), "{text}");
     let made = std::fs::read_dir(dir.path()).unwrap().count();
