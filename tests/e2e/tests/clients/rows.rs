@@ -28,7 +28,10 @@ pub(crate) async fn healthy(client: Client, imdsv2_only: bool) -> Result<()> {
 
     let issued = host.imds().issued();
     assert_eq!(issued.len(), 1, "one set serves them all");
-    assert_eq!(host.recorded()?, [issued[0].access_key_id.clone()]);
+    // Twice where the proxy could not see for once which program asked: then it is another consumer.
+    let mut recorded = host.recorded()?;
+    recorded.dedup();
+    assert_eq!(recorded, [issued[0].access_key_id.clone()]);
     Ok(())
 }
 

@@ -83,7 +83,7 @@ async fn each_gets_a_credential_that_is_on_record() -> Result<()> {
             let client = ImdsClient::start(network.client(client, family).await?)?;
             let found = client.look().await?;
             assert_eq!(found.region.as_deref(), Some("us-east-1"));
-            // One set serves them all; over IPv6 the proxy takes them for another consumer.
+            // One set serves them all; each of them is a consumer of its own.
             let mut recorded = sealed.recorded()?;
             recorded.dedup();
             assert_eq!(recorded, [found.credentials.access_key_id]);

@@ -249,3 +249,40 @@ async fn requests_on_one_connection_are_answered_in_order_until_it_closes() -> R
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn curl_prints_what_it_prints_without_the_proxy() -> Result<()> {
+    let tools = Tools::find()?;
+    let host = host(&tools, "127.0.0.1:0").await?;
+    let direct = format!("http://{}", host.imds_address());
+    for options in [
+        &["-i"][..],
+        &["-i", "--http1.0"],
+        &["-I"],
+        &["-i", "--path-as-is"],
+    ] {
+        for path in [
+            "/latest/user-data",
+            "//latest/meta-data/mac",
+            "/latest/meta-data/no",
+        ] {
+            let mut printed = Vec::new();
+            for endpoint in [&host.endpoint(), &direct] {
+                let curl = tools.system("curl", "curl")?.args(["-q", "-s", "-S"]);
+                // Twice, on one connection where the server lets it.
+                let url = format!("{endpoint}{path}");
+                let curl = curl.args(options).args([&url, &url]).imds(endpoint);
+                let text = curl.finish().await?.success()?;
+                let lines = text.lines().filter(|line| {
+                    let line = line.to_ascii_lowercase();
+                    !line.starts_with("date:") && !line.starts_with("connection:")
+                });
+                let mut lines: Vec<_> = lines.map(str::to_owned).collect();
+                lines.sort();
+                printed.push(lines);
+            }
+            assert_eq!(printed[0], printed[1], "{options:?} {path}");
+        }
+    }
+    Ok(())
+}
