@@ -121,8 +121,8 @@ fn the_hardened_units_are_hardly_exposed() {
 #[test]
 fn the_socket_that_is_kept_is_where_the_proxy_listens_by_default() {
     let kept = setting("credpin-proxy.socket", "ListenStream");
-    let listen = credpin_proxy::Config::default().listen;
-    assert_eq!([kept.parse().unwrap()], listen[..]);
+    let kept: Vec<std::net::SocketAddr> = vec![kept.parse().unwrap()];
+    assert_eq!(kept, credpin_proxy::Config::default().listen);
     assert_eq!(
         setting("credpin-proxy.service", "Sockets"),
         "credpin-proxy.socket"
@@ -133,7 +133,10 @@ fn the_socket_that_is_kept_is_where_the_proxy_listens_by_default() {
 fn the_unit_keeps_the_key_of_sessions_where_the_proxy_looks_for_it() {
     let run = setting("credpin-proxy.service", "RuntimeDirectory");
     let key = credpin_proxy::Config::default().session_key.unwrap();
-    assert_eq!(key.parent(), Some(&*std::path::Path::new("/run").join(run)));
+    assert_eq!(
+        key.parent(),
+        Some(std::path::Path::new("/run").join(run).as_path())
+    );
 }
 
 #[test]
