@@ -32,7 +32,7 @@ fuzz_target!(|input: &[u8]| {
     let dir = home.path().join("ledger");
     drop(Directory::open(&dir).expect("a new ledger opens"));
     let segment = dir.join(format!("{BOOT}-{:020}.open", 1));
-    fs::write(segment, &bytes).expect("there is room in memory");
+    fs::write(&segment, &bytes).expect("there is room in memory");
 
     let (ledger, first) = open(&dir);
     drop(ledger);
@@ -45,6 +45,13 @@ fuzz_target!(|input: &[u8]| {
         first.cut <= rest.len() as u64,
         "nothing acknowledged is cut off"
     );
+
+    let sealed = fs::read(segment.with_extension("jsonl")).unwrap_or_default();
+    assert!(
+        sealed.is_empty() || sealed.ends_with(b"\n"),
+        "nothing torn is left"
+    );
+    assert_eq!(sealed.len() as u64 + first.cut, bytes.len() as u64);
 
     let (mut ledger, second) = open(&dir);
     assert_eq!(
