@@ -8,6 +8,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -108,8 +109,15 @@ async fn accept<A, F, E, G>(
             () = drain.stopped() => return,
             () = beats.next() => continue,
         };
-        match accepted.and_then(|(stream, _)| Ok((ends(&stream)?, stream))) {
-            Ok((ends, stream)) => {
+        match accepted {
+            Ok((stream, peer)) => {
+                let ends = match ends(&stream, peer) {
+                    Ok(ends) => ends,
+                    Err(error) => {
+                        debug!(%error, "a connection ended before it began");
+                        continue;
+                    }
+                };
                 let (answer, drain) = (answer.clone(), Arc::clone(&drain));
                 let (member, open) = (drain.member(), open.clone());
                 let (leaving, asked) = (Arc::clone(&drain), Arc::new(AtomicBool::new(false)));
@@ -159,6 +167,10 @@ async fn accept<A, F, E, G>(
                     drop((permit, share, member, open));
                 });
             }
+            // The client's doing, so nobody waits for it.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {
+                debug!(%error, "a connection ended before it began");
+            }
             Err(error) => {
                 warn!(%error, "cannot accept a connection");
                 sleep(BREATH).await;
@@ -167,11 +179,12 @@ async fn accept<A, F, E, G>(
     }
 }
 
-fn ends(stream: &TcpStream) -> io::Result<Ends> {
+/// The peer is what `accept` said: a socket that was reset since does not tell it any more.
+fn ends(stream: &TcpStream, peer: SocketAddr) -> io::Result<Ends> {
     stream.set_nodelay(true)?;
     let local = stream.local_addr()?;
     Ok(Ends {
-        peer: stream.peer_addr()?,
+        peer,
         local,
         original: original::destination(stream, local),
     })
@@ -211,6 +224,37 @@ mod tests {
             other.read_u8().await
         };
         let served = timeout(Duration::from_mins(1), served).await;
+        assert_eq!(served.expect("it is served").unwrap(), b'H');
+        serving.abort();
+    }
+
+    /// Each of them would cost [`BREATH`] if it were taken for a failure of ours.
+    #[tokio::test]
+    async fn clients_that_reset_at_once_keep_nobody_waiting() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        for _ in 0..100 {
+            let stream = TcpStream::connect(addr).await.unwrap();
+            let socket = socket2::SockRef::from(&stream);
+            socket.set_linger(Some(Duration::ZERO)).unwrap();
+        }
+        let answer = |_, _| async { Answer::new(Full::from(Bytes::from_static(b"x"))) };
+        let serving = serve(
+            vec![listener],
+            8,
+            LAST,
+            Pulse::new(),
+            |_| async { Some(Share::free()) },
+            answer,
+            std::future::pending(),
+        );
+        let serving = tokio::spawn(serving);
+        let served = async {
+            let mut client = TcpStream::connect(addr).await.unwrap();
+            client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+            client.read_u8().await
+        };
+        let served = timeout(Duration::from_secs(5), served).await;
         assert_eq!(served.expect("it is served").unwrap(), b'H');
         serving.abort();
     }
