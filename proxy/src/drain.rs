@@ -7,6 +7,7 @@
 //! queue of the socket, for the next proxy that gets the same socket from systemd.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -69,11 +70,13 @@ impl Drain {
     }
 
     /// Begins the end, and waits until every connection from before is gone; but at most for
-    /// `limit`, since a client may keep one open that it does not use. Then nothing more is taken.
-    pub(crate) async fn run(&self, left: Left, limit: Duration) {
+    /// `limit`, since a client may keep one open that it does not use. What is to be done at the end
+    /// is done `meanwhile`. Then nothing more is taken.
+    pub(crate) async fn run(&self, left: Left, limit: Duration, meanwhile: impl Future) {
         let member = self.members.lock();
         drop(member.unwrap_or_else(PoisonError::into_inner).take());
-        if timeout(limit, left.wait()).await.is_err() {
+        let (all_left, _) = tokio::join!(timeout(limit, left.wait()), meanwhile);
+        if all_left.is_err() {
             debug!("some connections that are not used are closed now");
         }
         self.stopped.send_replace(true);
@@ -97,6 +100,8 @@ impl Drain {
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -117,13 +122,17 @@ mod tests {
             assert!(drain.member().is_none(), "nobody waits for a new one");
             drop(before);
         };
-        tokio::join!(drain.run(left, LIMIT), after);
+        tokio::join!(drain.run(left, LIMIT, ready(())), after);
         assert_eq!(began.elapsed(), Duration::ZERO);
         drain.stopped().await;
 
         let (drain, left) = Drain::new();
         let _idle = drain.member();
-        drain.run(left, LIMIT).await;
+        drain.run(left, LIMIT, ready(())).await;
         assert_eq!(began.elapsed(), LIMIT);
+
+        let (drain, left) = Drain::new();
+        drain.run(left, LIMIT, sleep(2 * LIMIT)).await;
+        assert_eq!(began.elapsed(), 3 * LIMIT, "what is done meanwhile is done");
     }
 }

@@ -68,7 +68,11 @@ fn act(command: Command) -> Result<ExitCode> {
             open_files::make_room(config.max_connections);
             // Before the first thread starts: each has from then on what the one has that starts it.
             let confined = landlock::confine(&config, flags.file());
-            runtime()?.block_on(run(&flags, config, &environment, &confined))?;
+            let runtime = runtime()?;
+            let ended = runtime.block_on(run(&flags, config, &environment, &confined));
+            // A store that hangs has a thread of ours, and the next start must not wait for it.
+            runtime.shutdown_background();
+            ended?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Check { json, flags } => {

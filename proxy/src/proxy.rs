@@ -77,8 +77,10 @@ pub enum StartError {
 }
 
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-/// What each of the last steps may take once the proxy is told to stop.
+/// What each of the last steps may take that are done while clients are still served.
 const LAST: Duration = Duration::from_secs(5);
+/// What the ledger may take once nobody is: clients wait for the next start meanwhile.
+const END: Duration = Duration::from_secs(2);
 
 /// Starts a proxy on this machine and serves until `shutdown`.
 pub async fn run(
@@ -207,8 +209,9 @@ impl Proxy {
         self.pulse.clone()
     }
 
-    /// Serves until `shutdown`. Then requests that have begun are finished, what is held in memory
-    /// is written, and what is written is shipped, each as far as it goes within a few seconds.
+    /// Serves until `shutdown`. Then what is held in memory is written, and what is written is shipped,
+    /// each as far as it goes within a few seconds and while clients are still served. At last requests
+    /// that have begun are finished, and what was held since is written.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self {
             config,
@@ -219,10 +222,11 @@ impl Proxy {
             pulse,
         } = self;
         let mut beside = JoinSet::new();
+        let mut writing = JoinSet::new();
         let recording = Arc::clone(&service);
-        beside.spawn(async move { recording.recorder.retry().await });
+        writing.spawn(async move { recording.recorder.retry().await });
         if let Some(shipping) = shipping.clone() {
-            beside.spawn(async move { shipping.run().await });
+            writing.spawn(async move { shipping.run().await });
         }
         if let Some(listener) = listeners.admin {
             let watched = Arc::clone(&service);
@@ -246,6 +250,15 @@ impl Proxy {
             let service = Arc::clone(&answering);
             async move { timed(&service, request, &connection).await }
         };
+        let ending = Arc::clone(&service);
+        let shutdown = async move {
+            shutdown.await;
+            async move {
+                // Nobody else may write what is held, or ship, at the same time.
+                writing.shutdown().await;
+                write_and_ship(&ending, shipping.as_deref()).await;
+            }
+        };
         server::serve(
             listeners.imds,
             config.max_connections,
@@ -257,7 +270,7 @@ impl Proxy {
         )
         .await;
         beside.shutdown().await;
-        end(&service, shipping.as_deref(), &writer).await;
+        end(&service, &writer).await;
     }
 }
 
@@ -281,8 +294,18 @@ async fn look_upstream(service: Arc<Service>) {
     }
 }
 
-async fn end(service: &Service, shipping: Option<&Shipping>, writer: &Writer) {
-    let flushed = timeout(LAST, service.recorder.flush()).await;
+async fn write_and_ship(service: &Service, shipping: Option<&Shipping>) {
+    // What it leaves is tried once more at the very end.
+    let _ = timeout(LAST, service.recorder.flush()).await;
+    if let Some(shipping) = shipping
+        && !timeout(LAST, shipping.round()).await.unwrap_or(false)
+    {
+        warn!("the last records are not shipped yet: the next start ships them");
+    }
+}
+
+async fn end(service: &Service, writer: &Writer) {
+    let flushed = timeout(END, service.recorder.flush()).await;
     if !flushed.unwrap_or(false) {
         let records = service.recorder.held();
         error!(
@@ -290,13 +313,8 @@ async fn end(service: &Service, shipping: Option<&Shipping>, writer: &Writer) {
             "the ledger still fails: records that only memory had are lost"
         );
     }
-    if let Some(shipping) = shipping
-        && !timeout(LAST, shipping.round()).await.unwrap_or(false)
-    {
-        warn!("the last records are not shipped yet: the next start ships them");
-    }
-    if timeout(LAST, writer.close()).await.is_err() {
-        error!("the disk did not finish its last write within {LAST:?}");
+    if timeout(END, writer.close()).await.is_err() {
+        error!("the disk did not finish its last write within {END:?}");
     }
 }
 

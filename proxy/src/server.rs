@@ -49,16 +49,18 @@ const BREATH: Duration = Duration::from_millis(100);
 
 /// Answers every connection of `listeners` that `enter` has a place for with `answer`, at most `max_connections` at a time (more
 /// wait in the kernel's queue), until `shutdown`. Then for at most `drain` open connections end by
-/// their clients' leave ([`Drain`]), and at last requests that have begun are finished.
-pub(crate) async fn serve<A, F, E, G>(
+/// their clients' leave ([`Drain`]) while what `shutdown` returned is done, and at last requests that
+/// have begun are finished.
+pub(crate) async fn serve<A, F, E, G, M>(
     listeners: Vec<TcpListener>,
     max_connections: usize,
     drain: Duration,
     pulse: Pulse,
     enter: E,
     answer: A,
-    shutdown: impl Future<Output = ()>,
+    shutdown: impl Future<Output = M>,
 ) where
+    M: Future<Output = ()>,
     E: Fn(Arc<Connection>) -> G + Clone + Send + Sync + 'static,
     G: Future<Output = Option<Share>> + Send + 'static,
     A: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
@@ -75,8 +77,8 @@ pub(crate) async fn serve<A, F, E, G>(
         let beats = pulse.beats();
         accepting.spawn(accept(listener, enter, answer, open, room, drain, beats));
     }
-    shutdown.await;
-    drain.run(left, limit).await;
+    let meanwhile = shutdown.await;
+    drain.run(left, limit, meanwhile).await;
     // Each ends where it holds no connection that it has taken and nobody serves.
     accepting.join_all().await;
     drop(open);
@@ -212,7 +214,7 @@ mod tests {
             Pulse::new(),
             |_| async { Some(Share::free()) },
             answer,
-            std::future::pending(),
+            std::future::pending::<std::future::Ready<()>>(),
         );
         let serving = tokio::spawn(serving);
         let mut greedy = TcpStream::connect(addr).await.unwrap();
@@ -246,7 +248,7 @@ mod tests {
             Pulse::new(),
             |_| async { Some(Share::free()) },
             answer,
-            std::future::pending(),
+            std::future::pending::<std::future::Ready<()>>(),
         );
         let serving = tokio::spawn(serving);
         let served = async {

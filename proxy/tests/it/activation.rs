@@ -26,6 +26,8 @@ const RESTARTS: usize = 6;
 /// Answers between a start and the next stop.
 const ANSWERS: usize = 200;
 const CLIENTS: usize = 4;
+/// Of one request: SDKs wait seconds, not more.
+const DEADLINE: Duration = Duration::from_secs(3);
 
 /// What systemd holds for a service.
 struct Manager {
@@ -161,7 +163,8 @@ impl Load {
         let header = format!("X-aws-ec2-metadata-token: {token}");
         let asked = format!("GET {ROLE}");
         while !self.enough.load(Ordering::Relaxed) {
-            let body = exchange(&mut open, self.proxy, &asked, &header, keep_alive).await?;
+            let answer = exchange(&mut open, self.proxy, &asked, &header, keep_alive);
+            let body = timeout(DEADLINE, answer).await??;
             assert!(body.contains("SecretAccessKey"), "{body}");
             self.answered.fetch_add(1, Ordering::Relaxed);
         }
@@ -269,5 +272,36 @@ async fn the_watchdog_hears_of_a_proxy_that_works() {
     for _ in 0..3 {
         manager.hear("WATCHDOG=1");
     }
+    manager.stop(process).await;
+}
+
+/// A store that takes connections and never answers: the last round of shipping waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_hangs_keeps_no_client_waiting_at_a_restart() {
+    let manager = Manager::new().await;
+    let store = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!(
+        "s3://bucket?sts=off&endpoint=http://{}",
+        store.local_addr().unwrap()
+    );
+    let variables = [("CREDPIN_PROXY_RECORDS", &*url)];
+    let process = manager.start(&built(), &variables);
+    let (enough, answered) = (Arc::new(AtomicBool::new(false)), Arc::default());
+    let load = Load {
+        proxy: manager.address(),
+        enough: Arc::clone(&enough),
+        answered: Arc::clone(&answered),
+    };
+    let client = tokio::spawn(load.ask_and_ask(false));
+    let first = async {
+        while answered.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, first).await.expect("it answers");
+    manager.stop(process).await;
+    let process = manager.start(&built(), &variables);
+    enough.store(true, Ordering::Relaxed);
+    client.await.unwrap().expect("no request fails or waits");
     manager.stop(process).await;
 }
