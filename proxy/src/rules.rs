@@ -25,14 +25,16 @@ pub struct Rule {
 
 /// A consumer, by what is known of it. What is named here matches only what is known and equal;
 /// what is not named matches everything.
+///
+/// A container has users and files of its own under the host's ids and paths: root there is no root
+/// here. So what allows a user or an executable means the host's, unless it names a container too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Who {
     /// The user's id.
     pub uid: Option<u32>,
     /// The user's name in `/etc/passwd`.
     pub user: Option<String>,
-    /// The executable's path. That of a container is a file of its own, so a rule that names one
-    /// matches no container unless it names that too.
+    /// The executable's path. Whatever the action, this matches no container unless one is named.
     pub exe: Option<Glob>,
     /// The systemd unit.
     pub unit: Option<Glob>,
@@ -73,12 +75,12 @@ impl Rules {
 impl Rule {
     fn matches(&self, consumer: &Consumer, path: &str) -> bool {
         let path_matches = |glob: &Glob| glob.matches_in_any_case(path);
-        self.consumer.matches(consumer) && self.path.as_ref().is_none_or(path_matches)
+        self.consumer.matches(consumer, self.action) && self.path.as_ref().is_none_or(path_matches)
     }
 }
 
 impl Who {
-    fn matches(&self, consumer: &Consumer) -> bool {
+    fn matches(&self, consumer: &Consumer, action: Action) -> bool {
         let glob = |glob: &Option<Glob>, known: &Option<String>| match (glob, known) {
             (None, _) => true,
             (Some(glob), Some(known)) => glob.matches(known),
@@ -87,9 +89,17 @@ impl Who {
         (self.uid.is_none() || self.uid == consumer.uid)
             && (self.user.is_none() || self.user == consumer.user)
             && glob(&self.exe, &consumer.exe)
-            && (self.exe.is_none() || self.container.is_some() || consumer.container.is_none())
+            && (consumer.container.is_none()
+                || self.container.is_some()
+                || !self.is_of_the_host(action))
             && glob(&self.unit, &consumer.unit)
             && glob(&self.container, &consumer.container)
+    }
+
+    /// Whether what it names is the host's own. A user who is denied is denied in containers too.
+    fn is_of_the_host(&self, action: Action) -> bool {
+        let user = self.uid.is_some() || self.user.is_some();
+        self.exe.is_some() || (user && action == Action::Allow)
     }
 }
 
@@ -281,6 +291,34 @@ mod tests {
         assert_eq!(ask(&rules, &consumer, "/latest/"), None, "in a container");
         consumer.container = None;
         assert_eq!(ask(&rules, &consumer, "/latest/"), Some((2, Action::Deny)));
+    }
+
+    #[test]
+    fn what_allows_a_user_allows_no_container_that_it_does_not_name() {
+        let root = Who {
+            uid: Some(0),
+            ..Who::default()
+        };
+        let on_host = who(0, "root");
+        let mut in_container = on_host.clone();
+        in_container.container = Some("docker:1".to_owned());
+        for host in [user("root"), root] {
+            let named = Who {
+                container: Some(Glob::new("docker:*")),
+                ..host.clone()
+            };
+            let decide = |who: &Who, action, consumer| {
+                let rules = Rules(vec![rule(who.clone(), "*", action)]);
+                ask(&rules, consumer, "/latest/user-data").map(|(_, action)| action)
+            };
+            let allow = Some(Action::Allow);
+            assert_eq!(decide(&host, Action::Allow, &on_host), allow);
+            assert_eq!(decide(&host, Action::Allow, &in_container), None);
+            assert_eq!(decide(&named, Action::Allow, &in_container), allow);
+            for action in [Action::Deny, Action::Warn] {
+                assert_eq!(decide(&host, action, &in_container), Some(action));
+            }
+        }
     }
 
     proptest! {
