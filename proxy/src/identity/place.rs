@@ -29,8 +29,8 @@ const FOLDERS: [(&str, &str); 4] = [
 
 /// Reads the path of a cgroup below the mount, as `/system.slice/nginx.service`.
 ///
-/// Names below a service are the service's own to give (`user@1000.service` hands them to a user),
-/// so nothing is read there: who may make cgroups of their own cannot make themselves a container of
+/// Names below a service or a scope are its own to give (`user@1000.service` hands them to a user,
+/// a machine's scope to what runs in it), so nothing is read there: who may make cgroups of their own cannot make themselves a container of
 /// another's name.
 pub(crate) fn read(path: &str) -> Place {
     let mut place = Place::default();
@@ -46,7 +46,7 @@ pub(crate) fn read(path: &str) -> Place {
         if place.container.is_none() {
             place.container = container(name, pod.as_deref(), folder);
         }
-        if name.ends_with(".service") {
+        if name.ends_with(".service") || name.ends_with(".scope") {
             break;
         }
         if folder.is_none() {
@@ -125,6 +125,21 @@ mod tests {
             (
                 "/system.slice/app.service/payload/docker-ID.scope",
                 Some("app.service"),
+                None,
+            ),
+            (
+                "/machine.slice/machine-web.scope/payload/docker-ID.scope",
+                Some("machine-web.scope"),
+                None,
+            ),
+            (
+                "/user.slice/user-1000.slice/session-3.scope/kubepods/podPOD/ID",
+                Some("session-3.scope"),
+                None,
+            ),
+            (
+                "/user.slice/user-1000.slice/session-3.scope/lxc.payload.web1",
+                Some("session-3.scope"),
                 None,
             ),
             (
