@@ -7,7 +7,7 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::connection::Connection;
-use crate::identity::Identifier;
+use crate::identity::{Identifier, Seen};
 use crate::path::CanonicalPath;
 use crate::rules::{Action, Rules};
 
@@ -51,9 +51,20 @@ impl Access {
         access
     }
 
+    /// What the kernel says at once of the connection's other end. Call it early: a client that has
+    /// closed its socket is nobody's.
+    pub(crate) fn see(&self, connection: &Connection) -> Seen {
+        self.identifier.see(connection.ends)
+    }
+
     /// Finds out who is at the other end of the connection, if nobody did yet.
-    pub(crate) async fn identify(&self, connection: &Connection) {
-        connection.identify(&self.identifier).await;
+    pub(crate) async fn identify(&self, connection: &Connection, seen: Seen) {
+        connection.identify(&self.identifier, seen).await;
+    }
+
+    /// The same as far as it is known without a wait.
+    pub(crate) fn identify_at_once(&self, connection: &Connection, seen: Seen) {
+        connection.identify_at_once(&self.identifier, seen);
     }
 
     /// Whether who is at the other end is within the hop limit.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use credpin_ledger::Consumer;
 use tokio::sync::OnceCell;
 
-use crate::identity::{Identifier, Identity};
+use crate::identity::{Identifier, Identity, Seen};
 
 /// The two ends of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -50,11 +50,16 @@ impl Connection {
         }
     }
 
-    /// Finds out who is at the other end, once. Call it early: a client that has closed its socket is
-    /// nobody's.
-    pub(crate) async fn identify(&self, identifier: &Identifier) {
-        let identity = || identifier.identify(self.ends);
+    /// Finds out who is at the other end, once.
+    pub(crate) async fn identify(&self, identifier: &Identifier, seen: Seen) {
+        let identity = || identifier.identify(self.ends, seen);
         self.identity.get_or_init(identity).await;
+    }
+
+    /// The same without a wait, for a connection that is closed at once.
+    pub(crate) fn identify_at_once(&self, identifier: &Identifier, seen: Seen) {
+        // Who is known already stays who it is.
+        let _ = self.identity.set(identifier.at_once(self.ends, seen));
     }
 
     /// Who asks, as far as it could be established.

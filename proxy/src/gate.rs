@@ -58,9 +58,13 @@ impl Gate {
             self.closed(stray.rule(), &stray, connection);
             return None;
         }
-        self.access.identify(connection).await;
-        let share = Shares::take(&self.shares, connection);
-        if share.is_none() {
+        let seen = self.access.see(connection);
+        // Before anything that takes time: what waits is counted too.
+        let share = Shares::take(&self.shares, &connection.ends, seen);
+        if share.is_some() {
+            self.access.identify(connection, seen).await;
+        } else {
+            self.access.identify_at_once(connection, seen);
             let why = "its consumer has as many connections as `consumer-connections` allows";
             self.closed("connections", &why, connection);
         }

@@ -27,7 +27,7 @@ pub use self::measure::measure;
 use self::cgroup::Cgroups;
 use self::passwd::Passwd;
 use self::process::Search;
-use self::socket::{Sockets, Tuple};
+use self::socket::{Socket, Sockets, Tuple};
 
 mod cgroup;
 mod measure;
@@ -44,6 +44,19 @@ pub(crate) struct Identity {
     /// Network hops to it, this host itself counted: 1 is a process in this network namespace, 2
     /// is anything further, since how far it is beyond that nothing tells.
     pub(crate) hops: u8,
+}
+
+/// What the kernel says at once about the other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// Nothing of any connection: `sock_diag` does not work here.
+    Nothing,
+    /// Nothing of this one, since it failed.
+    Failed,
+    /// No process of this network namespace has that connection open.
+    Nobody,
+    /// A socket, and its user if it is one that we know.
+    Socket { socket: Socket, uid: Option<u32> },
 }
 
 /// What can be found out here about who asks.
@@ -92,28 +105,57 @@ impl Identifier {
         }
     }
 
-    /// Who is at the other end. Its socket has to be open still, so this is for the time that it waits
-    /// for an answer.
-    pub(crate) async fn identify(&self, ends: Ends) -> Identity {
-        let mut consumer = ends.by_address();
+    /// Whose socket is at the other end. It has to be open still, so this is for the time that its
+    /// process waits for an answer.
+    pub(crate) fn see(&self, ends: Ends) -> Seen {
         let Some(sockets) = &self.sockets else {
-            let hops = if is_this_host(&ends) { 1 } else { 2 };
-            return Identity { consumer, hops };
+            return Seen::Nothing;
         };
-        let tuple = Tuple::new(ends.peer, ends.destination());
-        let socket = sockets.find(tuple).unwrap_or_else(|error| {
-            debug!(%error, "the kernel does not say whose a socket is");
-            None
-        });
-        // Not among this namespace's sockets, whatever its address claims.
-        let Some(socket) = socket else {
-            if self.may_look {
+        match sockets.find(Tuple::new(ends.peer, ends.destination())) {
+            Ok(Some(socket)) => {
+                let uid = Some(socket.uid).filter(|uid| Some(*uid) != self.nobody);
+                Seen::Socket { socket, uid }
+            }
+            Ok(None) => Seen::Nobody,
+            Err(error) => {
+                debug!(%error, "the kernel does not say whose a socket is");
+                Seen::Failed
+            }
+        }
+    }
+
+    /// Who is at the other end, as far as it is known without a wait.
+    pub(crate) fn at_once(&self, ends: Ends, seen: Seen) -> Identity {
+        let mut consumer = ends.by_address();
+        let hops = match seen {
+            Seen::Nothing | Seen::Failed => {
+                if is_this_host(&ends) {
+                    1
+                } else {
+                    2
+                }
+            }
+            // Not among this namespace's sockets, whatever its address claims.
+            Seen::Nobody => 2,
+            Seen::Socket { uid, .. } => {
+                consumer.uid = uid;
+                consumer.user = uid.and_then(|uid| self.users.name(uid));
+                1
+            }
+        };
+        Identity { consumer, hops }
+    }
+
+    /// Who is at the other end, of which `seen` is known.
+    pub(crate) async fn identify(&self, ends: Ends, seen: Seen) -> Identity {
+        let Identity { mut consumer, hops } = self.at_once(ends, seen);
+        let Seen::Socket { socket, .. } = seen else {
+            if self.may_look && seen == Seen::Nobody {
+                let tuple = Tuple::new(ends.peer, ends.destination());
                 self.look_elsewhere(tuple, &mut consumer).await;
             }
-            return Identity { consumer, hops: 2 };
+            return Identity { consumer, hops };
         };
-        consumer.uid = Some(socket.uid).filter(|uid| Some(*uid) != self.nobody);
-        consumer.user = consumer.uid.and_then(|uid| self.users.name(uid));
         if let Some((cgroups, id)) = self.cgroups.as_ref().zip(socket.cgroup)
             && let Some(path) = cgroups.path(id).await
         {
@@ -125,7 +167,7 @@ impl Identifier {
             }
             in_cgroup(&mut consumer, path.to_string());
         }
-        Identity { consumer, hops: 1 }
+        Identity { consumer, hops }
     }
 
     /// Who asks from another network namespace of this host, as a bridged container does.
@@ -201,4 +243,27 @@ fn nobody() -> Option<u32> {
     let overflow = fs::read_to_string("/proc/sys/kernel/overflowuid");
     let overflow = overflow.ok().and_then(|uid| uid.trim().parse().ok());
     Some(overflow.unwrap_or(65534))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_the_kernel_fails_to_answer_the_addresses_tell_who_is_near() {
+        let identifier = Identifier::start();
+        let hops = |peer: &str, seen| {
+            let ends = Ends {
+                peer: peer.parse().unwrap(),
+                local: "172.17.0.1:9337".parse().unwrap(),
+                original: None,
+            };
+            identifier.at_once(ends, seen).hops
+        };
+        for seen in [Seen::Nothing, Seen::Failed] {
+            assert_eq!(hops("172.17.0.1:5", seen), 1, "{seen:?}");
+            assert_eq!(hops("172.17.0.2:5", seen), 2, "{seen:?}");
+        }
+        assert_eq!(hops("172.17.0.1:5", Seen::Nobody), 2);
+    }
 }

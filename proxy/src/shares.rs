@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::connection::Connection;
+use crate::connection::Ends;
+use crate::identity::Seen;
 use crate::original::is_this_host;
 
 /// How many connections each consumer has, and how many it may have.
@@ -22,6 +23,8 @@ pub(crate) struct Share(Option<(Key, Arc<Shares>)>);
 enum Key {
     User(u32),
     Peer(IpAddr),
+    /// All processes of this host whose user is not known, where that of others is.
+    Unknown,
 }
 
 impl Share {
@@ -40,8 +43,8 @@ impl Shares {
     }
 
     /// One more connection for the consumer, unless it has its share.
-    pub(crate) fn take(shares: &Arc<Self>, connection: &Connection) -> Option<Share> {
-        let Some(key) = Key::of(connection) else {
+    pub(crate) fn take(shares: &Arc<Self>, ends: &Ends, seen: Seen) -> Option<Share> {
+        let Some(key) = Key::of(ends, seen) else {
             return Some(Share::free());
         };
         let mut taken = shares.lock();
@@ -60,13 +63,17 @@ impl Shares {
 }
 
 impl Key {
-    /// Nothing for a process of this host whose user is not known: over the loopback, and by the
-    /// redirect, they all are one address, so a share would let any of them lock out the others.
-    fn of(connection: &Connection) -> Option<Self> {
-        if is_this_host(&connection.ends) {
-            return connection.consumer().uid.map(Self::User);
+    /// Nothing for a process of this host where nobody's user can be known: over the loopback, and by
+    /// the redirect, they all are one address, so a share would let any of them lock out the others.
+    fn of(ends: &Ends, seen: Seen) -> Option<Self> {
+        if !is_this_host(ends) {
+            return Some(Self::Peer(ends.peer.ip().to_canonical()));
         }
-        Some(Self::Peer(connection.ends.peer.ip().to_canonical()))
+        match seen {
+            Seen::Nothing => None,
+            Seen::Socket { uid: Some(uid), .. } => Some(Self::User(uid)),
+            Seen::Socket { uid: None, .. } | Seen::Failed | Seen::Nobody => Some(Self::Unknown),
+        }
     }
 }
 
@@ -87,19 +94,19 @@ impl Drop for Share {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::connection::Ends;
 
     #[test]
-    fn a_peer_on_the_network_has_a_share_and_who_is_not_known_here_has_none() {
+    fn a_peer_on_the_network_has_a_share_and_who_is_not_known_here_has_one_with_others() {
         let shares = Arc::new(Shares::new(2));
-        let take = |peer: &str, local: &str| {
+        let take_seen = |peer: &str, local: &str, seen| {
             let ends = Ends {
                 peer: peer.parse().unwrap(),
                 local: local.parse().unwrap(),
                 original: Some("169.254.169.254:80".parse().unwrap()),
             };
-            Shares::take(&shares, &Connection::new(ends))
+            Shares::take(&shares, &ends, seen)
         };
+        let take = |peer: &str, local: &str| take_seen(peer, local, Seen::Nobody);
         let bridge = "172.17.0.1:9337";
         let held = [
             take("172.17.0.2:1", bridge),
@@ -111,13 +118,20 @@ mod tests {
         drop(held);
         assert!(take("172.17.0.2:3", bridge).is_some());
         assert!(shares.lock().is_empty());
-        for (peer, local) in [
+        let here = [
             ("127.0.0.9:1", "127.0.0.1:9337"),
             ("10.0.1.5:1", "127.0.0.1:9337"),
             ("[::1]:1", "[::1]:9337"),
             ("10.0.1.5:1", "10.0.1.5:9337"),
-        ] {
-            let held: Vec<_> = (0..9).map(|_| take(peer, local)).collect();
+        ];
+        for seen in [Seen::Nobody, Seen::Failed] {
+            let take = |(peer, local): &(&str, &str)| take_seen(peer, local, seen);
+            let held: Vec<_> = here.iter().map(take).collect();
+            assert_eq!(held.iter().flatten().count(), 2, "one for all of them");
+        }
+        for (peer, local) in here {
+            let take = |_| take_seen(peer, local, Seen::Nothing);
+            let held: Vec<_> = (0..9).map(take).collect();
             assert!(held.iter().all(Option::is_some), "{peer}");
         }
     }

@@ -54,6 +54,10 @@ const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 const IPPROTO_TCP: u8 = 6;
 const INET_DIAG_CGROUP_ID: u16 = 21;
+/// A socket that is bound to no interface.
+const UNBOUND: u32 = 0;
+/// `lo`, in every network namespace (`LOOPBACK_IFINDEX` of `net/flow.h`).
+const LOOPBACK: u32 = 1;
 
 impl Tuple {
     /// Both ends as they are on the wire: a socket of IPv6 that speaks IPv4 is one of IPv4.
@@ -69,6 +73,26 @@ impl Tuple {
 impl Sockets {
     /// Opens the channel to the kernel.
     pub(crate) fn open() -> io::Result<Self> {
+        Channel::open().map(|channel| Self(Mutex::new(channel)))
+    }
+
+    /// The socket whose connection is `tuple`, if a process of this network namespace has it open.
+    /// A channel that fails is opened anew, once.
+    pub(crate) fn find(&self, tuple: Tuple) -> io::Result<Option<Socket>> {
+        // What a panic left in the channel has another sequence number.
+        let mut channel = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match channel.find(tuple) {
+            Err(_) => {
+                *channel = Channel::open()?;
+                channel.find(tuple)
+            }
+            answered => answered,
+        }
+    }
+}
+
+impl Channel {
+    fn open() -> io::Result<Self> {
         let kernel = socket_with(
             AddressFamily::NETLINK,
             SocketType::RAW,
@@ -77,28 +101,30 @@ impl Sockets {
         )?;
         // Connected to the kernel (port 0), it takes messages of nobody else.
         connect(&kernel, &SocketAddrNetlink::new(0, 0))?;
-        let channel = Channel {
+        Ok(Self {
             kernel,
             sequence: 0,
-        };
-        Ok(Self(Mutex::new(channel)))
+        })
     }
 
-    /// The socket whose connection is `tuple`, if a process of this network namespace has it open.
-    pub(crate) fn find(&self, tuple: Tuple) -> io::Result<Option<Socket>> {
-        // What a panic left in the channel has another sequence number.
-        let mut channel = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        channel.sequence = channel.sequence.wrapping_add(1);
-        let sequence = channel.sequence;
-        send(
-            &channel.kernel,
-            &request(tuple, sequence),
-            SendFlags::empty(),
-        )?;
+    /// The kernel does not find a socket that is bound to an interface (`SO_BINDTODEVICE`) but by
+    /// that interface.
+    fn find(&mut self, tuple: Tuple) -> io::Result<Option<Socket>> {
+        match self.find_on(UNBOUND, tuple)? {
+            None => self.find_on(LOOPBACK, tuple),
+            found => Ok(found),
+        }
+    }
+
+    fn find_on(&mut self, interface: u32, tuple: Tuple) -> io::Result<Option<Socket>> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let sequence = self.sequence;
+        let request = request(tuple, interface, sequence);
+        send(&self.kernel, &request, SendFlags::empty())?;
         loop {
             let mut buffer = [0; 1024];
             // The kernel answers before `send` returns, so there is nothing to wait for.
-            let (length, _) = recv(&channel.kernel, &mut buffer[..], RecvFlags::DONTWAIT)?;
+            let (length, _) = recv(&self.kernel, &mut buffer[..], RecvFlags::DONTWAIT)?;
             match read(buffer.get(..length).unwrap_or_default(), sequence, tuple) {
                 Reading::Socket(socket) => return Ok(Some(socket)),
                 Reading::None => return Ok(None),
@@ -109,7 +135,7 @@ impl Sockets {
     }
 }
 
-fn request(tuple: Tuple, sequence: u32) -> [u8; REQUEST as usize] {
+fn request(tuple: Tuple, interface: u32, sequence: u32) -> [u8; REQUEST as usize] {
     let family = if tuple.source.is_ipv4() {
         AF_INET
     } else {
@@ -132,7 +158,7 @@ fn request(tuple: Tuple, sequence: u32) -> [u8; REQUEST as usize] {
     put(&tuple.destination.port().to_be_bytes());
     put(&sixteen(tuple.source.ip()));
     put(&sixteen(tuple.destination.ip()));
-    put(&[0; 4]); // On any interface.
+    put(&interface.to_ne_bytes());
     put(&[u8::MAX; 8]); // INET_DIAG_NOCOOKIE
     out
 }
@@ -254,6 +280,33 @@ mod tests {
             assert_eq!(u64::from(found.inode), inode, "{to}");
             assert!(found.cgroup.is_some(), "{to}");
         }
+    }
+
+    /// Else it would be nobody's, and have a share of connections of nobody's.
+    #[test]
+    fn a_clients_socket_is_found_though_it_is_bound_to_the_loopback() {
+        let sockets = Sockets::open().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let stream = stream.unwrap();
+        stream.bind_device(Some(b"lo")).unwrap();
+        stream
+            .connect(&listener.local_addr().unwrap().into())
+            .unwrap();
+        let found = sockets.find(tuple(&stream.into())).unwrap();
+        assert_eq!(found.expect("it is open").uid, getuid().as_raw());
+    }
+
+    #[test]
+    fn a_channel_that_fails_is_opened_anew() {
+        let (no_kernel, _) = std::os::unix::net::UnixDatagram::pair().unwrap();
+        let channel = Channel {
+            kernel: no_kernel.into(),
+            sequence: 0,
+        };
+        let sockets = Sockets(Mutex::new(channel));
+        let (_listener, stream) = connection("127.0.0.1:0", "127.0.0.1");
+        assert!(sockets.find(tuple(&stream)).unwrap().is_some());
     }
 
     /// Else who calls from elsewhere with a source port that a process of this host listens on would
