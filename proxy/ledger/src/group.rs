@@ -30,8 +30,9 @@ impl Group {
         let due = match index.standing_after(&self.next, key, consumer) {
             Standing::Crowded => Due::Now(Receipt::Crowded),
             Standing::Known => {
-                let same =
-                    |other: &Record| other.access_key_id == *key && other.consumer == *consumer;
+                let same = |other: &Record| {
+                    other.access_key_id == *key && consumer.is_said_by(&other.consumer)
+                };
                 let earlier = self.news.iter().position(same);
                 earlier.map_or(Due::Now(Receipt::Known), Due::Earlier)
             }

@@ -1,6 +1,6 @@
 //! Which credentials are on record already, and for whom.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -17,7 +17,8 @@ pub struct Index {
 #[derive(Debug)]
 struct Known {
     until: Timestamp,
-    consumers: HashSet<Consumer>,
+    /// None of them is said by one before it ([`Consumer::is_said_by`]).
+    consumers: Vec<Consumer>,
 }
 
 /// Kept after a credential expired, or was last recorded: in an outage IMDS serves expired ones
@@ -27,6 +28,9 @@ const SWEEP: SignedDuration = SignedDuration::from_mins(1);
 /// Consumers recorded of one credential, and so remembered of it. Addresses cost an attacker on the
 /// host or in a container nothing: without a bound, records of them would fill the disk.
 const CONSUMERS: usize = 256;
+/// The same for each user of the host and of each container, so that one of them does not use up
+/// the room of all: whoever may start units has as many names of units as they like.
+const CONSUMERS_OF_A_USER: usize = 16;
 
 /// How a credential and a consumer stand to what is on record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +41,8 @@ pub enum Standing {
     NewConsumer,
     /// Both are.
     Known,
-    /// The credential is, and for so many that no further consumer of it is recorded.
+    /// The credential is, and for so many that no further consumer of it is recorded, or none of this
+    /// user.
     Crowded,
 }
 
@@ -69,11 +74,13 @@ impl Index {
         let known = self.keys.entry(record.access_key_id.clone());
         let known = known.or_insert_with(|| Known {
             until,
-            consumers: HashSet::new(),
+            consumers: Vec::new(),
         });
         known.until = known.until.max(until);
-        if known.consumers.len() < CONSUMERS {
-            known.consumers.insert(record.consumer.clone());
+        if let Standing::New | Standing::NewConsumer =
+            standing([Some(known), None], &record.consumer)
+        {
+            known.consumers.push(record.consumer.clone());
         }
     }
 
@@ -86,11 +93,20 @@ impl Index {
     }
 }
 
+/// In so short a list looking at each is as quick as anything.
 fn standing(known: [Option<&Known>; 2], consumer: &Consumer) -> Standing {
     let known = || known.into_iter().flatten();
-    if known().any(|known| known.consumers.contains(consumer)) {
+    let consumers = || known().flat_map(|known| &known.consumers);
+    // All who are known by their address alone would be one user.
+    let is_user = consumer.uid.is_some() || consumer.container.is_some();
+    let of_user = |other: &&Consumer| {
+        is_user && other.uid == consumer.uid && other.container == consumer.container
+    };
+    if consumers().any(|other| consumer.is_said_by(other)) {
         Standing::Known
-    } else if known().map(|known| known.consumers.len()).sum::<usize>() >= CONSUMERS {
+    } else if consumers().count() >= CONSUMERS
+        || consumers().filter(of_user).count() >= CONSUMERS_OF_A_USER
+    {
         Standing::Crowded
     } else if known().next().is_some() {
         Standing::NewConsumer
@@ -130,6 +146,59 @@ mod tests {
         record.consumer.peer = [0, 0, 0, 7].into();
         assert_eq!(index.standing("ASIA1", &record.consumer), Standing::Known);
         assert_eq!(index.keys["ASIA1"].consumers.len(), CONSUMERS);
+    }
+
+    #[test]
+    fn a_user_is_one_consumer_in_whatever_cgroup() {
+        let mut index = Index::default();
+        let mut record = record("ASIA1", "2026-05-04T09:00:00Z");
+        record.consumer.uid = Some(1000);
+        for n in 0..300 {
+            record.consumer.cgroup = Some(format!("/user@1000.service/run-{n}.scope"));
+            index.insert(&record, record.time);
+        }
+        assert_eq!(index.keys["ASIA1"].consumers.len(), 1);
+        record.consumer.cgroup = None;
+        assert_eq!(index.standing("ASIA1", &record.consumer), Standing::Known);
+        record.consumer.unit = Some("app.service".to_owned());
+        let standing = index.standing("ASIA1", &record.consumer);
+        assert_eq!(standing, Standing::NewConsumer);
+    }
+
+    #[test]
+    fn one_user_does_not_use_up_the_room_of_others() {
+        let mut index = Index::default();
+        let mut record = record("ASIA1", "2026-05-04T09:00:00Z");
+        record.consumer.uid = Some(1000);
+        for n in 0..300 {
+            record.consumer.unit = Some(format!("session-{n}.scope"));
+            index.insert(&record, record.time);
+        }
+        let of_user = index.keys["ASIA1"].consumers.len();
+        assert_eq!(of_user, CONSUMERS_OF_A_USER);
+        assert_eq!(index.standing("ASIA1", &record.consumer), Standing::Crowded);
+        let mut contained = record.consumer.clone();
+        contained.container = Some("docker:1".to_owned());
+        assert_eq!(index.standing("ASIA1", &contained), Standing::NewConsumer);
+        record.consumer.uid = Some(1001);
+        let other = index.standing("ASIA1", &record.consumer);
+        assert_eq!(other, Standing::NewConsumer);
+    }
+
+    #[test]
+    fn a_program_is_one_consumer_even_if_it_was_not_found_once() {
+        let mut index = Index::default();
+        let mut record = record("ASIA1", "2026-05-04T09:00:00Z");
+        record.consumer.exe = Some("/usr/bin/app".to_owned());
+        index.insert(&record, record.time);
+        let mut consumer = record.consumer.clone();
+        consumer.exe = None;
+        assert_eq!(index.standing("ASIA1", &consumer), Standing::Known);
+        consumer.exe = Some("/usr/bin/other".to_owned());
+        assert_eq!(index.standing("ASIA1", &consumer), Standing::NewConsumer);
+        consumer.exe = None;
+        consumer.uid = Some(7);
+        assert_eq!(index.standing("ASIA1", &consumer), Standing::NewConsumer);
     }
 
     #[test]

@@ -127,6 +127,18 @@ impl Consumer {
             container: None,
         }
     }
+
+    /// Whether a record of `other` says who this is. The cgroup does not count, for everybody can
+    /// have ever new ones below their own; nor does an executable that could not be found out this
+    /// time.
+    pub fn is_said_by(&self, other: &Self) -> bool {
+        self.peer == other.peer
+            && self.uid == other.uid
+            && self.user == other.user
+            && self.unit == other.unit
+            && self.container == other.container
+            && (self.exe.is_none() || self.exe == other.exe)
+    }
 }
 
 /// Which IMDS version a request used.

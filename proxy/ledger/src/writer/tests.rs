@@ -189,6 +189,19 @@ async fn of_many_who_ask_for_the_same_one_is_written_and_all_wait_for_it() {
     assert_eq!(disk.survivors().len(), 2);
 }
 
+/// Whoever is known by a record of the same group waits for it to be durable.
+#[tokio::test]
+async fn one_who_is_known_by_another_of_the_group_waits_for_that_record() {
+    let disk = Held::works();
+    let writer = disk.writer();
+    let mut records = vec![record("ASIA1", TIME); 2];
+    records[0].consumer.exe = Some("/usr/bin/app".to_owned());
+    records[1].consumer.cgroup = Some("/app.slice".to_owned());
+    let answers = ask(&disk, &writer, &records).await;
+    assert!(matches!(answers[2], Ok(Receipt::Known)));
+    assert_eq!(disk.survivors().len(), 2);
+}
+
 #[tokio::test]
 async fn a_group_leaves_out_the_consumers_of_a_credential_that_has_too_many() {
     let disk = Held::works();
