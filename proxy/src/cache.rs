@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{error, warn};
 
 use self::slot::{Settled, Slot};
@@ -56,6 +56,8 @@ const MAX_CONTENT: u64 = 8 << 10;
 /// A credential that nobody asked for in this time is dropped. SDKs ask again shortly before it
 /// expires, after six hours.
 const UNUSED: Duration = Duration::from_hours(8);
+/// What a client waits for a word about what is kept already. SDKs give a request one second.
+const MOMENT: Duration = Duration::from_millis(250);
 
 impl Cache {
     pub(crate) fn new(
@@ -75,16 +77,27 @@ impl Cache {
     }
 
     /// What is at `path`. However many ask for what is not kept, the metadata service is asked once.
+    /// What is kept but may be out of date is the answer if there is no other in a moment.
     pub(crate) async fn get(&self, path: &CanonicalPath, class: Class) -> Found {
         let slot = self.slot(path, class);
         slot.ask();
-        if let Some(found) = slot.current(self.0.recheck) {
+        if let Some(found) = slot.current(self.0.clock.now(), self.0.recheck) {
             self.0.metrics.cached(class.name(), "hit");
             return found;
         }
         self.0.metrics.cached(class.name(), "miss");
-        let landing = self.fetch(path, &slot, false).wait().await;
-        landing.unwrap_or_else(|| {
+        let (kept, landing) = (slot.kept(), self.fetch(path, &slot, false).wait());
+        let landed = match kept {
+            None => landing.await,
+            Some(kept) => match timeout(MOMENT, landing).await {
+                Ok(Some(found)) => Some(found),
+                Ok(None) | Err(_) => {
+                    slot.tried();
+                    Some(kept)
+                }
+            },
+        };
+        landed.unwrap_or_else(|| {
             let answer = answer::error(StatusCode::SERVICE_UNAVAILABLE);
             Found::Answer("upstream-failed", answer)
         })
@@ -149,7 +162,7 @@ impl Cache {
         slot.flight.start(|| {
             let (cache, path, slot) = (self.clone(), path.clone(), Arc::clone(slot));
             async move {
-                match slot.current(cache.0.recheck) {
+                match slot.current(cache.0.clock.now(), cache.0.recheck) {
                     Some(found) if !again => found,
                     _ => cache.ask(&path, &slot).await,
                 }

@@ -34,6 +34,8 @@ struct State {
     kept: Option<Found>,
     /// When the metadata service last said so.
     fetched: Instant,
+    /// When it was last asked in vain.
+    tried: Option<Instant>,
     /// When a client last asked.
     asked: Instant,
     /// When to look again without being asked.
@@ -55,6 +57,10 @@ pub(super) enum Settled {
 const OVERLAP: Duration = Duration::from_mins(5);
 /// From then on, how often they are looked for at least.
 const HURRY: Duration = Duration::from_secs(30);
+/// How long no client has to wait again after one that waited in vain.
+const SPARED: Duration = Duration::from_secs(5);
+/// The longest pause. While a host hibernates, the clock that measures it stands still.
+const LONGEST: Duration = Duration::from_mins(5);
 
 impl Slot {
     pub(super) fn new(class: Class) -> Self {
@@ -62,6 +68,7 @@ impl Slot {
         let state = State {
             kept: None,
             fetched: now,
+            tried: None,
             asked: now,
             due: None,
         };
@@ -72,11 +79,26 @@ impl Slot {
         }
     }
 
-    /// What is kept, if it can be answered with now. `fresh` is how long a role can.
-    pub(super) fn current(&self, fresh: Duration) -> Option<Found> {
+    /// What is kept, if it can be answered with at `now` without asking. `fresh` is how long a role
+    /// can. What may be out of date can for a while after nothing better was to be had.
+    pub(super) fn current(&self, now: Timestamp, fresh: Duration) -> Option<Found> {
         let state = self.lock();
-        let good = self.class != Class::Role || state.fetched.elapsed() < fresh;
-        state.kept.clone().filter(|_| good)
+        let good = match &state.kept {
+            Some(Found::Credential(held)) => now < held.expires(),
+            _ => self.class != Class::Role || state.fetched.elapsed() < fresh,
+        };
+        let spared = || state.tried.is_some_and(|at| at.elapsed() < SPARED);
+        state.kept.clone().filter(|_| good || spared())
+    }
+
+    /// What is kept, out of date or not.
+    pub(super) fn kept(&self) -> Option<Found> {
+        self.lock().kept.clone()
+    }
+
+    /// Notes that a client waited in vain for something newer.
+    pub(super) fn tried(&self) {
+        self.lock().tried = Some(Instant::now());
     }
 
     /// Notes that a client asks.
@@ -90,9 +112,12 @@ impl Slot {
         let kept = state.kept.take();
         let (found, keep, settled) = next(kept, said, now);
         state.kept = keep.then(|| found.clone());
-        if matches!(settled, Settled::New) {
+        let expired = matches!(&state.kept, Some(Found::Credential(held)) if held.expires() <= now);
+        let new = matches!(settled, Settled::New);
+        if new {
             state.fetched = Instant::now();
         }
+        state.tried = (!new || expired).then(Instant::now);
         state.due = match &state.kept {
             Some(Found::Credential(held)) => {
                 Some(Instant::now() + pause(held.expires(), now, recheck))
@@ -169,6 +194,7 @@ fn next(kept: Option<Found>, said: Said, now: Timestamp) -> (Found, bool, Settle
 /// How long to wait before a credential is looked for again: `recheck` or less, and not past the
 /// time at which the next one is there.
 fn pause(expires: Timestamp, now: Timestamp, recheck: Duration) -> Duration {
+    let recheck = recheck.min(LONGEST);
     let left = Duration::try_from(expires.duration_since(now)).unwrap_or_default();
     match left.checked_sub(OVERLAP) {
         // Later than that by the same that other pauses are shorter: before, it is in vain.
@@ -191,6 +217,7 @@ mod tests {
         };
         for _ in 0..100 {
             assert!((45.0..=60.0).contains(&pause(21_600, 60)));
+            assert!((225.0..=300.0).contains(&pause(21_600, 3600)));
             // Renewed at 300 s before the end, and not rechecked only an hour later.
             assert!((100.0..=107.6).contains(&pause(400, 3600)));
             assert!((22.5..=30.0).contains(&pause(200, 3600)));

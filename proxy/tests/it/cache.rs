@@ -1,8 +1,9 @@
 //! What the proxy answers without asking IMDS, and what it never does.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use credpin_mock_imds::{CredentialError, Fault};
+use jiff::SignedDuration;
 
 use crate::rig::{ROLE, Rig};
 
@@ -141,4 +142,44 @@ async fn what_goes_wrong_is_not_kept() {
         rig.imds().clear_faults();
         assert_eq!(rig.get(path, &token).await.status, 200, "{path}");
     }
+}
+
+#[tokio::test]
+async fn where_imds_hangs_nobody_waits_long_for_what_is_kept() {
+    let rig = watchful().await;
+    let token = rig.token().await;
+    let mut known = Vec::new();
+    for path in [ROLE, ROLES, "/latest/meta-data/iam/info", MAC] {
+        known.push((path, rig.get(path, &token).await.text()));
+    }
+    rig.imds().set_fault("/", Fault::Hang);
+    // As after hibernation: the credential has expired, and nobody has looked for the next one.
+    *rig.lever.ahead.lock().unwrap() = SignedDuration::from_hours(7);
+    let begun = Instant::now();
+    for _ in 0..5 {
+        let token = rig.token().await;
+        for (path, text) in &known {
+            let asked = Instant::now();
+            let reply = rig.get(path, &token).await;
+            assert_eq!((reply.status, &reply.text()), (200, text), "{path}");
+            assert!(asked.elapsed() < Duration::from_secs(1), "{path}");
+        }
+    }
+    let waited = begun.elapsed();
+    assert!(waited < Duration::from_secs(3), "once each: {waited:?}");
+}
+
+#[tokio::test]
+async fn a_credential_that_expired_unseen_is_asked_for_first() {
+    let rig = Rig::start().await;
+    let token = rig.token().await;
+    let old = rig.get(ROLE, &token).await;
+    *rig.lever.ahead.lock().unwrap() = SignedDuration::from_hours(7);
+    rig.imds().rotate_credentials();
+    let new = rig.get(ROLE, &token).await;
+    assert!(new.status == 200 && new.body != old.body);
+    // By the host's clock, which the mock does not share, the new one has expired, too.
+    let asked = rig.asked(ROLE);
+    assert_eq!(rig.get(ROLE, &token).await.body, new.body);
+    assert_eq!(rig.asked(ROLE), asked);
 }
