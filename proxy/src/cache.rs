@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::flight::Landing;
 use crate::metrics::Metrics;
 use crate::path::CanonicalPath;
-use crate::upstream::Upstream;
+use crate::upstream::{Lane, Upstream};
 
 mod class;
 mod said;
@@ -164,15 +164,16 @@ impl Cache {
             async move {
                 match slot.current(cache.0.clock.now(), cache.0.recheck) {
                     Some(found) if !again => found,
-                    _ => cache.ask(&path, &slot).await,
+                    _ if again => cache.ask(&path, &slot, Lane::Own).await,
+                    _ => cache.ask(&path, &slot, Lane::Client).await,
                 }
             }
         })
     }
 
-    async fn ask(&self, path: &CanonicalPath, slot: &Arc<Slot>) -> Found {
+    async fn ask(&self, path: &CanonicalPath, slot: &Arc<Slot>, lane: Lane) -> Found {
         let role = path.credential().map(|name| name.to_string());
-        let said = Said::of(role, self.0.upstream.get(path).await);
+        let said = Said::of(role, self.0.upstream.get(path, lane).await);
         if let Said::Trouble(trouble) = &said {
             trouble.tell(&self.0.metrics);
         }

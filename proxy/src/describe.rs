@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use crate::path::CanonicalPath;
-use crate::upstream::{Upstream, UpstreamError};
+use crate::upstream::{Lane, Upstream, UpstreamError};
 
 /// Asks the metadata service who this host is, in the proxy's own session.
 ///
@@ -138,7 +138,7 @@ impl Describer {
         let Ok(path) = CanonicalPath::parse(&format!("/latest/{leaf}")) else {
             return Ok(None);
         };
-        let answered = self.upstream.get(&path).await?;
+        let answered = self.upstream.get(&path, Lane::Own).await?;
         let text = String::from_utf8(answered.body.to_vec()).ok();
         Ok(text.filter(|_| answered.status == StatusCode::OK))
     }

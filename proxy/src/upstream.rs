@@ -28,6 +28,7 @@ mod shield;
 mod url;
 
 pub(crate) use session::Standing;
+pub(crate) use shield::Lane;
 pub use url::{UpstreamUrl, UpstreamUrlError};
 
 /// What the metadata service answered, whole.
@@ -149,18 +150,22 @@ impl Upstream {
         request.headers_mut().remove(TOKEN);
         *request.extensions_mut() = extensions;
         if in_session {
-            session::send(self, request).await
+            session::send(self, request, Lane::Client).await
         } else {
-            self.send(request).await
+            self.send(request, Lane::Client).await
         }
     }
 
-    /// What is at `path`, for the proxy itself.
-    pub(crate) async fn get(&self, path: &CanonicalPath) -> Result<Answered, UpstreamError> {
-        session::send(self, self.request(Method::GET, path)).await
+    /// What is at `path`, in the proxy's own session.
+    pub(crate) async fn get(
+        &self,
+        path: &CanonicalPath,
+        lane: Lane,
+    ) -> Result<Answered, UpstreamError> {
+        session::send(self, self.request(Method::GET, path), lane).await
     }
 
-    /// A request outside of the proxy's session.
+    /// A request of the proxy itself outside of its session.
     pub(crate) async fn ask(
         &self,
         method: Method,
@@ -169,7 +174,7 @@ impl Upstream {
     ) -> Result<Answered, UpstreamError> {
         let mut request = self.request(method, path);
         request.headers_mut().insert(header.0, header.1);
-        self.send(request).await
+        self.send(request, Lane::Own).await
     }
 
     fn request(&self, method: Method, path: &CanonicalPath) -> Request<Empty<Bytes>> {
@@ -183,8 +188,12 @@ impl Upstream {
         request
     }
 
-    async fn send(&self, request: Request<Empty<Bytes>>) -> Result<Answered, UpstreamError> {
-        let Some(_place) = self.0.shield.pass().await else {
+    async fn send(
+        &self,
+        request: Request<Empty<Bytes>>,
+        lane: Lane,
+    ) -> Result<Answered, UpstreamError> {
+        let Some(_place) = self.0.shield.pass(lane).await else {
             self.0.metrics.shielded.inc();
             return Err(UpstreamError::Crowded);
         };

@@ -9,7 +9,7 @@ use http_body_util::Empty;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
-use super::{Answered, Upstream, UpstreamError};
+use super::{Answered, Lane, Upstream, UpstreamError};
 use crate::flight::{Flight, Landing};
 use crate::headers::{TOKEN, TOKEN_TTL};
 use crate::path::CanonicalPath;
@@ -96,12 +96,13 @@ pub(super) async fn standing(upstream: &Upstream) -> Standing {
 pub(super) async fn send(
     upstream: &Upstream,
     mut request: Request<Empty<Bytes>>,
+    lane: Lane,
 ) -> Result<Answered, UpstreamError> {
     let Some(held) = held(upstream).await? else {
-        return upstream.send(request).await;
+        return upstream.send(request, lane).await;
     };
     request.headers_mut().insert(TOKEN, held.token.clone());
-    let answered = upstream.send(request.clone()).await?;
+    let answered = upstream.send(request.clone(), lane).await?;
     if answered.status != StatusCode::UNAUTHORIZED {
         return Ok(answered);
     }
@@ -110,7 +111,7 @@ pub(super) async fn send(
         return Ok(answered);
     };
     request.headers_mut().insert(TOKEN, held.token);
-    upstream.send(request).await
+    upstream.send(request, lane).await
 }
 
 /// The session that is good now; nothing where the metadata service gives none.

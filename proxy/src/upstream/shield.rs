@@ -1,30 +1,55 @@
 //! What protects the metadata service, and the host's share of it, from this host's processes.
 
 use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// Lets few enough requests through, in the order in which they came. Who goes away while waiting
-/// gives its place back.
+/// Lets few enough requests through, each lane in its order. Who goes away while waiting gives its
+/// place back.
+///
+/// However many clients ask, something is left for what serves them all: the proxy's own session and
+/// the renewal of what is cached.
 pub(crate) struct Shield {
     places: Semaphore,
-    /// The next in the queue holds the lock while it waits for its time, so nobody overtakes it.
+    /// One fewer, where there are two or more.
+    for_clients: Semaphore,
     window: Mutex<Window>,
+    /// The next client in the queue holds it while it waits for its time, so no other overtakes it.
+    turn: tokio::sync::Mutex<()>,
     wait: Duration,
 }
 
-/// When the requests of the last second went out.
+/// On whose behalf something is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// A client waits for the answer, and it is for nobody else.
+    Client,
+    /// The proxy itself: its session, what it renews, what it says about the host. It does not wait
+    /// behind clients, and may use what is kept back from them.
+    Own,
+}
+
+/// The right to send one request; held until its answer is there.
+pub(crate) struct Place<'a> {
+    _any: SemaphorePermit<'a>,
+    _for_client: Option<SemaphorePermit<'a>>,
+}
+
+/// When the requests of the last second went out, and for whom.
 struct Window {
     rate: usize,
-    sent: VecDeque<Instant>,
+    sent: VecDeque<(Instant, Lane)>,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
 
 impl Shield {
-    /// At most `rate` requests within any second, `places` at a time; each waits at most `wait`.
+    /// At most `rate` requests within any second, `places` at a time; each waits at most `wait`. A
+    /// tenth of the rate, rounded up, and one of the places are not for clients, unless there is no
+    /// more than one.
     pub(crate) fn new(rate: usize, places: usize, wait: Duration) -> Self {
         let window = Window {
             rate,
@@ -32,40 +57,65 @@ impl Shield {
         };
         Self {
             places: Semaphore::new(places),
+            for_clients: Semaphore::new(places.saturating_sub(1).max(1)),
             window: Mutex::new(window),
+            turn: tokio::sync::Mutex::default(),
             wait,
         }
     }
 
     /// A place, and with it the right to send one request now. Nothing where there was none in time.
-    pub(crate) async fn pass(&self) -> Option<SemaphorePermit<'_>> {
+    pub(crate) async fn pass(&self, lane: Lane) -> Option<Place<'_>> {
         let waiting = async {
-            let place = self.places.acquire().await.ok()?;
-            let mut window = self.window.lock().await;
-            while let Err(until) = window.send(Instant::now()) {
+            let for_client = match lane {
+                Lane::Client => Some(self.for_clients.acquire().await.ok()?),
+                Lane::Own => None,
+            };
+            let any = self.places.acquire().await.ok()?;
+            let _turn = match lane {
+                Lane::Client => Some(self.turn.lock().await),
+                Lane::Own => None,
+            };
+            while let Err(until) = self.send(lane) {
                 sleep_until(until).await;
             }
-            Some(place)
+            Some(Place {
+                _any: any,
+                _for_client: for_client,
+            })
         };
         timeout(self.wait, waiting).await.ok().flatten()
+    }
+
+    fn send(&self, lane: Lane) -> Result<(), Instant> {
+        // No panic can leave it half changed, so a poisoned lock is as good as any.
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        window.send(Instant::now(), lane)
     }
 }
 
 impl Window {
-    /// Counts a request at `now`, or says when there is room for one.
-    fn send(&mut self, now: Instant) -> Result<(), Instant> {
-        while let Some(oldest) = self.sent.front()
+    /// Counts a request at `now`, or says when there may be room for one.
+    fn send(&mut self, now: Instant, lane: Lane) -> Result<(), Instant> {
+        while let Some((oldest, _)) = self.sent.front()
             && *oldest + SECOND <= now
         {
             self.sent.pop_front();
         }
-        match self.sent.front() {
-            Some(oldest) if self.sent.len() >= self.rate => Err(*oldest + SECOND),
-            _ => {
-                self.sent.push_back(now);
-                Ok(())
-            }
+        if self.sent.len() >= self.rate
+            && let Some((oldest, _)) = self.sent.front()
+        {
+            return Err(*oldest + SECOND);
         }
+        let mut clients = self.sent.iter().filter(|(_, of)| *of == Lane::Client);
+        if lane == Lane::Client
+            && clients.clone().count() >= (self.rate * 9 / 10).max(1)
+            && let Some((oldest, _)) = clients.next()
+        {
+            return Err(*oldest + SECOND);
+        }
+        self.sent.push_back((now, lane));
+        Ok(())
     }
 }
 
@@ -82,7 +132,7 @@ mod tests {
         let shield = Shield::new(5, 2, LONG);
         let mut times = Vec::new();
         for _ in 0..23 {
-            drop(shield.pass().await.unwrap());
+            drop(shield.pass(Lane::Own).await.unwrap());
             times.push(Instant::now());
         }
         assert!(times.windows(6).all(|six| six[5] - six[0] >= SECOND));
@@ -96,23 +146,65 @@ mod tests {
     async fn who_waits_too_long_goes_without_and_takes_nothing() {
         let shield = Shield::new(1, 16, 3 * SECOND / 2);
         let begin = Instant::now();
-        let asked = tokio::join!(shield.pass(), shield.pass(), shield.pass(), shield.pass());
+        let pass = || shield.pass(Lane::Client);
+        let asked = tokio::join!(pass(), pass(), pass(), pass());
         let passed = [&asked.0, &asked.1, &asked.2, &asked.3].map(Option::is_some);
         assert_eq!(passed, [true, true, false, false], "in their order");
         assert_eq!(Instant::now() - begin, 3 * SECOND / 2);
-        assert!(shield.pass().await.is_some(), "the next second is free");
+        assert!(
+            shield.pass(Lane::Own).await.is_some(),
+            "the next second is free"
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_place_is_free_again_when_who_has_it_or_waits_for_it_goes_away() {
         let shield = Arc::new(Shield::new(1000, 1, LONG));
-        let first = shield.pass().await.unwrap();
+        let first = shield.pass(Lane::Own).await.unwrap();
         let other = Arc::clone(&shield);
-        let waiting = tokio::spawn(async move { other.pass().await.is_some() });
+        let waiting = tokio::spawn(async move { other.pass(Lane::Own).await.is_some() });
         tokio::task::yield_now().await;
         waiting.abort();
         assert!(waiting.await.unwrap_err().is_cancelled());
         drop(first);
-        assert!(shield.pass().await.is_some());
+        assert!(shield.pass(Lane::Own).await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn however_many_clients_wait_the_proxy_itself_does_not() {
+        let shield = Arc::new(Shield::new(20, 4, LONG));
+        let begin = Instant::now();
+        for _ in 0..200 {
+            let shield = Arc::clone(&shield);
+            tokio::spawn(async move {
+                let _place = shield.pass(Lane::Client).await;
+                tokio::task::yield_now().await;
+            });
+        }
+        for second in 0..5 {
+            tokio::time::sleep_until(begin + second * SECOND + SECOND / 2).await;
+            for _ in 0..2 {
+                let before = Instant::now();
+                assert!(shield.pass(Lane::Own).await.is_some());
+                assert_eq!(Instant::now(), before, "second {second}");
+            }
+            let sent = shield.window.lock().unwrap().sent.clone();
+            let clients = sent.iter().filter(|(_, of)| *of == Lane::Client);
+            assert_eq!(clients.count(), 18, "and they have all of the rest");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_place_is_not_for_clients_unless_it_is_the_only_one() {
+        let shield = Shield::new(1000, 3, SECOND);
+        let clients = tokio::join!(
+            shield.pass(Lane::Client),
+            shield.pass(Lane::Client),
+            shield.pass(Lane::Client)
+        );
+        assert!(clients.0.is_some() && clients.1.is_some() && clients.2.is_none());
+        assert!(shield.pass(Lane::Own).await.is_some());
+        let shield = Shield::new(1, 1, SECOND);
+        assert!(shield.pass(Lane::Client).await.is_some());
     }
 }
