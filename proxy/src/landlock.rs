@@ -61,7 +61,7 @@ pub fn confine(config: &Config, settings: &Path) -> Confined {
         // Where that fails, whoever needs it says why.
         let _ = DirBuilder::new().recursive(true).mode(0o700).create(dir);
     }
-    restrict(&written, settings.parent())
+    restrict(&written, &read_besides(settings))
 }
 
 /// How far [`confine`] would go here. Nothing is made or shut in: it is done on a thread of its own.
@@ -70,7 +70,7 @@ pub(crate) fn tried(config: &Config) -> Confined {
         return Confined::SeesProcesses;
     }
     let written = written(config);
-    let tried = std::thread::spawn(move || restrict(&written, None));
+    let tried = std::thread::spawn(move || restrict(&written, &[]));
     let failed = || Confined::Failed("the thread that tried it failed".to_owned());
     tried.join().unwrap_or_else(|_| failed())
 }
@@ -91,19 +91,37 @@ fn written(config: &Config) -> Vec<PathBuf> {
     own.into_iter().flatten().chain(beside).collect()
 }
 
+/// Where files lie that are read again, and may be links to elsewhere: the settings, and the resolver's,
+/// which systemd, NetworkManager and others each keep in a place of their own.
+fn read_besides(settings: &Path) -> Vec<PathBuf> {
+    let real = [settings, Path::new("/etc/resolv.conf")];
+    let real = real.iter().filter_map(|file| file.canonicalize().ok());
+    let all = [settings.to_owned()].into_iter().chain(real);
+    let dirs = all.filter_map(|file| Some(file.parent()?.to_owned()));
+    // A bare file name has the parent "", which cannot be opened.
+    let here = |dir: PathBuf| {
+        if dir.as_os_str().is_empty() {
+            ".".into()
+        } else {
+            dir
+        }
+    };
+    dirs.map(here).collect()
+}
+
 fn sees_processes() -> bool {
     let capable = capabilities(None).map(|sets| sets.effective);
     capable.is_ok_and(|effective| effective.contains(CapabilitySet::SYS_PTRACE))
 }
 
-fn restrict(written: &[PathBuf], settings: Option<&Path>) -> Confined {
-    match try_to(written, settings) {
+fn restrict(written: &[PathBuf], besides: &[PathBuf]) -> Confined {
+    match try_to(written, besides) {
         Ok(confined) => confined,
         Err(error) => Confined::Failed(error.to_string()),
     }
 }
 
-fn try_to(written: &[PathBuf], settings: Option<&Path>) -> Result<Confined, RulesetError> {
+fn try_to(written: &[PathBuf], besides: &[PathBuf]) -> Result<Confined, RulesetError> {
     // Rights that are named here are what later kernels ask for, too: nothing changes under an upgrade.
     let all = AccessFs::from_all(ABI::V5);
     let read: BitFlags<AccessFs> = AccessFs::ReadFile | AccessFs::ReadDir;
@@ -121,7 +139,7 @@ fn try_to(written: &[PathBuf], settings: Option<&Path>) -> Result<Confined, Rule
         .scope(Scope::Signal)?
         .create()?
         .add_rules(path_beneath_rules(READ, read))?
-        .add_rules(path_beneath_rules(settings, read))?
+        .add_rules(path_beneath_rules(besides, read))?
         .add_rules(path_beneath_rules(written, write))?
         .restrict_self()?;
     Ok(match (status.ruleset, status.landlock) {
@@ -168,7 +186,7 @@ mod tests {
         }
         // Of this thread only, so that other tests go on.
         let shut = move || {
-            let confined = restrict(std::slice::from_ref(&own), None);
+            let confined = restrict(std::slice::from_ref(&own), &[]);
             if confined == Confined::NoLandlock {
                 eprintln!("this kernel has no landlock: nothing can be tested");
                 return;
@@ -192,6 +210,23 @@ mod tests {
             fs::read("/proc/sys/kernel/random/boot_id").unwrap();
         };
         std::thread::spawn(shut).join().unwrap();
+    }
+
+    #[test]
+    fn settings_are_read_again_wherever_they_are() {
+        assert_eq!(read_besides(Path::new("proxy.toml"))[0], Path::new("."));
+        let dir = tempfile::tempdir().unwrap();
+        let (linked, real) = (dir.path().join("linked"), dir.path().join("real"));
+        for dir in [&linked, &real] {
+            fs::create_dir(dir).unwrap();
+        }
+        fs::write(real.join("proxy.toml"), "").unwrap();
+        let link = linked.join("proxy.toml");
+        std::os::unix::fs::symlink(real.join("proxy.toml"), &link).unwrap();
+        let dirs = read_besides(&link);
+        assert_eq!(dirs[..2], [linked, real.canonicalize().unwrap()]);
+        let resolver = fs::canonicalize("/etc/resolv.conf").unwrap();
+        assert_eq!(dirs[2], resolver.parent().unwrap());
     }
 
     #[test]
