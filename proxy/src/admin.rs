@@ -93,14 +93,24 @@ async fn converse(stream: Box<dyn Stream>, answer: &impl Fn(&Request<Incoming>) 
 }
 
 /// Answers a request of whoever watches the proxy. `held` is the number of records that only
-/// memory has: until they are written the proxy serves, but is not as ready as it should be.
-pub(crate) fn answer<B>(request: &Request<B>, metrics: &Metrics, held: usize) -> Answer {
+/// memory has: until they are written the proxy serves, but is not as ready as it should be. With
+/// `fails` the last record could not be written; with `on-ledger-failure = "refuse"` none is held.
+pub(crate) fn answer<B>(
+    request: &Request<B>,
+    metrics: &Metrics,
+    held: usize,
+    fails: bool,
+) -> Answer {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return reply(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n");
     }
     match request.uri().path() {
         "/healthz" => reply(StatusCode::OK, TEXT, "alive\n"),
-        "/readyz" if held == 0 => reply(StatusCode::OK, TEXT, "ready\n"),
+        "/readyz" if held == 0 && !fails => reply(StatusCode::OK, TEXT, "ready\n"),
+        "/readyz" if held == 0 => {
+            let text = "the ledger fails: the last record could not be written\n";
+            reply(StatusCode::SERVICE_UNAVAILABLE, TEXT, text)
+        }
         "/readyz" => {
             let records = if held == 1 {
                 "record is"

@@ -232,7 +232,8 @@ impl Proxy {
             let watched = Arc::clone(&service);
             let answer = move |head: &_| {
                 watched.cache.tell();
-                admin::answer(head, &watched.metrics, watched.recorder.held())
+                let recorder = &watched.recorder;
+                admin::answer(head, &watched.metrics, recorder.held(), recorder.fails())
             };
             // Until it is dropped, so also while the last requests end.
             beside.spawn(admin::serve(listener, answer));

@@ -1,6 +1,7 @@
 //! Record before release: invariant 1.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub(crate) struct Recorder {
     timeout: Duration,
     held: Mutex<VecDeque<Record>>,
     holding: Notify,
+    /// The last write came to nothing.
+    failing: AtomicBool,
 }
 
 /// Who asked for what.
@@ -84,6 +87,7 @@ impl Recorder {
             timeout,
             held: Mutex::default(),
             holding: Notify::new(),
+            failing: AtomicBool::new(false),
         }
     }
 
@@ -156,6 +160,11 @@ impl Recorder {
         self.lock().len()
     }
 
+    /// Whether the last write failed, so that the next one most likely does.
+    pub(crate) fn fails(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
     async fn describe(&self, credential: &Credential, asked: Asked) -> Record {
         Record {
             schema: SCHEMA,
@@ -176,6 +185,12 @@ impl Recorder {
     }
 
     async fn write(&self, record: Record) -> Result<(), LedgerFailure> {
+        let written = self.try_to_write(record).await;
+        self.failing.store(written.is_err(), Ordering::Relaxed);
+        written
+    }
+
+    async fn try_to_write(&self, record: Record) -> Result<(), LedgerFailure> {
         let receipt = timeout(self.timeout, self.writer.record(record)).await;
         let receipt = receipt.map_err(|_| LedgerFailure::Slow(self.timeout))??;
         match receipt {

@@ -172,9 +172,12 @@ async fn a_full_disk_with_refuse_gives_out_nothing() {
     rig.metric("credpin_proxy_ledger_failures_total 1").await;
     rig.metric("credpin_proxy_requests_total{outcome=\"not-recorded\"} 1")
         .await;
+    let ready = rig.admin("/readyz").await;
+    assert_eq!(ready.status, 503, "nobody gets a credential: {ready:?}");
     rig.lever.set(Mode::Works);
     assert_eq!(rig.get(ROLE, &token).await.status, 200);
     assert_eq!(rig.records().len(), 1);
+    assert_eq!(rig.admin("/readyz").await.status, 200);
 }
 
 #[tokio::test]
