@@ -212,3 +212,39 @@ fn what_a_failed_proxy_starts_is_there() {
     // An interval of zero, as the proxy's own unit has it, would never let it fail for good.
     assert_ne!(setting(DROP_IN, "StartLimitIntervalSec"), "0");
 }
+
+/// Seconds, of a setting as `10min` or `10s`.
+fn seconds(unit: &str, key: &str) -> u64 {
+    let text = setting(unit, key);
+    let of = |unit: &str| text.strip_suffix(unit)?.parse::<u64>().ok();
+    let time = of("min").map(|minutes| minutes * 60).or_else(|| of("s"));
+    time.unwrap_or_else(|| panic!("{key}={text}"))
+}
+
+#[test]
+fn a_proxy_that_hangs_at_each_start_or_after_it_fails_for_good() {
+    let service = "credpin-proxy.service";
+    let start = seconds(DROP_IN, "TimeoutStartSec");
+    let slowest = start + seconds(service, "WatchdogSec") + seconds(service, "RestartSec");
+    let starts: u64 = setting(DROP_IN, "StartLimitBurst").parse().unwrap();
+    let within = seconds(DROP_IN, "StartLimitIntervalSec");
+    assert!(starts * slowest < within, "{starts} times {slowest} s");
+}
+
+#[test]
+fn the_units_say_what_restarts_and_boots_rely_on() {
+    for (unit, key, value) in [
+        // Sessions outlive a restart.
+        ("credpin-proxy.service", "RuntimeDirectoryPreserve", "yes"),
+        // A start has succeeded once it serves, and it is ended once it no longer does.
+        ("credpin-proxy.service", "Type", "notify"),
+        ("credpin-proxy.service", "WatchdogSec", "30s"),
+        ("credpin-proxy.service", "Restart", "always"),
+        // Nothing is sent before the redirect is in.
+        ("credpin-redirect.service", "DefaultDependencies", "no"),
+        ("credpin-redirect.service", "Before", "network-pre.target"),
+        ("credpin-redirect.service", "Restart", "on-failure"),
+    ] {
+        assert_eq!(setting(unit, key), value, "{unit}: {key}");
+    }
+}
