@@ -1,7 +1,6 @@
 //! Record before release: invariant 1.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,13 +9,14 @@ use credpin_ledger::{
 };
 use jiff::Timestamp;
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{error, info, warn};
 
 use crate::config::OnLedgerFailure;
 use crate::credential::Credential;
 use crate::describe::Describer;
 use crate::metrics::Metrics;
+use crate::throttle::Throttle;
 
 /// Proof that a credential is on record for a consumer: durable, or, where the operator prefers
 /// serving to refusing, held in memory. [`Recorder::record`] makes it and nothing else does.
@@ -35,8 +35,7 @@ pub(crate) struct Recorder {
     timeout: Duration,
     held: Mutex<VecDeque<Record>>,
     holding: Notify,
-    /// The last write came to nothing.
-    failing: AtomicBool,
+    lines: Throttle,
 }
 
 /// Who asked for what.
@@ -69,6 +68,7 @@ const HELD: usize = 10_000;
 /// Of these, those of credentials that are on record or held already. The rest is kept for the first
 /// delivery of others, which is refused when there is no room.
 const HELD_CONSUMERS: usize = HELD / 2;
+const CROWDED: &str = "the credential has too many, or too many of this user";
 const RETRY: Duration = Duration::from_secs(1);
 
 impl Recorder {
@@ -87,7 +87,7 @@ impl Recorder {
             timeout,
             held: Mutex::default(),
             holding: Notify::new(),
-            failing: AtomicBool::new(false),
+            lines: Throttle::default(),
         }
     }
 
@@ -105,7 +105,7 @@ impl Recorder {
         match self.writer.standing(access_key_id, &asked.consumer) {
             Standing::Known => return Ok(recorded),
             Standing::Crowded => {
-                self.metrics.consumers_left_out.inc();
+                self.left_out(access_key_id, &asked.consumer, CROWDED);
                 return Ok(recorded);
             }
             Standing::New | Standing::NewConsumer => {}
@@ -160,11 +160,6 @@ impl Recorder {
         self.lock().len()
     }
 
-    /// Whether the last write failed, so that the next one most likely does.
-    pub(crate) fn fails(&self) -> bool {
-        self.failing.load(Ordering::Relaxed)
-    }
-
     async fn describe(&self, credential: &Credential, asked: Asked) -> Record {
         Record {
             schema: SCHEMA,
@@ -184,13 +179,23 @@ impl Recorder {
         }
     }
 
-    async fn write(&self, record: Record) -> Result<(), LedgerFailure> {
-        let written = self.try_to_write(record).await;
-        self.failing.store(written.is_err(), Ordering::Relaxed);
-        written
+    /// Counts a consumer that is not put on record, and says so.
+    fn left_out(&self, access_key_id: &str, consumer: &Consumer, why: &str) {
+        self.metrics.consumers_left_out.inc();
+        if let Some(lines_left_out) = self.lines.pass(Instant::now()) {
+            warn!(
+                access_key_id,
+                consumer = %consumer.peer,
+                uid = consumer.uid,
+                container = consumer.container,
+                lines_left_out,
+                "consumer not on record: {why}"
+            );
+        }
     }
 
-    async fn try_to_write(&self, record: Record) -> Result<(), LedgerFailure> {
+    async fn write(&self, record: Record) -> Result<(), LedgerFailure> {
+        let (access_key_id, consumer) = (record.access_key_id.clone(), record.consumer.clone());
         let receipt = timeout(self.timeout, self.writer.record(record)).await;
         let receipt = receipt.map_err(|_| LedgerFailure::Slow(self.timeout))??;
         match receipt {
@@ -204,9 +209,7 @@ impl Recorder {
                 );
             }
             Receipt::Known => {}
-            Receipt::Crowded => {
-                self.metrics.consumers_left_out.inc();
-            }
+            Receipt::Crowded => self.left_out(&access_key_id, &consumer, CROWDED),
         }
         Ok(())
     }
@@ -228,7 +231,8 @@ impl Recorder {
         let other = |other: &Record| other.access_key_id == record.access_key_id;
         let further = standing != Standing::New || held.iter().any(other);
         if further && held.len() >= HELD_CONSUMERS {
-            self.metrics.consumers_left_out.inc();
+            let why = "the ledger fails, and memory holds as many";
+            self.left_out(&record.access_key_id, &record.consumer, why);
             return Ok(());
         }
         if held.len() >= HELD {
@@ -267,7 +271,7 @@ impl Recorder {
 }
 
 fn is_same(held: &Record, access_key_id: &str, consumer: &Consumer) -> bool {
-    held.access_key_id == access_key_id && held.consumer == *consumer
+    held.access_key_id == access_key_id && consumer.is_said_by(&held.consumer)
 }
 
 impl Recorded {
