@@ -89,13 +89,13 @@ impl Cache {
         let (kept, landing) = (slot.kept(), self.fetch(path, &slot, false).wait());
         let landed = match kept {
             None => landing.await,
-            Some(kept) => match timeout(MOMENT, landing).await {
-                Ok(Some(found)) => Some(found),
-                Ok(None) | Err(_) => {
+            Some(kept) => {
+                let newer = timeout(MOMENT, landing).await.ok().flatten();
+                newer.or_else(|| {
                     slot.tried();
                     Some(kept)
-                }
-            },
+                })
+            }
         };
         landed.unwrap_or_else(|| {
             let answer = answer::error(StatusCode::SERVICE_UNAVAILABLE);
