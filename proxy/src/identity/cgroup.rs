@@ -39,6 +39,10 @@ struct Known {
     walking: bool,
 }
 
+/// No walk has looked for that cgroup.
+#[derive(Debug, PartialEq, Eq)]
+struct NotLookedFor;
+
 type Paths = HashMap<u64, Option<Arc<str>>>;
 
 /// Between two walks there is so many times what a walk took, so that who makes cgroups does not
@@ -79,7 +83,7 @@ impl Cgroups {
         loop {
             // Made before the look, so that no end of a walk is missed.
             let walked = self.0.walked.notified();
-            if let Some(known) = self.known(id) {
+            if let Ok(known) = self.known(id) {
                 return known;
             }
             walked.await;
@@ -87,17 +91,17 @@ impl Cgroups {
     }
 
     /// What is known of an id; if nothing is, somebody walks for it.
-    fn known(&self, id: u64) -> Option<Option<Arc<str>>> {
+    fn known(&self, id: u64) -> Result<Option<Arc<str>>, NotLookedFor> {
         let mut known = self.0.lock();
         if let Some(path) = known.paths.get(&id) {
-            return Some(path.clone());
+            return Ok(path.clone());
         }
         known.wanted.insert(id);
         if !mem::replace(&mut known.walking, true) {
             // Nobody's in particular: it goes on when who asked first has gone.
             tokio::spawn(walks(Arc::clone(&self.0)));
         }
-        None
+        Err(NotLookedFor)
     }
 }
 
@@ -252,16 +256,16 @@ mod tests {
         let cgroups = Cgroups::at(dir.path().to_owned());
         let gone = [u64::MAX, u64::MAX - 1, u64::MAX - 2];
         for id in gone {
-            assert_eq!(cgroups.known(id), None);
+            assert_eq!(cgroups.known(id), Err(NotLookedFor));
         }
         assert_eq!(cgroups.find(gone[0]).await, None);
         for id in gone {
-            assert_eq!(cgroups.known(id), Some(None), "the same walk");
+            assert_eq!(cgroups.known(id), Ok(None), "the same walk");
         }
         let one_more = u64::MAX - 3;
         assert_eq!(cgroups.find(one_more).await, None);
         for id in gone {
-            assert_eq!(cgroups.known(id), Some(None), "of an earlier walk");
+            assert_eq!(cgroups.known(id), Ok(None), "of an earlier walk");
         }
     }
 
