@@ -11,6 +11,8 @@ pub(crate) struct Place {
 
 /// Units that have processes. Slices only hold others.
 const UNITS: [&str; 5] = [".service", ".scope", ".socket", ".mount", ".swap"];
+/// Units that may name what is below them.
+const OWNERS: [&str; 2] = [".service", ".scope"];
 /// How runtimes name a container's scope under the cgroup driver `systemd`.
 const SCOPES: [(&str, &str); 5] = [
     ("docker-", "docker"),
@@ -46,7 +48,7 @@ pub(crate) fn read(path: &str) -> Place {
         if place.container.is_none() {
             place.container = container(name, pod.as_deref(), folder);
         }
-        if name.ends_with(".service") || name.ends_with(".scope") {
+        if OWNERS.iter().any(|unit| name.ends_with(unit)) {
             break;
         }
         if folder.is_none() {
@@ -128,21 +130,6 @@ mod tests {
                 None,
             ),
             (
-                "/machine.slice/machine-web.scope/payload/docker-ID.scope",
-                Some("machine-web.scope"),
-                None,
-            ),
-            (
-                "/user.slice/user-1000.slice/session-3.scope/kubepods/podPOD/ID",
-                Some("session-3.scope"),
-                None,
-            ),
-            (
-                "/user.slice/user-1000.slice/session-3.scope/lxc.payload.web1",
-                Some("session-3.scope"),
-                None,
-            ),
-            (
                 "/user.slice/user-1000.slice/session-3.scope",
                 Some("session-3.scope"),
                 None,
@@ -221,6 +208,22 @@ mod tests {
                 container: container.map(|id| id.replace("POD", POD).replace("ID", ID)),
             };
             assert_eq!(read(&path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn below_a_scope_nothing_names_itself_a_container() {
+        for (scope, below) in [
+            ("machine-web.scope", "payload/docker-ID.scope"),
+            ("session-3.scope", "kubepods/podPOD/ID"),
+            ("session-3.scope", "lxc.payload.web1"),
+        ] {
+            let below = below.replace("POD", POD).replace("ID", ID);
+            let expected = Place {
+                unit: Some(scope.to_owned()),
+                container: None,
+            };
+            assert_eq!(read(&format!("/machine.slice/{scope}/{below}")), expected);
         }
     }
 }
