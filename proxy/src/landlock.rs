@@ -92,7 +92,7 @@ fn written(config: &Config) -> Vec<PathBuf> {
 }
 
 /// Where files lie that are read again, and may be links to elsewhere: the settings, and the resolver's,
-/// which systemd, NetworkManager and others each keep in a place of their own.
+/// which systemd, `NetworkManager` and others each keep in a place of their own.
 fn read_besides(settings: &Path) -> Vec<PathBuf> {
     let real = [settings, Path::new("/etc/resolv.conf")];
     let real = real.iter().filter_map(|file| file.canonicalize().ok());
