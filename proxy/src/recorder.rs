@@ -1,6 +1,7 @@
 //! Record before release: invariant 1.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub(crate) struct Recorder {
     held: Mutex<VecDeque<Record>>,
     holding: Notify,
     lines: Throttle,
+    /// The last write came to nothing.
+    failing: AtomicBool,
 }
 
 /// Who asked for what.
@@ -88,6 +91,7 @@ impl Recorder {
             held: Mutex::default(),
             holding: Notify::new(),
             lines: Throttle::default(),
+            failing: AtomicBool::new(false),
         }
     }
 
@@ -160,6 +164,11 @@ impl Recorder {
         self.lock().len()
     }
 
+    /// Whether the last write failed, so that the next one most likely does.
+    pub(crate) fn fails(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
     async fn describe(&self, credential: &Credential, asked: Asked) -> Record {
         Record {
             schema: SCHEMA,
@@ -195,6 +204,12 @@ impl Recorder {
     }
 
     async fn write(&self, record: Record) -> Result<(), LedgerFailure> {
+        let written = self.try_to_write(record).await;
+        self.failing.store(written.is_err(), Ordering::Relaxed);
+        written
+    }
+
+    async fn try_to_write(&self, record: Record) -> Result<(), LedgerFailure> {
         let (access_key_id, consumer) = (record.access_key_id.clone(), record.consumer.clone());
         let receipt = timeout(self.timeout, self.writer.record(record)).await;
         let receipt = receipt.map_err(|_| LedgerFailure::Slow(self.timeout))??;
