@@ -42,6 +42,8 @@ pub(crate) struct Place<'a> {
 struct Window {
     rate: usize,
     sent: VecDeque<(Instant, Lane)>,
+    /// How many of them were clients'.
+    clients: usize,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -54,6 +56,7 @@ impl Shield {
         let window = Window {
             rate,
             sent: VecDeque::new(),
+            clients: 0,
         };
         Self {
             places: Semaphore::new(places),
@@ -97,23 +100,25 @@ impl Shield {
 impl Window {
     /// Counts a request at `now`, or says when there may be room for one.
     fn send(&mut self, now: Instant, lane: Lane) -> Result<(), Instant> {
-        while let Some((oldest, _)) = self.sent.front()
+        while let Some((oldest, of)) = self.sent.front()
             && *oldest + SECOND <= now
         {
+            self.clients -= usize::from(*of == Lane::Client);
             self.sent.pop_front();
         }
-        if self.sent.len() >= self.rate
-            && let Some((oldest, _)) = self.sent.front()
-        {
+        let client = lane == Lane::Client;
+        let mut before = self.sent.iter();
+        let oldest = if self.sent.len() >= self.rate {
+            before.next()
+        } else if client && self.clients >= (self.rate * 9 / 10).max(1) {
+            before.find(|(_, of)| *of == Lane::Client)
+        } else {
+            None
+        };
+        if let Some((oldest, _)) = oldest {
             return Err(*oldest + SECOND);
         }
-        let mut clients = self.sent.iter().filter(|(_, of)| *of == Lane::Client);
-        if lane == Lane::Client
-            && clients.clone().count() >= (self.rate * 9 / 10).max(1)
-            && let Some((oldest, _)) = clients.next()
-        {
-            return Err(*oldest + SECOND);
-        }
+        self.clients += usize::from(client);
         self.sent.push_back((now, lane));
         Ok(())
     }
