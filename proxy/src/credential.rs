@@ -21,7 +21,7 @@ pub enum Document {
 }
 
 /// A credential that was not let go yet. Its secret key and its token are in `body` only, which
-/// nothing reads but [`Credential::release`].
+/// nothing reads but its release against a proof of the record.
 pub struct Credential {
     access_key_id: String,
     issued: Timestamp,
