@@ -29,7 +29,7 @@ use zeroizing_alloc::ZeroAlloc;
 #[global_allocator]
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
-/// That answer clients.
+/// That answer clients, and as many again that find out who they are.
 const MOST_THREADS: usize = 4;
 
 /// `EX_USAGE` of sysexits(3), as `credpin` has it.
@@ -234,6 +234,8 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
         std::thread::available_parallelism().map_or(1, |cpus| cpus.get().min(MOST_THREADS));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
+        // For walks of /proc. Left alone, a thousand connections at once would start hundreds.
+        .max_blocking_threads(MOST_THREADS)
         .enable_all()
         .build();
     runtime.context("cannot start the runtime")
