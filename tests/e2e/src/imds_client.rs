@@ -72,7 +72,7 @@ impl Tools {
     }
 
     /// The AWS SDK for Rust.
-    pub fn aws_config(&self) -> Result<Launch> {
+    pub fn rust_sdk(&self) -> Result<Launch> {
         self.example("client-aws-config")
     }
 

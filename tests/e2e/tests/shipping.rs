@@ -159,6 +159,7 @@ impl World {
             .args(["--records", &self.url])
             .env("CREDPIN_PROXY_SHIP_INTERVAL", "50ms")
             .env("CREDPIN_PROXY_SESSION_KEY", "off")
+            .env("CREDPIN_PROXY_CACHE_RECHECK", "20ms")
             .spawn()?;
         let (_, stdout) = proxy.pipes()?;
         let mut ready = String::new();
@@ -186,10 +187,18 @@ impl World {
 
     /// boto3 takes the role's credentials, new ones, by its default chain. AWS knows them from then on.
     async fn take_new_credentials(&self) -> Result<Issued> {
+        let before = self.imds.handle().issued();
         self.imds.handle().rotate_credentials();
         let (_, endpoint) = self.proxy.as_ref().unwrap();
         let client = Client::at(&self.tools, Ipv4Addr::LOCALHOST).on_host(endpoint);
-        let taken = client.take().await?;
+        // Until the proxy has noticed, clients get what it has.
+        let mut taken = client.take().await?;
+        while before
+            .iter()
+            .any(|it| it.access_key_id == taken.access_key_id)
+        {
+            taken = client.take().await?;
+        }
         let issued = self.imds.handle().issued();
         for issued in &issued {
             self.gate

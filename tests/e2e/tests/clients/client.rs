@@ -33,7 +33,7 @@ impl Client {
         let launch = match self {
             Self::Boto3 => tools.boto3()?,
             Self::Javascript => tools.javascript()?,
-            Self::AwsConfig => tools.aws_config()?,
+            Self::AwsConfig => tools.rust_sdk()?,
             Self::ObjectStore => tools.object_store()?,
             Self::AwsCli | Self::Curl => return Ok(Started::EachTime(self, tools, host)),
         };
