@@ -1,5 +1,6 @@
 //! Which requests go on. A pure decision on the head of a request.
 
+use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use credpin_ledger::ImdsVersion;
@@ -107,7 +108,10 @@ pub fn admit(
 /// `X-Forwarded-For`, as IMDS refuses it, and all of its kin. Servers behind some forwarders spell
 /// them with underscores.
 fn names_a_forwarder(name: &HeaderName) -> bool {
-    let spelt = name.as_str().replace('_', "-");
+    let mut spelt = Cow::from(name.as_str());
+    if spelt.contains('_') {
+        spelt = spelt.replace('_', "-").into();
+    }
     let kin = ["x-forwarded", "x-real-ip"].contains(&&*spelt) || spelt.starts_with("x-forwarded-");
     kin || [FORWARDED, VIA].contains(name)
 }

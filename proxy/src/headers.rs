@@ -27,6 +27,10 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 /// which are a fixed few and any that `Connection` names.
 pub fn end_to_end(headers: &HeaderMap) -> HeaderMap {
     let mut kept = headers.clone();
+    // Most requests and answers have none, and `Connection` is one.
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        return kept;
+    }
     for options in headers.get_all(CONNECTION) {
         let options = options.as_bytes().split(|byte| *byte == b',');
         for option in options.map(<[u8]>::trim_ascii) {
