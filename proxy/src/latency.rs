@@ -59,11 +59,8 @@ impl Latency {
     }
 }
 
-/// What a request is for.
-pub(crate) fn class(uri: &Uri) -> &'static str {
-    let Ok(path) = CanonicalPath::parse(uri.path()) else {
-        return "other";
-    };
+/// What a request is for that the guard let in.
+pub(crate) fn class(path: &CanonicalPath) -> &'static str {
     if path.credential().is_some() {
         return "credentials";
     }
@@ -77,6 +74,11 @@ pub(crate) fn class(uri: &Uri) -> &'static str {
         below if path.ends_with('/') && !below.starts_with("user-data") => "listing",
         _ => "other",
     }
+}
+
+/// What a request is for that the guard refused, be its path one or not.
+pub(crate) fn class_of_refused(uri: &Uri) -> &'static str {
+    CanonicalPath::parse(uri.path()).map_or("other", |path| class(&path))
 }
 
 #[cfg(test)]
@@ -103,7 +105,7 @@ mod tests {
             ("/", "listing"),
             ("/%zz", "other"),
         ] {
-            assert_eq!(class(&path.parse().unwrap()), is, "{path}");
+            assert_eq!(class_of_refused(&path.parse().unwrap()), is, "{path}");
         }
     }
 

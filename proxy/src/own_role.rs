@@ -64,8 +64,8 @@ impl OwnRole {
     async fn credential(&self) -> Result<AwsCredential, OwnRoleError> {
         let held = self.held().await?;
         let asked = Asked {
-            role: held.role.clone(),
-            consumer: self.consumer.clone(),
+            role: &held.role,
+            consumer: &self.consumer,
             imds_version: ImdsVersion::V2,
             now: self.clock.now(),
         };

@@ -8,13 +8,11 @@ use std::time::Duration;
 use credpin_ledger::{
     BootId, Directory, KeyError, Ledger, OpenError, Recovered, WriteError, Writer,
 };
-use http::Request;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tracing::{debug, error, warn};
 
 use crate::access::LiveRules;
-use crate::answer::Answer;
 use crate::cache::Cache;
 use crate::clock::{BootClock, Clock};
 use crate::config::{Config, OnLedgerFailure, itself};
@@ -32,7 +30,7 @@ use crate::session::{Kept, SessionKey, Sessions};
 use crate::shipping::Shipping;
 use crate::sockets::Listeners;
 use crate::upstream::{Upstream, UpstreamUrl};
-use crate::{admin, latency, server};
+use crate::{admin, server};
 
 /// What a proxy takes of the machine that it runs on. Tests give it other clocks and disks.
 pub struct Machine {
@@ -249,7 +247,7 @@ impl Proxy {
         let answering = Arc::clone(&service);
         let answer = move |request, connection: Arc<Connection>| {
             let service = Arc::clone(&answering);
-            async move { timed(&service, request, &connection).await }
+            async move { service.answer(request, &connection).await }
         };
         let ending = Arc::clone(&service);
         #[expect(
@@ -277,14 +275,6 @@ impl Proxy {
         beside.shutdown().await;
         end(&service, &writer).await;
     }
-}
-
-async fn timed<B>(service: &Service, request: Request<B>, connection: &Connection) -> Answer {
-    let (class, began) = (latency::class(request.uri()), Instant::now());
-    let answer = service.answer(request, connection).await;
-    let latency = &service.metrics.latency;
-    latency.observe(class, answer.status(), began.elapsed());
-    answer
 }
 
 /// Says once whether the metadata service is there at all: who waits for its clients' errors to learn

@@ -42,9 +42,10 @@ pub(crate) struct Recorder {
 }
 
 /// Who asked for what.
-pub(crate) struct Asked {
-    pub(crate) role: String,
-    pub(crate) consumer: Consumer,
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) role: &'a str,
+    pub(crate) consumer: &'a Consumer,
     pub(crate) imds_version: ImdsVersion,
     pub(crate) now: Timestamp,
 }
@@ -100,32 +101,39 @@ impl Recorder {
     pub(crate) async fn record(
         &self,
         credential: &Credential,
-        asked: Asked,
+        asked: Asked<'_>,
     ) -> Result<Recorded, NotRecorded> {
         let access_key_id = credential.access_key_id();
         let recorded = Recorded {
             access_key_id: access_key_id.to_owned(),
         };
-        match self.writer.standing(access_key_id, &asked.consumer) {
+        match self.writer.standing(access_key_id, asked.consumer) {
             Standing::Known => return Ok(recorded),
             Standing::Crowded => {
-                self.left_out(access_key_id, &asked.consumer, CROWDED);
+                self.left_out(access_key_id, asked.consumer, CROWDED);
                 return Ok(recorded);
             }
             Standing::New | Standing::NewConsumer => {}
         }
-        if self.holds(access_key_id, &asked.consumer) {
+        if self.holds(access_key_id, asked.consumer) {
             return Ok(recorded);
         }
+        // Seldom needed, and large: in a box it takes no room in what answers every request.
+        Box::pin(self.record_anew(credential, asked)).await?;
+        Ok(recorded)
+    }
+
+    async fn record_anew(
+        &self,
+        credential: &Credential,
+        asked: Asked<'_>,
+    ) -> Result<(), NotRecorded> {
         let record = self.describe(credential, asked).await;
-        match self.write(record.clone()).await {
-            Ok(()) => Ok(recorded),
-            Err(failure) => {
-                self.metrics.ledger_failures.inc();
-                self.hold(record, failure)?;
-                Ok(recorded)
-            }
+        if let Err(failure) = self.write(record.clone()).await {
+            self.metrics.ledger_failures.inc();
+            self.hold(record, failure)?;
         }
+        Ok(())
     }
 
     /// Writes what is held as soon as the disk can. Runs until it is dropped.
@@ -169,7 +177,7 @@ impl Recorder {
         self.failing.load(Ordering::Relaxed)
     }
 
-    async fn describe(&self, credential: &Credential, asked: Asked) -> Record {
+    async fn describe(&self, credential: &Credential, asked: Asked<'_>) -> Record {
         Record {
             schema: SCHEMA,
             // These three are the ledger's to give.
@@ -178,11 +186,11 @@ impl Recorder {
             seq: 0,
             time: asked.now,
             host: self.describer.host(asked.now).await,
-            role: asked.role,
+            role: asked.role.to_owned(),
             access_key_id: credential.access_key_id().to_owned(),
             issued: credential.issued(),
             expires: credential.expires(),
-            consumer: asked.consumer,
+            consumer: asked.consumer.clone(),
             imds_version: asked.imds_version,
             proxy_version: env!("CARGO_PKG_VERSION").to_owned(),
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use credpin_ledger::ImdsVersion;
 use http::{Extensions, Method, Request, StatusCode};
+use tokio::time::Instant;
 use tracing::error;
 
 use crate::answer::{self, Answer};
@@ -14,6 +15,7 @@ use crate::connection::Connection;
 use crate::gate::Gate;
 use crate::guard::Admitted;
 use crate::headers::{TOKEN, TOKEN_TTL};
+use crate::latency;
 use crate::metrics::Metrics;
 use crate::recorder::{Asked, Recorder};
 use crate::session::{Sessions, Ttl};
@@ -32,18 +34,36 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) async fn answer<B>(&self, request: Request<B>, connection: &Connection) -> Answer {
+        let began = Instant::now();
         let (parts, _) = request.into_parts();
-        let mut admitted = match self.gate.admit(&parts, connection) {
-            Ok(admitted) => admitted,
-            Err(refusal) => return answer::refused(refusal, &parts.uri),
+        let (class, answer) = match self.gate.admit(&parts, connection) {
+            Ok(admitted) => {
+                let class = latency::class(&admitted.path);
+                let answering = self.answer_admitted(admitted, parts.extensions, connection);
+                (class, answering.await)
+            }
+            Err(refusal) => {
+                let class = latency::class_of_refused(&parts.uri);
+                (class, answer::refused(refusal, &parts.uri))
+            }
         };
+        let latency = &self.metrics.latency;
+        latency.observe(class, answer.status(), began.elapsed());
+        answer
+    }
+
+    async fn answer_admitted(
+        &self,
+        mut admitted: Admitted,
+        extensions: Extensions,
+        connection: &Connection,
+    ) -> Answer {
         if admitted.method == Method::PUT {
             return self.new_session(&admitted, connection).await;
         }
         let Some(token) = admitted.headers.remove(TOKEN) else {
-            return self
-                .forward(admitted, parts.extensions, false, connection)
-                .await;
+            let forwarded = self.forward(admitted, extensions, false, connection);
+            return Box::pin(forwarded).await;
         };
         let left = match self.sessions.check(token.as_bytes(), connection.consumer()) {
             Ok(left) => left,
@@ -54,8 +74,8 @@ impl Service {
         };
         let class = Class::of(&admitted.path);
         let mut answer = if admitted.method != Method::GET || class == Class::Volatile {
-            self.forward(admitted, parts.extensions, true, connection)
-                .await
+            let forwarded = self.forward(admitted, extensions, true, connection);
+            Box::pin(forwarded).await
         } else {
             match self.cache.get(&admitted.path, class).await {
                 Found::Credential(held) => self.release(&held, admitted.version, connection).await,
@@ -87,7 +107,8 @@ impl Service {
         self.end("session", answer::session(token, ttl.seconds()))
     }
 
-    /// A request that is for the metadata service itself; `in_session`: with the proxy's own token
+    /// A request that is for the metadata service itself; large, so to be put in a box, that an answer
+    /// from the cache needs no room for it; `in_session`: with the proxy's own token
     /// in the place of the client's.
     async fn forward(
         &self,
@@ -122,8 +143,8 @@ impl Service {
         connection: &Connection,
     ) -> Answer {
         let asked = Asked {
-            role: held.role.clone(),
-            consumer: connection.consumer().clone(),
+            role: &held.role,
+            consumer: connection.consumer(),
             imds_version,
             now: self.clock.now(),
         };
