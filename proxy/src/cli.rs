@@ -159,6 +159,13 @@ impl Flags {
         Config::resolve(named, environment, &self.settings()).map_err(LoadError::Mistakes)
     }
 
+    /// What is right of the same; all of it the default where the file cannot be read.
+    pub fn load_what_is_right(&self, environment: &BTreeMap<String, String>) -> Config {
+        let text = std::fs::read_to_string(self.file()).ok();
+        let named = text.as_deref().map(|text| (self.file(), text));
+        Config::as_far_as_right(named, environment, &self.settings())
+    }
+
     /// The config file, whether it is there or not.
     pub fn file(&self) -> &Path {
         self.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE))

@@ -230,6 +230,29 @@ impl Config {
         environment: &BTreeMap<String, String>,
         flags: &[Setting],
     ) -> Result<Self, Mistakes> {
+        let (config, mistakes) = Self::read(file, environment, flags);
+        if mistakes.is_empty() {
+            Ok(config)
+        } else {
+            Err(Mistakes(mistakes))
+        }
+    }
+
+    /// The settings that are right, and the default of each that is not: for what has to be done
+    /// although there are mistakes.
+    pub fn as_far_as_right(
+        file: Option<(&Path, &str)>,
+        environment: &BTreeMap<String, String>,
+        flags: &[Setting],
+    ) -> Self {
+        Self::read(file, environment, flags).0
+    }
+
+    fn read(
+        file: Option<(&Path, &str)>,
+        environment: &BTreeMap<String, String>,
+        flags: &[Setting],
+    ) -> (Self, Vec<Mistake>) {
         let mut mistakes = Vec::new();
         let (mut settings, mut rules) = (Vec::new(), Rules::default());
         if let Some((name, text)) = file {
@@ -268,11 +291,7 @@ impl Config {
             }
         }
         mistakes.extend(config.contradictions(&written));
-        if mistakes.is_empty() {
-            Ok(config)
-        } else {
-            Err(Mistakes(mistakes))
-        }
+        (config, mistakes)
     }
 
     fn set(&mut self, key: &str, values: &[&str]) -> Result<(), String> {

@@ -132,7 +132,20 @@ fn act_on_redirect(action: Redirect, environment: &BTreeMap<String, String>) -> 
             if_down,
             flags,
         } => {
-            let config = flags.load(environment)?;
+            let config = match flags.load(environment) {
+                Ok(config) => config,
+                Err(error) => {
+                    let right = flags.load_what_is_right(environment);
+                    start_logs(&right);
+                    match (proxy_down, if_down) {
+                        (true, _) => redirect::proxy_is_down(&right),
+                        (_, true) => Ok(()),
+                        _ => redirect::refuse_all(&right),
+                    }
+                    .with_context(|| error.to_string())?;
+                    return Err(error.into());
+                }
+            };
             start_logs(&config);
             match (proxy_down, if_down) {
                 (true, _) => redirect::proxy_is_down(&config)?,

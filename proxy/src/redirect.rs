@@ -14,7 +14,7 @@ use std::fmt;
 
 use tracing::{error, info};
 
-use crate::config::Config;
+use crate::config::{Config, OnProxyDown};
 
 mod nft;
 mod ruleset;
@@ -52,6 +52,19 @@ pub fn rules(config: &Config) -> Result<String, RedirectError> {
 /// Loads the rules that send requests through the proxy, in the place of whatever is loaded.
 pub fn install(config: &Config) -> Result<(), RedirectError> {
     put(config, Mode::Through)
+}
+
+/// Refuses everybody's requests, unless rules are loaded that send them through the proxy: for
+/// settings that are wrong, so that nobody gets past a proxy that cannot start.
+pub fn refuse_all(config: &Config) -> Result<(), RedirectError> {
+    if nft::loaded()?.is_some_and(|table| !ruleset::is_down(&table)) {
+        error!("the settings are wrong: the rules that are loaded stay");
+        return Ok(());
+    }
+    let mode = Mode::Down(OnProxyDown::Block);
+    put(config, mode)?;
+    error!("the settings are wrong: {mode}");
+    Ok(())
 }
 
 /// Takes the redirect away: whoever asks the metadata service reaches it.

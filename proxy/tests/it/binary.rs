@@ -406,3 +406,64 @@ async fn completions_are_printed() {
         assert!(output.status.success() && stdout(&output).contains("credpin-proxy"));
     }
 }
+
+/// With an nft that lists `tables` and keeps what it is to load.
+#[tokio::test]
+async fn with_wrong_settings_the_redirect_still_refuses() {
+    let dir = TempDir::new().unwrap();
+    let (nft, loaded) = (dir.path().join("nft"), dir.path().join("loaded"));
+    let settings = dir.path().join("proxy.toml");
+    std::fs::write(
+        &settings,
+        "proxy-user = \"nobody\"\non-proxy-down = \"bypass\"\nlisten = \"1\"\nledgr = \"/x\"\n",
+    )
+    .unwrap();
+    let settings = settings.to_str().unwrap();
+    let own = "table inet credpin";
+    // What is there, how it is called, and what it loads.
+    for (there, words, part) in [
+        (
+            "",
+            &[][..],
+            Some("skuid != \"nobody\" ip daddr 169.254.169.254"),
+        ),
+        (own, &[], None),
+        (
+            own,
+            &["--proxy-down"],
+            Some("everybody reaches the metadata service"),
+        ),
+        ("", &["--proxy-down"], None),
+        (own, &["--if-down"], None),
+    ] {
+        let script = format!(
+            "#!/bin/sh\nif [ \"$1\" = list ]; then echo '{there}'; else exec /bin/cat > {}; fi\n",
+            loaded.display()
+        );
+        std::fs::write(&nft, script).unwrap();
+        std::fs::set_permissions(&nft, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
+        let mut command = credpin_proxy(&["redirect", "install", "--config", settings]);
+        command.args(words).env("PATH", dir.path());
+        let done = tokio::task::spawn_blocking(move || command.output().unwrap());
+        let done = done.await.unwrap();
+        let told = stderr(&done);
+        assert_eq!(done.status.code(), Some(1), "{told}");
+        assert!(
+            told.contains("3:1: listen: ") && told.contains("4:1: ledgr: "),
+            "{told}"
+        );
+        let rules = std::fs::read_to_string(&loaded).ok();
+        match (part, rules) {
+            (None, rules) => assert_eq!(rules, None, "{there} {words:?}"),
+            (Some(part), Some(rules)) => {
+                assert!(
+                    rules.contains(part) && !rules.contains("chain own"),
+                    "{rules}"
+                );
+                std::fs::remove_file(&loaded).unwrap();
+            }
+            (Some(_), None) => panic!("nothing is loaded: {told}"),
+        }
+    }
+}
