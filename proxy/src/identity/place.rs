@@ -31,9 +31,9 @@ const FOLDERS: [(&str, &str); 4] = [
 
 /// Reads the path of a cgroup below the mount, as `/system.slice/nginx.service`.
 ///
-/// Names below a service or a scope are its own to give (`user@1000.service` hands them to a user,
-/// a machine's scope to what runs in it), so nothing is read there: who may make cgroups of their own cannot make themselves a container of
-/// another's name.
+/// Names below a service, a scope or a container are its own to give (`user@1000.service` hands them
+/// to a user, a machine's scope to what runs in it), so nothing is read there: who may make cgroups
+/// of their own cannot make themselves a unit or a container of another's name.
 pub(crate) fn read(path: &str) -> Place {
     let mut place = Place::default();
     let mut pod = None;
@@ -48,7 +48,7 @@ pub(crate) fn read(path: &str) -> Place {
         if place.container.is_none() {
             place.container = container(name, pod.as_deref(), folder);
         }
-        if OWNERS.iter().any(|unit| name.ends_with(unit)) {
+        if place.container.is_some() || OWNERS.iter().any(|unit| name.ends_with(unit)) {
             break;
         }
         if folder.is_none() {
@@ -160,11 +160,7 @@ mod tests {
                 Some("docker:ID"),
             ),
             ("/docker/ID", None, Some("docker:ID")),
-            (
-                "/docker/ID/system.slice/x.service",
-                Some("x.service"),
-                Some("docker:ID"),
-            ),
+            ("/docker/ID/system.slice/x.service", None, Some("docker:ID")),
             ("/docker/buildkit/not-an-id", None, None),
             (
                 "/machine.slice/libpod-ID.scope/container",
@@ -177,11 +173,7 @@ mod tests {
                 Some("docker:0123456789abcdef0123456789abcdef-1234567890"),
             ),
             ("/lxc/web1", None, Some("lxc:web1")),
-            (
-                "/lxc.payload.web1/init.scope",
-                Some("init.scope"),
-                Some("lxc:web1"),
-            ),
+            ("/lxc.payload.web1/init.scope", None, Some("lxc:web1")),
             (
                 "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podUID.slice/cri-containerd-ID.scope",
                 Some("cri-containerd-ID.scope"),
