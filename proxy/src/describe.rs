@@ -1,13 +1,16 @@
 //! What the host says about itself, for its records.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
 use credpin_ledger::Host;
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
-use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::warn;
 
+use crate::flight::Flight;
 use crate::path::CanonicalPath;
 use crate::upstream::{Lane, Upstream, UpstreamError};
 
@@ -16,22 +19,32 @@ use crate::upstream::{Lane, Upstream, UpstreamError};
 /// A record is written when a credential is new, every few hours, so asking is rare. What cannot be
 /// had is left empty, said so, and asked for again: a record with less in it is better than none,
 /// and the name under which it is shipped completes it.
-pub(crate) struct Describer {
+#[derive(Clone)]
+pub(crate) struct Describer(Arc<Inner>);
+
+struct Inner {
     upstream: Upstream,
     last: Mutex<Option<Described>>,
+    /// Who asks at the same time shares one description.
+    flight: Flight<Host>,
 }
 
+#[derive(Clone)]
 struct Described {
     /// What is known; empty if nothing is.
     host: Host,
-    /// Ask again after this.
-    until: Timestamp,
+    at: Timestamp,
+    /// How long it is good for.
+    fresh: SignedDuration,
 }
 
 /// Addresses can change while the host runs (an Elastic IP address, a new secondary address).
 const FRESH: SignedDuration = SignedDuration::from_mins(5);
 /// After a description that failed: each that waits for one holds up a credential.
 const RETRY: SignedDuration = SignedDuration::from_secs(10);
+/// How long a credential is held up for a newer description than the one that is known. SDKs wait
+/// for a second.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The instance identity document (Amazon EC2 User Guide, "Instance identity documents").
 #[derive(Debug, Deserialize)]
@@ -51,25 +64,34 @@ struct Info {
 
 impl Describer {
     pub(crate) fn new(upstream: Upstream) -> Self {
-        Self {
+        Self(Arc::new(Inner {
             upstream,
-            last: Mutex::const_new(None),
-        }
+            last: Mutex::default(),
+            flight: Flight::new(),
+        }))
     }
 
-    /// The host, as far as it is known at `now`. Who asks at the same time shares one description.
+    /// The host, as far as it is known at `now`.
     pub(crate) async fn host(&self, now: Timestamp) -> Host {
-        let mut last = self.last.lock().await;
-        if let Some(Described { host, until }) = &*last
-            && now < *until
-        {
-            return host.clone();
-        }
-        let within = self.upstream.response_timeout();
+        let known = self.last().clone();
+        let patience = match &known {
+            Some(described) if described.is_fresh(now) => return described.host.clone(),
+            Some(_) => PATIENCE,
+            None => self.0.upstream.response_timeout(),
+        };
+        let own = self.clone();
+        let looking = self.0.flight.start(|| async move { own.look(now).await });
+        let seen = timeout(patience, looking.wait()).await.ok().flatten();
+        let known = || known.map(|described| described.host);
+        seen.or_else(known).unwrap_or_default()
+    }
+
+    /// Asks, and keeps what is known now.
+    async fn look(&self, now: Timestamp) -> Host {
+        let within = self.0.upstream.response_timeout();
         let failed = match timeout(within, self.describe()).await {
             Ok(Ok(host)) if !host.instance_id.is_empty() => {
-                *last = Some(Described::new(host.clone(), now, FRESH));
-                return host;
+                return self.keep(host, now, FRESH);
             }
             Ok(Err(error)) => Some(error),
             Ok(Ok(_)) | Err(_) => None,
@@ -78,9 +100,23 @@ impl Describer {
             error = failed.as_ref().map(|error| error as &dyn std::error::Error),
             "the metadata service does not say which instance this is"
         );
-        let host = last.take().map(|last| last.host).unwrap_or_default();
-        *last = Some(Described::new(host.clone(), now, RETRY));
+        let known = self.last().clone();
+        let host = known.map(|described| described.host);
+        self.keep(host.unwrap_or_default(), now, RETRY)
+    }
+
+    fn keep(&self, host: Host, at: Timestamp, fresh: SignedDuration) -> Host {
+        *self.last() = Some(Described {
+            host: host.clone(),
+            at,
+            fresh,
+        });
         host
+    }
+
+    /// No panic can leave it half changed, so a poisoned lock is as good as any.
+    fn last(&self) -> MutexGuard<'_, Option<Described>> {
+        self.0.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn describe(&self) -> Result<Host, UpstreamError> {
@@ -138,7 +174,7 @@ impl Describer {
         let Ok(path) = CanonicalPath::parse(&format!("/latest/{leaf}")) else {
             return Ok(None);
         };
-        let answered = self.upstream.get(&path, Lane::Own).await?;
+        let answered = self.0.upstream.get(&path, Lane::Own).await?;
         let text = String::from_utf8(answered.body.to_vec()).ok();
         Ok(text.filter(|_| answered.status == StatusCode::OK))
     }
@@ -156,8 +192,37 @@ impl Describer {
 }
 
 impl Described {
-    fn new(host: Host, now: Timestamp, fresh: SignedDuration) -> Self {
-        let until = now.saturating_add(fresh).unwrap_or(now);
-        Self { host, until }
+    /// Whether it need not be asked for again. A clock that went back makes it old, not young.
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        let age = now.duration_since(self.at);
+        !age.is_negative() && age < self.fresh
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use credpin_mock_imds::{Fault, MockImds};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::metrics::Metrics;
+
+    #[tokio::test]
+    async fn who_asks_while_imds_hangs_is_told_what_is_known_and_does_not_wait_long() {
+        let imds = MockImds::builder().start().await.unwrap();
+        let config = Config {
+            upstream: imds.endpoint().parse().unwrap(),
+            response_timeout: Duration::from_hours(1),
+            ..Config::default()
+        };
+        let describer = Describer::new(Upstream::new(&config, Metrics::new()));
+        let now = Timestamp::constant(1_800_000_000, 0);
+        let known = describer.host(now).await;
+        assert!(!known.instance_id.is_empty());
+        imds.handle().set_fault("/", Fault::Hang);
+        for later in [now + FRESH, now - RETRY] {
+            let told = timeout(Duration::from_secs(30), describer.host(later)).await;
+            assert_eq!(told.expect("long before IMDS's time is over"), known);
+        }
     }
 }

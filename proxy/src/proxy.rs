@@ -153,10 +153,10 @@ impl Proxy {
             clock.clone(),
             config.cache_recheck,
         );
-        let describer = Arc::new(Describer::new(upstream.clone()));
+        let describer = Describer::new(upstream.clone());
         let recorder = Arc::new(Recorder::new(
             writer.clone(),
-            Arc::clone(&describer),
+            describer.clone(),
             metrics.clone(),
             config.on_ledger_failure,
             config.ledger_timeout,

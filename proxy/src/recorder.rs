@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use credpin_ledger::{
@@ -29,7 +29,7 @@ pub(crate) struct Recorded {
 /// Puts credentials on record.
 pub(crate) struct Recorder {
     writer: Writer,
-    describer: Arc<Describer>,
+    describer: Describer,
     metrics: Metrics,
     on_failure: OnLedgerFailure,
     /// How long a write may take before it counts as failed.
@@ -78,7 +78,7 @@ const RETRY: Duration = Duration::from_secs(1);
 impl Recorder {
     pub(crate) fn new(
         writer: Writer,
-        describer: Arc<Describer>,
+        describer: Describer,
         metrics: Metrics,
         on_failure: OnLedgerFailure,
         timeout: Duration,

@@ -19,7 +19,7 @@ pub(crate) struct Shipping {
     pub(crate) writer: Writer,
     pub(crate) url: StoreUrl,
     pub(crate) interval: Duration,
-    pub(crate) describer: Arc<Describer>,
+    pub(crate) describer: Describer,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
     /// Whose credentials S3 is asked with.

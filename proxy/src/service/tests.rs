@@ -55,7 +55,7 @@ impl Host {
         let upstream = Upstream::new(&config, metrics.clone());
         let recorder = Recorder::new(
             Writer::start(clock.now(), open).unwrap(),
-            Arc::new(Describer::new(upstream.clone())),
+            Describer::new(upstream.clone()),
             metrics.clone(),
             OnLedgerFailure::Serve,
             second,
