@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::flight::Landing;
 use crate::metrics::Metrics;
 use crate::path::CanonicalPath;
+use crate::throttle::Throttle;
 use crate::upstream::{Lane, Upstream};
 
 mod class;
@@ -45,6 +46,8 @@ struct Inner {
     clock: Clock,
     recheck: Duration,
     slots: Mutex<HashMap<CanonicalPath, Arc<Slot>>>,
+    /// The log lines about what goes wrong upstream.
+    troubles: Throttle,
     /// A slot has another time at which it is due.
     due: Notify,
 }
@@ -72,6 +75,7 @@ impl Cache {
             clock,
             recheck,
             slots: Mutex::default(),
+            troubles: Throttle::default(),
             due: Notify::new(),
         }))
     }
@@ -157,6 +161,31 @@ impl Cache {
         self.0.metrics.set_credentials(left);
     }
 
+    /// To the log and the metrics. In an outage there is one with each request.
+    pub(crate) fn tell_of(&self, trouble: &Trouble) {
+        match trouble {
+            Trouble::Upstream(error) => self.0.metrics.upstream_failure(error.kind()),
+            Trouble::Status(_) => return,
+            Trouble::Unreadable(_) => {
+                self.0.metrics.unreadable.inc();
+            }
+        }
+        let Some(left_out) = self.0.troubles.pass(Instant::now()) else {
+            return;
+        };
+        match trouble {
+            Trouble::Upstream(error) => {
+                let error: &dyn Error = error;
+                warn!(error, left_out, "no answer from the metadata service");
+            }
+            Trouble::Unreadable(why) => error!(
+                why,
+                left_out, "a credential document is not understood, and not given out"
+            ),
+            Trouble::Status(_) => {}
+        }
+    }
+
     /// Asks the metadata service, unless somebody does already or has just done so.
     fn fetch(&self, path: &CanonicalPath, slot: &Arc<Slot>, again: bool) -> Landing<Found> {
         slot.flight.start(|| {
@@ -175,7 +204,7 @@ impl Cache {
         let role = path.credential().map(|name| name.to_string());
         let said = Said::of(role, self.0.upstream.get(path, lane).await);
         if let Said::Trouble(trouble) = &said {
-            trouble.tell(&self.0.metrics);
+            self.tell_of(trouble);
         }
         let (found, settled) = slot.settle(said, self.0.clock.now(), self.0.recheck);
         match settled {
@@ -230,28 +259,5 @@ impl Cache {
     /// No panic can leave it half changed, so a poisoned lock is as good as any.
     fn lock(&self) -> MutexGuard<'_, HashMap<CanonicalPath, Arc<Slot>>> {
         self.0.slots.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Trouble {
-    /// To the log and the metrics.
-    pub(crate) fn tell(&self, metrics: &Metrics) {
-        match self {
-            Self::Upstream(error) => {
-                metrics.upstream_failure(error.kind());
-                warn!(
-                    error = error as &dyn Error,
-                    "no answer from the metadata service"
-                );
-            }
-            Self::Status(_) => {}
-            Self::Unreadable(why) => {
-                metrics.unreadable.inc();
-                error!(
-                    why,
-                    "a credential document is not understood, and not given out"
-                );
-            }
-        }
     }
 }

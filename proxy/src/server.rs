@@ -47,10 +47,10 @@ const LAST: Duration = Duration::from_secs(10);
 /// After an accept that failed: most often the process is out of file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
-/// Answers every connection of `listeners` that `enter` has a place for with `answer`, at most `max_connections` at a time (more
-/// wait in the kernel's queue), until `shutdown`. Then for at most `drain` open connections end by
-/// their clients' leave ([`Drain`]) while what `shutdown` returned is done, and at last requests that
-/// have begun are finished.
+/// Answers every connection of `listeners` that `enter` has a place for with `answer`, at most
+/// `max_connections` at a time (more wait in the kernel's queue), until `shutdown`. Then for at most
+/// `drain` open connections end by their clients' leave ([`Drain`]) while what `shutdown` returned is
+/// done, and at last requests that have begun are finished.
 pub(crate) async fn serve<A, F, E, G, M>(
     listeners: Vec<TcpListener>,
     max_connections: usize,

@@ -128,7 +128,7 @@ impl Service {
                 self.end("passed", answer)
             }
             Said::Trouble(trouble) => {
-                trouble.tell(&self.metrics);
+                self.cache.tell_of(&trouble);
                 let (outcome, answer) = trouble.into_answer();
                 self.end(outcome, answer)
             }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::header::DATE;
 use hyper::body::Body;
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -175,7 +176,11 @@ impl Slot {
 fn next(kept: Option<Found>, said: Said, now: Timestamp) -> (Found, bool, Settled) {
     match (said, kept) {
         (Said::Credential(held), _) => (Found::Credential(held.into()), true, Settled::New),
-        (Said::Content(answer), _) => (Found::Answer("passed", answer), true, Settled::New),
+        (Said::Content(mut answer), _) => {
+            // It would be that of the first answer for ever; each answer gets its own.
+            answer.headers_mut().remove(DATE);
+            (Found::Answer("passed", answer), true, Settled::New)
+        }
         (Said::Excuse(_), Some(Found::Credential(held))) if now < held.expires() => {
             let found = Found::Credential(held);
             (found, true, Settled::StaysAgainstItsWord)
@@ -206,7 +211,21 @@ fn pause(expires: Timestamp, now: Timestamp, recheck: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
+
+    #[test]
+    fn what_is_kept_has_no_date_of_its_first_answer() {
+        let mut answer = Answer::default();
+        let date = HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT");
+        answer.headers_mut().insert(DATE, date);
+        let (found, ..) = next(None, Said::Content(answer), Timestamp::UNIX_EPOCH);
+        let Found::Answer(_, kept) = found else {
+            panic!("an answer");
+        };
+        assert!(!kept.headers().contains_key(DATE));
+    }
 
     #[test]
     fn a_credential_is_looked_for_in_time_for_its_renewal() {

@@ -12,11 +12,14 @@ use tracing::warn;
 use super::{Answered, Lane, Upstream, UpstreamError};
 use crate::flight::{Flight, Landing};
 use crate::headers::{TOKEN, TOKEN_TTL};
+use crate::jitter::jittered;
 use crate::path::CanonicalPath;
 
 /// The session, and what was last heard about sessions.
 pub(crate) struct Session {
     known: Mutex<Known>,
+    /// After a renewal that failed: until then, no client's request for a session starts another.
+    retry_at: Mutex<Option<Instant>>,
     flight: Flight<Result<Known, UpstreamError>>,
 }
 
@@ -54,11 +57,14 @@ const LIFE: Duration = Duration::from_secs(SECONDS as u64);
 const RENEW: Duration = Duration::from_secs(SECONDS as u64 / 5 * 4);
 /// SDKs give a request for a session one second.
 const PATIENCE: Duration = Duration::from_millis(250);
+/// Between renewals that nobody waits for, where the last one failed.
+const RETRY: Duration = Duration::from_secs(1);
 
 impl Session {
     pub(super) fn new() -> Self {
         Self {
             known: Mutex::new(Known::Nothing),
+            retry_at: Mutex::default(),
             flight: Flight::new(),
         }
     }
@@ -67,7 +73,18 @@ impl Session {
         self.lock().clone()
     }
 
+    /// Whether a renewal has failed only just now.
+    fn is_spared(&self) -> bool {
+        let retry_at = *self.retry_at();
+        retry_at.is_some_and(|at| Instant::now() < at)
+    }
+
     /// No panic can leave it half changed, so a poisoned lock is as good as any.
+    fn retry_at(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.retry_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same.
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -78,6 +95,7 @@ impl Session {
 pub(super) async fn standing(upstream: &Upstream) -> Standing {
     match upstream.0.session.known() {
         Known::Token(held) if Instant::now() < held.renew => {}
+        Known::Token(_) | Known::Away if upstream.0.session.is_spared() => {}
         // Who waits for it is whoever asks something next.
         Known::Token(_) | Known::Away => drop(renew(upstream)),
         Known::Nothing | Known::Refused(_) => {
@@ -120,7 +138,7 @@ async fn held(upstream: &Upstream) -> Result<Option<Held>, UpstreamError> {
     if let Known::Token(held) = upstream.0.session.known()
         && now < held.until
     {
-        if held.renew <= now {
+        if held.renew <= now && !upstream.0.session.is_spared() {
             drop(renew(upstream));
         }
         return Ok(Some(held));
@@ -143,6 +161,8 @@ fn renew(upstream: &Upstream) -> Landing<Result<Known, UpstreamError>> {
     let own = upstream.clone();
     upstream.0.session.flight.start(|| async move {
         let renewed = ask(&own).await;
+        let retry_at = renewed.is_err().then(|| Instant::now() + jittered(RETRY));
+        *own.0.session.retry_at() = retry_at;
         let mut known = own.0.session.lock();
         match &renewed {
             Ok(new) => *known = new.clone(),
@@ -184,4 +204,43 @@ async fn ask(upstream: &Upstream) -> Result<Known, UpstreamError> {
         renew: asked + RENEW,
         until: asked + LIFE,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use credpin_mock_imds::MockImds;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::metrics::Metrics;
+
+    #[tokio::test]
+    async fn it_is_renewed_when_four_fifths_of_it_are_over_and_nobody_waits_for_it() {
+        let imds = MockImds::builder().start().await.unwrap();
+        let config = Config {
+            upstream: imds.endpoint().parse().unwrap(),
+            ..Config::default()
+        };
+        let upstream = Upstream::new(&config, Metrics::new());
+        let sessions = || {
+            let seen = imds.handle().requests();
+            seen.iter().filter(|it| it.method == Method::PUT).count()
+        };
+        let token = async || held(&upstream).await.unwrap().unwrap().token;
+        let first = token().await;
+        // Only for these moments: while time stands still, timeouts do not wait for sockets.
+        let pass = async |time| {
+            tokio::time::pause();
+            tokio::time::advance(time).await;
+            tokio::time::resume();
+        };
+        pass(RENEW / 10 * 9).await;
+        assert_eq!((token().await, sessions()), (first.clone(), 1));
+        pass(RENEW / 10).await;
+        assert_eq!(token().await, first, "it is good yet");
+        while token().await == first {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(sessions(), 2);
+    }
 }

@@ -107,3 +107,15 @@ async fn where_imds_does_not_answer_a_session_is_there_before_an_sdk_gives_up() 
         assert!(begun.elapsed() < Duration::from_secs(1), "{fault:?}");
     }
 }
+
+#[tokio::test]
+async fn where_imds_fails_clients_that_want_sessions_do_not_make_it_busy() {
+    let rig = Rig::start().await;
+    let failing = Fault::Status(StatusCode::SERVICE_UNAVAILABLE);
+    rig.imds().set_fault(TOKEN, failing);
+    for _ in 0..100 {
+        assert_eq!(rig.session("60").await.status, 200);
+    }
+    let asked = rig.asked(TOKEN);
+    assert!(asked < 10, "{asked}");
+}
