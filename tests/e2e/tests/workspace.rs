@@ -293,3 +293,16 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     }
     found
 }
+
+/// What `cargo update` would take up again: a megabyte of tables that the host's agent has no use for.
+#[test]
+fn the_lock_file_holds_what_keeps_the_hosts_binary_small() {
+    let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    for (name, version) in [("crc-fast", "1.6.0"), ("idna_adapter", "1.0.0")] {
+        let held = format!("name = \"{name}\"\nversion = \"{version}\"\n");
+        assert!(
+            lock.contains(&held),
+            "see [profile.dist] in Cargo.toml: {name}"
+        );
+    }
+}
