@@ -1,7 +1,6 @@
 //! Records to the store, beside the serving and never in its way.
 
 use std::error::Error;
-use std::sync::Arc;
 use std::time::Duration;
 
 use credpin_ledger::{Access, Host, RecordStore, Shipper, StoreError, StoreUrl, Writer};
@@ -24,7 +23,7 @@ pub(crate) struct Shipping {
     pub(crate) clock: Clock,
     /// Whose credentials S3 is asked with.
     #[cfg(feature = "s3")]
-    pub(crate) own: Arc<crate::own_role::OwnRole>,
+    pub(crate) own: std::sync::Arc<crate::own_role::OwnRole>,
     /// Open while there is something to ship: the roots of TLS alone take megabytes.
     pub(crate) store: Mutex<Option<RecordStore>>,
 }
