@@ -39,6 +39,7 @@ mod access;
 mod admin;
 mod answer;
 mod apology;
+mod backlog;
 mod cache;
 mod clock;
 mod connection;

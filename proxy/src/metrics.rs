@@ -1,7 +1,7 @@
 //! What the proxy counts. No label has a secret, an access key id or anything a client sent.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
 
 use credpin_ledger::Kind;
@@ -35,6 +35,9 @@ pub(crate) struct Metrics {
     pub(crate) unreadable: Counter,
     pub(crate) ledger_failures: Counter,
     held: Gauge<i64, AtomicI64>,
+    waiting: Gauge<i64, AtomicI64>,
+    ledger_lag: Gauge<f64, AtomicU64>,
+    ledger_seconds: Histogram,
     pub(crate) ship_failures: Counter,
     pub(crate) segments_shipped: Counter,
     pub(crate) segments_pending: Gauge<i64, AtomicI64>,
@@ -85,6 +88,12 @@ struct Reason {
 /// within some seconds.
 const UPSTREAM_SECONDS: [f64; 10] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
 
+/// Upper ends, in seconds: a sync takes a millisecond or so, that of a busy disk much longer, and what
+/// is held in memory waits until the disk is back.
+const LEDGER_SECONDS: [f64; 11] = [
+    0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 10.0, 60.0,
+];
+
 impl Metrics {
     pub(crate) fn new() -> Self {
         let mut all = Registry::with_prefix("credpin_proxy");
@@ -100,6 +109,12 @@ impl Metrics {
             "upstream_seconds",
             "How long the metadata service took to answer, or was waited for",
             upstream_seconds.clone(),
+        );
+        let ledger_seconds = Histogram::new(LEDGER_SECONDS);
+        all.register(
+            "ledger_seconds",
+            "From a delivery that needs a record until that is durable",
+            ledger_seconds.clone(),
         );
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         all.register("build", "Which proxy this is", version);
@@ -153,6 +168,15 @@ impl Metrics {
                 "records_held",
                 "Records that only memory has, because the ledger failed"
             ),
+            waiting: register!(
+                "records_waiting",
+                "Deliveries whose record is not durable yet: on its way to the disk, or held"
+            ),
+            ledger_lag: register!(
+                "ledger_lag_seconds",
+                "For how long the oldest of these has waited"
+            ),
+            ledger_seconds,
             ship_failures: register!(
                 "ship_failures",
                 "Segments that could not be shipped, each try counted"
@@ -227,6 +251,17 @@ impl Metrics {
 
     pub(crate) fn set_held(&self, records: usize) {
         self.held.set(i64::try_from(records).unwrap_or(i64::MAX));
+    }
+
+    /// A record became durable so long after the delivery that needs it.
+    pub(crate) fn recorded_after(&self, time: Duration) {
+        self.ledger_seconds.observe(time.as_secs_f64());
+    }
+
+    /// So many deliveries wait for their record, the first of them for so long.
+    pub(crate) fn set_backlog(&self, records: usize, longest: Duration) {
+        self.waiting.set(i64::try_from(records).unwrap_or(i64::MAX));
+        self.ledger_lag.set(longest.as_secs_f64());
     }
 
     /// All of them, in the text format of `OpenMetrics`.

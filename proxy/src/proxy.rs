@@ -176,6 +176,7 @@ impl Proxy {
                     clock.clone(),
                 )),
                 store: tokio::sync::Mutex::default(),
+                oldest: std::sync::Mutex::default(),
             })
         });
         let service = Arc::new(Service {
@@ -227,10 +228,12 @@ impl Proxy {
             writing.spawn(async move { shipping.run().await });
         }
         if let Some(listener) = listeners.admin {
-            let watched = Arc::clone(&service);
+            let (watched, shipping) = (Arc::clone(&service), shipping.clone());
             let answer = move |head: &_| {
-                watched.cache.tell();
                 let recorder = &watched.recorder;
+                watched.cache.tell();
+                recorder.tell();
+                shipping.iter().for_each(|shipping| shipping.tell());
                 admin::answer(head, &watched.metrics, recorder.held(), recorder.fails())
             };
             // Until it is dropped, so also while the last requests end.

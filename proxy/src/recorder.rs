@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tracing::{error, info, warn};
 
+use crate::backlog::{Backlog, Waiting};
 use crate::config::OnLedgerFailure;
 use crate::credential::Credential;
 use crate::describe::Describer;
@@ -34,11 +35,18 @@ pub(crate) struct Recorder {
     on_failure: OnLedgerFailure,
     /// How long a write may take before it counts as failed.
     timeout: Duration,
-    held: Mutex<VecDeque<Record>>,
+    held: Mutex<VecDeque<Held>>,
+    backlog: Backlog,
     holding: Notify,
     lines: Throttle,
     /// The last write came to nothing.
     failing: AtomicBool,
+}
+
+/// A record that memory has until the disk does.
+struct Held {
+    record: Record,
+    waiting: Waiting,
 }
 
 /// Who asked for what.
@@ -90,6 +98,7 @@ impl Recorder {
             on_failure,
             timeout,
             held: Mutex::default(),
+            backlog: Backlog::default(),
             holding: Notify::new(),
             lines: Throttle::default(),
             failing: AtomicBool::new(false),
@@ -128,11 +137,13 @@ impl Recorder {
         credential: &Credential,
         asked: Asked<'_>,
     ) -> Result<(), NotRecorded> {
+        let waiting = self.backlog.enter(Instant::now());
         let record = self.describe(credential, asked).await;
         if let Err(failure) = self.write(record.clone()).await {
             self.metrics.ledger_failures.inc();
-            self.hold(record, failure)?;
+            return self.hold(Held { record, waiting }, failure);
         }
+        self.metrics.recorded_after(waiting.time(Instant::now()));
         Ok(())
     }
 
@@ -158,13 +169,21 @@ impl Recorder {
                 return false;
             }
             let mut held = self.lock();
-            held.pop_front();
+            if let Some(Held { waiting, .. }) = held.pop_front() {
+                self.metrics.recorded_after(waiting.time(Instant::now()));
+            }
             self.metrics.set_held(held.len());
             if held.is_empty() {
                 info!("the ledger works again: every record that was held is written");
             }
         }
         true
+    }
+
+    /// Puts into the metrics how far behind the ledger is.
+    pub(crate) fn tell(&self) {
+        let (records, longest) = self.backlog.look(Instant::now());
+        self.metrics.set_backlog(records, longest);
     }
 
     /// How many records only memory has.
@@ -237,21 +256,22 @@ impl Recorder {
         Ok(())
     }
 
-    fn hold(&self, record: Record, failure: LedgerFailure) -> Result<(), NotRecorded> {
+    fn hold(&self, new: Held, failure: LedgerFailure) -> Result<(), NotRecorded> {
         if self.on_failure == OnLedgerFailure::Refuse {
             return Err(NotRecorded::Refused(failure));
         }
+        let record = &new.record;
         let mut held = self.lock();
         if held
             .iter()
-            .any(|other| is_same(other, &record.access_key_id, &record.consumer))
+            .any(|other| other.is_of(&record.access_key_id, &record.consumer))
         {
             return Ok(());
         }
         let standing = self
             .writer
             .standing(&record.access_key_id, &record.consumer);
-        let other = |other: &Record| other.access_key_id == record.access_key_id;
+        let other = |other: &Held| other.record.access_key_id == record.access_key_id;
         let further = standing != Standing::New || held.iter().any(other);
         if further && held.len() >= HELD_CONSUMERS {
             let why = "the ledger fails, and memory holds as many";
@@ -271,7 +291,7 @@ impl Recorder {
             consumer = %record.consumer.peer,
             "credential issued, not yet recorded"
         );
-        held.push_back(record);
+        held.push_back(new);
         self.metrics.set_held(held.len());
         self.holding.notify_one();
         Ok(())
@@ -279,22 +299,24 @@ impl Recorder {
 
     fn holds(&self, access_key_id: &str, consumer: &Consumer) -> bool {
         let held = self.lock();
-        held.iter()
-            .any(|held| is_same(held, access_key_id, consumer))
+        held.iter().any(|held| held.is_of(access_key_id, consumer))
     }
 
     fn next_held(&self) -> Option<Record> {
-        self.lock().front().cloned()
+        self.lock().front().map(|held| held.record.clone())
     }
 
     /// No panic can leave the queue half changed, so a poisoned lock is as good as any.
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Record>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn is_same(held: &Record, access_key_id: &str, consumer: &Consumer) -> bool {
-    held.access_key_id == access_key_id && consumer.is_said_by(&held.consumer)
+impl Held {
+    fn is_of(&self, access_key_id: &str, consumer: &Consumer) -> bool {
+        let Self { record, .. } = self;
+        record.access_key_id == access_key_id && consumer.is_said_by(&record.consumer)
+    }
 }
 
 impl Recorded {

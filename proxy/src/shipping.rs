@@ -1,9 +1,11 @@
 //! Records to the store, beside the serving and never in its way.
 
 use std::error::Error;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use credpin_ledger::{Access, Host, RecordStore, Shipper, StoreError, StoreUrl, Writer};
+use jiff::Timestamp;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 use tracing::{info, warn};
@@ -26,6 +28,8 @@ pub(crate) struct Shipping {
     pub(crate) own: std::sync::Arc<crate::own_role::OwnRole>,
     /// Open while there is something to ship: the roots of TLS alone take megabytes.
     pub(crate) store: Mutex<Option<RecordStore>>,
+    /// The time of the oldest record that was not in the store after the last round.
+    pub(crate) oldest: std::sync::Mutex<Option<Timestamp>>,
 }
 
 /// Between two tries while the store is away, at the most.
@@ -58,16 +62,30 @@ impl Shipping {
             self.failed(error);
         }
         let pending = i64::try_from(round.pending).unwrap_or(i64::MAX);
-        let lag = round
-            .oldest
-            .map_or(0, |oldest| now.duration_since(oldest).as_secs());
         self.metrics.segments_shipped.inc_by(round.shipped as u64);
         self.metrics.segments_pending.set(pending);
-        self.metrics.ship_lag.set(lag.max(0));
+        // A round that did not get as far as the segments has nothing new to say of them.
+        if round.oldest.is_some() || round.errors.is_empty() {
+            *self.oldest() = round.oldest;
+        }
         if round.shipped > 0 {
             info!(segments = round.shipped, store = %self.url, "shipped");
         }
         round.errors.is_empty()
+    }
+
+    /// Puts into the metrics how far behind the store is: more by the second while it is away.
+    pub(crate) fn tell(&self) {
+        let now = self.clock.now();
+        let lag = self
+            .oldest()
+            .map_or(0, |oldest| now.duration_since(oldest).as_secs());
+        self.metrics.ship_lag.set(lag.max(0));
+    }
+
+    /// No panic can leave it half changed, so a poisoned lock is as good as any.
+    fn oldest(&self) -> std::sync::MutexGuard<'_, Option<Timestamp>> {
+        self.oldest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The store, open already or now. A directory can be a network's, which may hang: not on a thread

@@ -145,6 +145,12 @@ async fn a_full_disk_with_serve_holds_the_record_and_writes_it_later() {
         assert_eq!(rig.get(ROLE, &token).await.status, 200);
     }
     rig.metric("credpin_proxy_records_held 1").await;
+    rig.metric("credpin_proxy_records_waiting 1").await;
+    let lags = |line: &str| {
+        let lag = line.strip_prefix("credpin_proxy_ledger_lag_seconds ");
+        lag.is_some_and(|lag| lag.parse::<f64>().unwrap() > 0.0)
+    };
+    rig.metric_where(lags).await;
     let ready = rig.admin("/readyz").await;
     assert_eq!(
         (ready.status, ready.text().contains("1 record is")),
@@ -154,6 +160,9 @@ async fn a_full_disk_with_serve_holds_the_record_and_writes_it_later() {
     assert!(rig.records().iter().all(|record| record.seq == 1));
     rig.lever.set(Mode::Works);
     rig.metric("credpin_proxy_records_held 0").await;
+    // It took until now, and so counts once.
+    rig.metric("credpin_proxy_ledger_seconds_count 1").await;
+    rig.metric("credpin_proxy_records_waiting 0").await;
     assert_eq!(rig.admin("/readyz").await.status, 200);
     assert_eq!(rig.records().len(), 1);
     assert_eq!(

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use credpin_ledger::{Access, RecordStore, StoreUrl};
 use credpin_proxy::OnLedgerFailure;
+use jiff::SignedDuration;
 
 use crate::disk::Mode;
 use crate::rig::{self, Rig};
@@ -48,8 +49,16 @@ async fn a_store_that_is_away_is_in_nobodys_way() {
         line.starts_with("credpin_proxy_ship_failures_total ") && !line.ends_with(" 0")
     };
     rig.metric_where(failed).await;
+    // How far it is behind grows by itself, however long the next try is off.
+    *rig.lever.ahead.lock().unwrap() = SignedDuration::from_secs(5000);
+    let behind = |line: &str| {
+        let lag = line.strip_prefix("credpin_proxy_ship_lag_seconds ");
+        lag.is_some_and(|lag| lag.parse::<i64>().unwrap() >= 5000)
+    };
+    rig.metric_where(behind).await;
     std::fs::remove_file(&blocked).unwrap();
     rig.metric("credpin_proxy_segments_shipped_total 1").await;
+    rig.metric("credpin_proxy_ship_lag_seconds 0").await;
     let read = RecordStore::open(&url, &Access::default())
         .unwrap()
         .read(None)
