@@ -37,7 +37,8 @@ pub(crate) struct Recorder {
     timeout: Duration,
     held: Mutex<VecDeque<Held>>,
     backlog: Backlog,
-    holding: Notify,
+    /// Told when a write failed, and when a record is held.
+    trouble: Notify,
     lines: Throttle,
     /// The last write came to nothing.
     failing: AtomicBool,
@@ -99,7 +100,7 @@ impl Recorder {
             timeout,
             held: Mutex::default(),
             backlog: Backlog::default(),
-            holding: Notify::new(),
+            trouble: Notify::new(),
             lines: Throttle::default(),
             failing: AtomicBool::new(false),
         }
@@ -147,14 +148,29 @@ impl Recorder {
         Ok(())
     }
 
-    /// Writes what is held as soon as the disk can. Runs until it is dropped.
+    /// Writes what is held as soon as the disk can; where nothing is, finds out whether it can. Runs
+    /// until it is dropped.
     pub(crate) async fn retry(&self) {
         loop {
-            self.holding.notified().await;
-            while !self.flush().await {
+            self.trouble.notified().await;
+            while !(self.flush().await && self.is_mended().await) {
                 tokio::time::sleep(RETRY).await;
             }
         }
+    }
+
+    /// Whether the ledger works, tried without a record where the last one failed.
+    async fn is_mended(&self) -> bool {
+        if !self.fails() {
+            return true;
+        }
+        let probed = timeout(self.timeout, self.writer.probe()).await;
+        let mended = matches!(probed, Ok(Ok(())));
+        if mended {
+            self.failing.store(false, Ordering::Relaxed);
+            info!("the ledger works again: what is asked for next can be put on record");
+        }
+        mended
     }
 
     /// Tries to write all that is held; returns whether nothing is left.
@@ -233,6 +249,9 @@ impl Recorder {
     async fn write(&self, record: Record) -> Result<(), LedgerFailure> {
         let written = self.try_to_write(record).await;
         self.failing.store(written.is_err(), Ordering::Relaxed);
+        if written.is_err() {
+            self.trouble.notify_one();
+        }
         written
     }
 
@@ -293,7 +312,8 @@ impl Recorder {
         );
         held.push_back(new);
         self.metrics.set_held(held.len());
-        self.holding.notify_one();
+        // Again: the disk may have been found mended since the write failed.
+        self.trouble.notify_one();
         Ok(())
     }
 

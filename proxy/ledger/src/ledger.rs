@@ -44,6 +44,10 @@ const RETAIN_SEGMENTS: usize = 4096;
 /// so long, and a full ledger would take a start a second and all of its memory.
 const READ_BACK: Duration = Duration::from_hours(24);
 
+/// What [`Ledger::probe`] writes and where: a block of a file system, and no segment's name.
+const PROBE: [u8; 4096] = [0; 4096];
+const PROBE_NAME: &str = "probe";
+
 /// The ledger of one host, open for appending.
 pub struct Ledger {
     disk: Box<dyn Disk>,
@@ -171,6 +175,26 @@ impl Ledger {
         open.append(&*self.disk, &lines)?;
         self.next += group.len() as u64;
         Ok(group)
+    }
+
+    /// Whether a record could be made durable now: does with a file that is no segment what a first
+    /// record does, and takes back what a failed append may have left.
+    pub fn probe(&mut self) -> io::Result<()> {
+        // What an earlier probe left behind.
+        self.disk.remove(PROBE_NAME)?;
+        let probed = self.try_probe();
+        let removed = self.disk.remove(PROBE_NAME);
+        probed.and(removed)
+    }
+
+    fn try_probe(&mut self) -> io::Result<()> {
+        if let Some(open) = &mut self.open {
+            open.settle().map_err(io::Error::other)?;
+        }
+        let mut tail = self.disk.create(PROBE_NAME)?;
+        tail.write(&PROBE)?;
+        tail.sync()?;
+        self.disk.sync()
     }
 
     /// Seals the open segment, if there is one.

@@ -62,6 +62,7 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, WriteError>>;
 enum Command {
     Open(Reply<()>),
     Record(Box<Record>, Reply<Receipt>),
+    Probe(Reply<()>),
     Sealed(Reply<Vec<SegmentName>>),
     Seal(Reply<Vec<SegmentName>>),
     Read(SegmentName, Reply<Vec<u8>>),
@@ -112,6 +113,11 @@ impl Writer {
     pub async fn record(&self, record: Record) -> Result<Receipt, WriteError> {
         let record = Box::new(record);
         self.ask(|reply| Command::Record(record, reply)).await
+    }
+
+    /// Whether a record could be made durable now. Tried on the disk, which is left as it was.
+    pub async fn probe(&self) -> Result<(), WriteError> {
+        self.ask(Command::Probe).await
     }
 
     /// Every sealed segment that is not shipped yet, oldest first.
@@ -183,6 +189,9 @@ impl Worker {
         match command {
             Command::Record(record, reply) => self.record(vec![(*record, reply)]),
             Command::Open(reply) => drop(reply.send(self.ledger().map(|_| ()))),
+            // Many may have been given up while the disk hung.
+            Command::Probe(reply) if reply.is_closed() => {}
+            Command::Probe(reply) => drop(reply.send(self.probe())),
             Command::Sealed(reply) => drop(reply.send(self.sealed())),
             Command::Seal(reply) => drop(reply.send(self.seal())),
             Command::Read(segment, reply) => drop(reply.send(self.read(&segment))),
@@ -264,6 +273,10 @@ impl Worker {
             }
         }
         (written, None)
+    }
+
+    fn probe(&mut self) -> Result<(), WriteError> {
+        Ok(self.ledger()?.probe()?)
     }
 
     fn sealed(&mut self) -> Result<Vec<SegmentName>, WriteError> {

@@ -184,6 +184,10 @@ async fn a_full_disk_with_refuse_gives_out_nothing() {
     let ready = rig.admin("/readyz").await;
     assert_eq!(ready.status, 503, "nobody gets a credential: {ready:?}");
     rig.lever.set(Mode::Works);
+    // Nobody has to ask for one first: it finds out by itself, and leaves nothing behind.
+    rig.ready().await;
+    assert!(!rig.dir.path().join("ledger/probe").exists());
+    assert_eq!(rig.records(), []);
     assert_eq!(rig.get(ROLE, &token).await.status, 200);
     assert_eq!(rig.records().len(), 1);
     assert_eq!(rig.admin("/readyz").await.status, 200);
@@ -199,7 +203,9 @@ async fn a_disk_that_hangs_has_failed() {
     let token = rig.token().await;
     rig.lever.set(Mode::Stops);
     assert!(rig.get(ROLE, &token).await.is_imds_error(503));
+    assert_eq!(rig.admin("/readyz").await.status, 503);
     rig.lever.set(Mode::Works);
+    rig.ready().await;
 }
 
 #[tokio::test]

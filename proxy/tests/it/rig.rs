@@ -148,6 +148,16 @@ impl Rig {
         talk(self.proxy.admin, head.as_bytes()).await
     }
 
+    /// Waits until the proxy says that it is ready.
+    pub(crate) async fn ready(&self) {
+        let ready = async {
+            while self.admin("/readyz").await.status != 200 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, ready).await.expect("it gets ready");
+    }
+
     /// Waits until a line of /metrics is `line`.
     pub(crate) async fn metric(&self, line: &str) {
         self.metric_where(|other| other == line).await;

@@ -476,3 +476,39 @@ fn a_start_reads_what_is_recent_and_numbering_goes_on_from_what_is_not() {
         "the history is all there"
     );
 }
+
+#[test]
+fn a_probe_tells_whether_a_record_could_be_written_and_leaves_nothing() {
+    let mut steps = 0;
+    for at in 0.. {
+        let mut failed = false;
+        for fault in [Fault::NotDone, Fault::Done, Fault::Torn] {
+            let inner = Memory::default();
+            let due = Arc::new(Mutex::new((usize::MAX, fault)));
+            let disk = Faulty { inner, due };
+            let boot = BOOT.parse().unwrap();
+            let (mut ledger, _) = Ledger::open(Box::new(disk.clone()), boot).unwrap();
+            append(&mut ledger, record("ASIA1", "2026-05-04T09:00:00Z")).unwrap();
+            // A write that fails leaves something to take back, which is a part of the probe.
+            disk.due.lock().unwrap().0 = 0;
+            append(&mut ledger, record("ASIA2", "2026-05-04T09:00:00Z")).unwrap_err();
+            disk.due.lock().unwrap().0 = at;
+            failed |= ledger.probe().is_err();
+            disk.due.lock().unwrap().0 = usize::MAX;
+            ledger.probe().unwrap();
+            let names = disk.list().unwrap().into_iter().map(|entry| entry.name);
+            assert_eq!(
+                names.collect::<Vec<_>>(),
+                [format!("{BOOT}-{:020}.open", 1)]
+            );
+            let next = append(&mut ledger, record("ASIA3", "2026-05-04T09:00:00Z")).unwrap();
+            assert_eq!(next.seq, 2);
+        }
+        if !failed {
+            break;
+        }
+        steps += 1;
+    }
+    // Cut, sync, create, write, sync, the directory, and the two removals of the same name.
+    assert_eq!(steps, 8);
+}
