@@ -22,6 +22,7 @@ use crate::sockets::Listeners;
 use crate::upstream::Upstream;
 
 mod process;
+mod running;
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -75,6 +76,7 @@ pub async fn check(config: &Config, clock: &Clock) -> Vec<Finding> {
         ),
     };
     let found = look(&config.ledger).map_err(told);
+    let hardening = running::hardening(&config.ledger, found.clone().ok().flatten());
     let finding = |name, (verdict, words)| Finding {
         name,
         verdict,
@@ -95,6 +97,7 @@ pub async fn check(config: &Config, clock: &Clock) -> Vec<Finding> {
         finding("sessions", process::sessions(config.session_key.as_deref())),
         finding("identity", process::identity()),
         finding("landlock", process::confined(config)),
+        finding("hardening", hardening),
         finding("redirect", process::redirect(config)),
     ]
 }
@@ -123,7 +126,14 @@ pub fn report(findings: &[Finding]) -> String {
 async fn session(upstream: &Upstream) -> Result<HeaderMap, String> {
     let path = CanonicalPath::parse("/latest/api/token").map_err(told)?;
     let ttl = (TOKEN_TTL, HeaderValue::from_static("1"));
-    let answered = upstream.ask(Method::PUT, &path, ttl).await.map_err(told)?;
+    let answered = upstream.ask(Method::PUT, &path, ttl).await;
+    let answered = answered.map_err(|error| {
+        format!(
+            "{}; see that `upstream` is right, that this host has a way there, and that the redirect \
+             lets this user through",
+            told(error)
+        )
+    })?;
     match answered.status {
         StatusCode::OK => Ok(answered.headers),
         StatusCode::FORBIDDEN => Err(format!(
@@ -139,7 +149,10 @@ async fn session(upstream: &Upstream) -> Result<HeaderMap, String> {
 
 fn who(upstream: &Upstream, host: Host) -> Seen {
     if host.instance_id.is_empty() {
-        let words = format!("{} does not say which instance this is", upstream.url());
+        let words = format!(
+            "{} does not say which instance this is: is this the metadata service?",
+            upstream.url()
+        );
         return (Verdict::Bad, words);
     }
     let (instance, region, account) = (host.instance_id, host.region, host.account);
@@ -173,7 +186,8 @@ async fn ports(config: &Config, found: Option<Found>) -> Seen {
         ),
         Some(None) if errors.in_use() => (
             Verdict::Mind,
-            "in use, by a running proxy or another process: this user cannot tell".to_owned(),
+            "in use, by a running proxy or another process: this user cannot tell, root can"
+                .to_owned(),
         ),
         _ => (Verdict::Bad, errors.to_string().replace('\n', "; ")),
     }
@@ -208,7 +222,11 @@ async fn store(url: Option<&StoreUrl>, region: String) -> Seen {
             }
             Err(error) => (
                 Verdict::Bad,
-                format!("{} cannot be written: {error}", dir.display()),
+                format!(
+                    "{} cannot be written: {error}; give it to the user that `run` has, or name \
+                     another directory (`records`)",
+                    dir.display()
+                ),
             ),
         },
         Some(url) => match reach(url, region).await {
@@ -234,8 +252,8 @@ fn absent(dir: impl fmt::Display) -> String {
 fn skew(headers: &HeaderMap, clock: &Clock) -> Seen {
     let date = headers.get(DATE).and_then(|date| date.to_str().ok());
     let Some(date) = date.and_then(|date| rfc2822::parse(date).ok()) else {
-        let words = "the metadata service does not tell the time to compare with";
-        return (Verdict::Bad, words.to_owned());
+        let words = "the metadata service does not tell the time: see that this host's is right";
+        return (Verdict::Mind, words.to_owned());
     };
     let skew = clock.now().duration_since(date.timestamp()).as_secs();
     let words = format!("{skew} seconds off the metadata service's");

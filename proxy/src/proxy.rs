@@ -233,7 +233,9 @@ impl Proxy {
                 let recorder = &watched.recorder;
                 watched.cache.tell();
                 recorder.tell();
-                shipping.iter().for_each(|shipping| shipping.tell());
+                if let Some(shipping) = &shipping {
+                    shipping.tell();
+                }
                 admin::answer(head, &watched.metrics, recorder.held(), recorder.fails())
             };
             // Until it is dropped, so also while the last requests end.

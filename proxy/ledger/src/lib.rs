@@ -21,6 +21,8 @@ mod disk;
 #[cfg(feature = "store")]
 mod group;
 #[cfg(feature = "store")]
+mod holder;
+#[cfg(feature = "store")]
 mod index;
 #[cfg(feature = "store")]
 mod ledger;
@@ -55,6 +57,7 @@ pub use record::{Consumer, Host, ImdsVersion, Kind, Record, SCHEMA};
 #[cfg(feature = "store")]
 pub use {
     disk::{Directory, Disk, Entry, OpenError, Tail},
+    holder::holder,
     index::{Index, Standing},
     ledger::{AppendError, Ledger, Recovered},
     line::LineError,

@@ -28,7 +28,8 @@ pub(super) fn sessions(key: Option<&Path>) -> Seen {
         Ok(_) => (
             Verdict::Mind,
             format!(
-                "they end with the proxy: {shown} is not on tmpfs, and their key lies nowhere else"
+                "they end with the proxy: {shown} is not on tmpfs, and their key lies \
+                 nowhere else; name a file below /run (`session-key`)"
             ),
         ),
         Err(error) => (

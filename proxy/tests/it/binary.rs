@@ -19,7 +19,7 @@ pub(crate) fn credpin_proxy(args: &[&str]) -> Command {
     command
 }
 
-async fn output(args: &[&str]) -> Output {
+pub(crate) async fn output(args: &[&str]) -> Output {
     let mut command = credpin_proxy(args);
     tokio::task::spawn_blocking(move || command.output().unwrap())
         .await
@@ -30,7 +30,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
@@ -231,7 +231,7 @@ async fn the_doctor_says_what_is_wrong() {
     let text = stdout(&good);
     assert_eq!(good.status.code(), Some(0), "{text}");
     // What is left is as it may be on a machine that runs tests.
-    let host = ["sessions", "identity", "landlock", "redirect"];
+    let host = ["sessions", "identity", "landlock", "hardening", "redirect"];
     let mut lines = text.lines();
     let as_it_should_be =
         |line: &str| line.starts_with("ok ") || host.iter().any(|name| line[5..].starts_with(name));
@@ -240,6 +240,8 @@ async fn the_doctor_says_what_is_wrong() {
     assert!(text.contains("this host's own processes only"), "{text}");
     let made = std::fs::read_dir(dir.path()).unwrap().count();
     assert_eq!(made, 0, "looking makes nothing");
+    let hardening = "-    hardening not checked: no proxy runs on this ledger";
+    assert!(text.contains(hardening), "{text}");
     assert!(
         text.contains("i-0123456789abcdef0 in us-east-1, account 123456789012"),
         "{text}"
@@ -264,6 +266,7 @@ async fn the_doctor_says_what_is_wrong() {
         .filter(|line| line.starts_with("FAIL "))
         .collect();
     assert_eq!(failed.len(), 2, "upstream and ledger: {text}");
+    assert!(text.contains("see that `upstream` is right"), "{text}");
     let clock = "-    clock     not checked: upstream fails\n";
     assert!(text.contains(clock), "{text}");
 

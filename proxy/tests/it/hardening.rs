@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
@@ -11,7 +11,7 @@ use credpin_proxy::hardening;
 use rustix::process::geteuid;
 use tempfile::TempDir;
 
-use crate::binary::{Process, credpin_proxy, run_as};
+use crate::binary::{Process, credpin_proxy, output, run_as, stdout};
 
 /// Whose the files in `/proc/PID` are: its user and group, and root's where it is not dumpable
 /// (`proc_pid(5)`); `/proc/PID` itself always is its own.
@@ -19,6 +19,9 @@ fn owner(pid: u32) -> (u32, u32) {
     let metadata = fs::metadata(format!("/proc/{pid}/environ")).unwrap();
     (metadata.uid(), metadata.gid())
 }
+
+/// A user that every machine has.
+const NOBODY: u32 = 65534;
 
 /// Where this is root, another group still tells a process from one that is not dumpable.
 fn unlike_root(mut command: Command) -> Command {
@@ -42,6 +45,29 @@ async fn the_binary_is_not_dumpable() {
     let (proxy, ready) = run_as(proxy, &imds, dir.path()).await;
     assert!(ready.contains(" ready on "), "{ready}");
     assert_eq!(owner(proxy.0.id()), (0, 0), "the proxy is dumpable");
+}
+
+#[tokio::test]
+async fn the_doctor_tells_how_well_the_running_proxy_is_shut_in() {
+    let (imds, dir) = (
+        MockImds::builder().start().await.unwrap(),
+        TempDir::new().unwrap(),
+    );
+    let mut proxy = credpin_proxy(&[]);
+    if geteuid().is_root() {
+        chown(dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        proxy.uid(NOBODY).gid(NOBODY);
+    }
+    let (proxy, ready) = run_as(proxy, &imds, dir.path()).await;
+    assert!(ready.contains(" ready on "), "{ready}");
+    let (upstream, ledger) = (imds.endpoint(), dir.path().join("ledger"));
+    let ledger = ledger.to_str().unwrap();
+    let check = output(&["check", "--upstream", &upstream, "--ledger", ledger]).await;
+    let told = format!(
+        "hardening process {} cannot be dumped; it has no",
+        proxy.0.id()
+    );
+    assert!(stdout(&check).contains(&told), "{}", stdout(&check));
 }
 
 /// Set in the process that is to panic, which is this test once more: the hook is for all of a
