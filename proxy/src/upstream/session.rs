@@ -18,7 +18,7 @@ use crate::path::CanonicalPath;
 /// The session, and what was last heard about sessions.
 pub(crate) struct Session {
     known: Mutex<Known>,
-    /// After a renewal that failed: until then, no client's request for a session starts another.
+    /// After a renewal that failed or was refused: until then, no client's request starts another.
     retry_at: Mutex<Option<Instant>>,
     flight: Flight<Result<Known, UpstreamError>>,
 }
@@ -57,7 +57,7 @@ const LIFE: Duration = Duration::from_secs(SECONDS as u64);
 const RENEW: Duration = Duration::from_secs(SECONDS as u64 / 5 * 4);
 /// SDKs give a request for a session one second.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// Between renewals that nobody waits for, where the last one failed.
+/// Between renewals that clients' requests start, where the last one failed or was refused.
 const RETRY: Duration = Duration::from_secs(1);
 
 impl Session {
@@ -73,7 +73,7 @@ impl Session {
         self.lock().clone()
     }
 
-    /// Whether a renewal has failed only just now.
+    /// Whether a renewal has failed, or was refused, only just now.
     fn is_spared(&self) -> bool {
         let retry_at = *self.retry_at();
         retry_at.is_some_and(|at| Instant::now() < at)
@@ -95,7 +95,7 @@ impl Session {
 pub(super) async fn standing(upstream: &Upstream) -> Standing {
     match upstream.0.session.known() {
         Known::Token(held) if Instant::now() < held.renew => {}
-        Known::Token(_) | Known::Away if upstream.0.session.is_spared() => {}
+        Known::Token(_) | Known::Away | Known::Refused(_) if upstream.0.session.is_spared() => {}
         // Who waits for it is whoever asks something next.
         Known::Token(_) | Known::Away => drop(renew(upstream)),
         Known::Nothing | Known::Refused(_) => {
@@ -135,13 +135,15 @@ pub(super) async fn send(
 /// The session that is good now; nothing where the metadata service gives none.
 async fn held(upstream: &Upstream) -> Result<Option<Held>, UpstreamError> {
     let now = Instant::now();
-    if let Known::Token(held) = upstream.0.session.known()
-        && now < held.until
-    {
-        if held.renew <= now && !upstream.0.session.is_spared() {
-            drop(renew(upstream));
+    match upstream.0.session.known() {
+        Known::Token(held) if now < held.until => {
+            if held.renew <= now && !upstream.0.session.is_spared() {
+                drop(renew(upstream));
+            }
+            return Ok(Some(held));
         }
-        return Ok(Some(held));
+        Known::Refused(_) if upstream.0.session.is_spared() => return Ok(None),
+        _ => {}
     }
     match renew(upstream).wait().await {
         Some(Ok(Known::Token(held))) => Ok(Some(held)),
@@ -161,7 +163,8 @@ fn renew(upstream: &Upstream) -> Landing<Result<Known, UpstreamError>> {
     let own = upstream.clone();
     upstream.0.session.flight.start(|| async move {
         let renewed = ask(&own).await;
-        let retry_at = renewed.is_err().then(|| Instant::now() + jittered(RETRY));
+        let given = matches!(renewed, Ok(Known::Token(_)));
+        let retry_at = (!given).then(|| Instant::now() + jittered(RETRY));
         *own.0.session.retry_at() = retry_at;
         let mut known = own.0.session.lock();
         match &renewed {
