@@ -10,8 +10,8 @@ use std::time::Duration;
 use credpin_ledger::StoreUrl;
 
 use self::value::{
-    admin, count, directory, duration, hops, listen, one, parse, path, store, texts, unless_off,
-    user,
+    admin, cgroup, count, directory, duration, hops, listen, one, parse, path, store, texts,
+    unless_off, user,
 };
 use crate::rules::Rules;
 use crate::upstream::UpstreamUrl;
@@ -76,6 +76,9 @@ pub struct Config {
     pub drain: Duration,
     /// `proxy-user`: whose requests the redirect lets through. Default `credpin-proxy`.
     pub proxy_user: String,
+    /// `proxy-cgroup`: the cgroup below the root of all whose processes alone the redirect lets through,
+    /// where it is there when that is loaded. Default that of the shipped units' slice.
+    pub proxy_cgroup: Option<String>,
     /// `on-proxy-down`: what the redirect does while the proxy stays down. Default `block`.
     pub on_proxy_down: OnProxyDown,
     /// `[[rule]]`: who may read what. None by default: everybody everything. In the file only.
@@ -214,6 +217,7 @@ impl Default for Config {
             user_agents: Vec::new(),
             drain: Duration::from_secs(2),
             proxy_user: "credpin-proxy".to_owned(),
+            proxy_cgroup: Some("system.slice/system-credpin.slice".to_owned()),
             on_proxy_down: OnProxyDown::Block,
             rules: Rules::default(),
             log_format: LogFormat::Text,
@@ -319,6 +323,7 @@ impl Config {
             "guard.user-agents" => self.user_agents = texts(values)?,
             "drain" => self.drain = duration(one(values)?)?,
             "proxy-user" => self.proxy_user = user(one(values)?)?,
+            "proxy-cgroup" => self.proxy_cgroup = unless_off(one(values)?, cgroup)?,
             "on-proxy-down" => self.on_proxy_down = parse(one(values)?)?,
             "log-format" => self.log_format = parse(one(values)?)?,
             "log-level" => self.log_level = parse(one(values)?)?,
@@ -386,7 +391,7 @@ fn same_socket(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 /// Every key of [`Config::set`].
-const KEYS: [&str; 26] = [
+const KEYS: [&str; 27] = [
     "listen",
     "upstream",
     "admin",
@@ -410,6 +415,7 @@ const KEYS: [&str; 26] = [
     "guard.user-agents",
     "drain",
     "proxy-user",
+    "proxy-cgroup",
     "on-proxy-down",
     "log-format",
     "log-level",

@@ -13,6 +13,7 @@ use credpin_proxy::cli::{Cli, Command, Flags, LoadError, Redirect};
 use credpin_proxy::config::{LogFormat, LogLevel};
 use credpin_proxy::landlock::Confined;
 use credpin_proxy::notify::Notify;
+use credpin_proxy::redirect::Mode;
 use credpin_proxy::{
     Clock, Config, Listeners, Machine, Proxy, Pulse, check, hardening, history, landlock,
     open_files, redirect, reload,
@@ -120,9 +121,10 @@ fn act_on_redirect(action: Redirect, environment: &BTreeMap<String, String>) -> 
     match action {
         Redirect::Show(flags) => {
             let config = flags.load(environment)?;
-            print(&redirect::rules(&config)?)?;
+            let rules = redirect::rules(&config)?;
+            print(&rules.text(Mode::Through))?;
             let loaded = redirect::loaded(&config)?;
-            eprintln!("credpin-proxy: {loaded}");
+            eprintln!("credpin-proxy: {loaded}\ncredpin-proxy: {}", rules.passes());
             if !loaded.is_as_installed() {
                 return Ok(ExitCode::FAILURE);
             }

@@ -12,15 +12,17 @@
 
 use std::fmt;
 
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::config::{Config, OnProxyDown};
 
+mod cgroup;
 mod nft;
 mod ruleset;
 
+pub use cgroup::Cgroup;
 pub use nft::NftError;
-pub use ruleset::{Mode, Ruleset, RulesetError};
+pub use ruleset::{Mode, Passes, Ruleset, RulesetError};
 
 /// The redirect could not be told, put in or taken out.
 #[derive(Debug, thiserror::Error)]
@@ -44,9 +46,16 @@ pub enum Loaded {
     Otherwise(Vec<String>),
 }
 
-/// The rules that [`install`] loads, for people and for `nft -f`.
-pub fn rules(config: &Config) -> Result<String, RedirectError> {
-    Ok(Ruleset::of(config)?.text(Mode::Through))
+/// The rules that [`install`] loads; their [text](Ruleset::text) is for people and for `nft -f`.
+pub fn rules(config: &Config) -> Result<Ruleset, RedirectError> {
+    let wide = Ruleset::of(config)?;
+    let Some(narrow) = narrow(config, &wide) else {
+        return Ok(wide);
+    };
+    let is_taken = |rules: &Ruleset| nft::told(&rules.text(Mode::Through)).is_ok();
+    // Where not even the wide ones can be tried, by whom is not root, these are what there should be.
+    let taken = is_taken(&narrow) || !is_taken(&wide);
+    Ok(if taken { narrow } else { wide })
 }
 
 /// Loads the rules that send requests through the proxy, in the place of whatever is loaded.
@@ -98,7 +107,7 @@ pub fn proxy_is_up(config: &Config) -> Result<(), RedirectError> {
 
 /// Compares what is loaded with what the settings ask for, each as nft itself tells it.
 pub fn loaded(config: &Config) -> Result<Loaded, RedirectError> {
-    let rules = Ruleset::of(config)?;
+    let rules = rules(config)?;
     let Some(table) = nft::loaded()? else {
         return Ok(Loaded::Nothing);
     };
@@ -112,8 +121,32 @@ pub fn loaded(config: &Config) -> Result<Loaded, RedirectError> {
     Ok(Loaded::Otherwise(difference(&wanted, &table)))
 }
 
+/// Where the proxy cannot be told by its cgroup it is told by its user alone: that is better than no
+/// redirect.
 fn put(config: &Config, mode: Mode) -> Result<(), RedirectError> {
-    Ok(nft::load(&Ruleset::of(config)?.text(mode))?)
+    let wide = Ruleset::of(config)?;
+    let refused = match narrow(config, &wide) {
+        None => None,
+        Some(narrow) => match nft::load(&narrow.text(mode)) {
+            Ok(()) => return Ok(()),
+            Err(refused) => Some(refused),
+        },
+    };
+    nft::load(&wide.text(mode))?;
+    if let Some(name) = &config.proxy_cgroup {
+        let why = refused.map_or_else(|| "it is not there".to_owned(), |why| why.to_string());
+        warn!(
+            "the proxy is not told by its cgroup {name} (`proxy-cgroup`): {why}; {}",
+            wide.passes()
+        );
+    }
+    Ok(())
+}
+
+/// `wide`, but only for whom is in the proxy's cgroup, where there is one.
+fn narrow(config: &Config, wide: &Ruleset) -> Option<Ruleset> {
+    let cgroup = Cgroup::there(config.proxy_cgroup.as_deref()?)?;
+    Some(wide.clone().within(cgroup))
 }
 
 fn difference(wanted: &str, found: &str) -> Vec<String> {

@@ -53,6 +53,7 @@ fn every_setting_can_be_set() {
         hop-limit = 2
         drain = "6s"
         proxy-user = "_imds"
+        proxy-cgroup = "imds.slice"
         on-proxy-down = "bypass"
         log-format = "json"
         log-level = "debug"
@@ -84,6 +85,7 @@ fn every_setting_can_be_set() {
         user_agents: vec!["aws-cli/".to_owned(), "Boto3/".to_owned()],
         drain: Duration::from_secs(6),
         proxy_user: "_imds".to_owned(),
+        proxy_cgroup: Some("imds.slice".to_owned()),
         on_proxy_down: OnProxyDown::Bypass,
         log_format: LogFormat::Json,
         log_level: LogLevel(tracing::level_filters::LevelFilter::DEBUG),

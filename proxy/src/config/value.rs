@@ -106,6 +106,19 @@ pub(super) fn user(value: &str) -> Result<String, String> {
     }
 }
 
+/// A path below the root of all cgroups that can stand in a ruleset as it is.
+pub(super) fn cgroup(value: &str) -> Result<String, String> {
+    let byte = |b: u8| b.is_ascii_alphanumeric() || b"-_.@:".contains(&b);
+    let name =
+        |name: &str| !name.is_empty() && name != "." && name != ".." && name.bytes().all(byte);
+    if value.split('/').all(name) {
+        Ok(value.to_owned())
+    } else {
+        let hint = "write it as system.slice/system-credpin.slice";
+        Err(told(value, &format!(" is no path of a cgroup: {hint}")))
+    }
+}
+
 pub(super) fn count(value: &str) -> Result<usize, String> {
     let count = value
         .parse()

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::cgroup::Cgroup;
 use crate::config::{Config, OnProxyDown};
 
 /// Where the metadata service is (Amazon EC2 User Guide, "Access instance metadata for an EC2
@@ -29,7 +30,9 @@ pub enum Mode {
 /// What a table is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ruleset {
+    /// The proxy's, and where its processes are if that is to be looked at: who passes.
     user: String,
+    cgroup: Option<Cgroup>,
     /// Where requests of the host's own processes go, by the address that they were for. For which
     /// there is none they are refused.
     own: Vec<(IpAddr, u16)>,
@@ -71,6 +74,7 @@ impl Ruleset {
         }
         let rules = Self {
             user: config.proxy_user.clone(),
+            cgroup: None,
             own: ways(listen, takes_own),
             bridged: ways(listen, takes_bridged),
             ports,
@@ -79,6 +83,18 @@ impl Ruleset {
             return Err(RulesetError::NoLoopback);
         }
         Ok(rules)
+    }
+
+    /// The same, but only the processes of `cgroup` pass.
+    #[must_use]
+    pub fn within(self, cgroup: Cgroup) -> Self {
+        let cgroup = Some(cgroup);
+        Self { cgroup, ..self }
+    }
+
+    /// Whom they let through.
+    pub fn passes(&self) -> Passes<'_> {
+        Passes(self)
     }
 
     /// What `nft -f` takes: one transaction that replaces whatever table of ours there is.
@@ -97,7 +113,7 @@ impl Ruleset {
     }
 
     fn through(&self) -> Vec<Chain> {
-        let mut own = vec![format!("meta skuid \"{}\" accept", self.user)];
+        let mut own = vec![self.pass()];
         own.extend(redirects("", &self.own));
         let mut chains = vec![Chain::at(
             "type nat hook output priority -100",
@@ -120,13 +136,20 @@ impl Ruleset {
 
     /// What the chains before sent elsewhere no longer has these addresses.
     fn nobody_past(&self) -> [Chain; 2] {
+        let is = |how| format!("meta skuid {how}\"{}\" ", self.user);
+        let mut past_own = refusals(&is("!= "));
+        if self.cgroup.is_some() {
+            // Not by "!=", which is true of nobody who is less deep in the tree.
+            past_own.push(self.pass());
+            past_own.extend(refusals(&is("")));
+        }
         [
             Chain::at(
                 "type filter hook output priority 0",
                 "Whoever is still on the way to the metadata service, on an older connection too, and is\n\
                  not the proxy, is refused.",
                 "past_own",
-                refusals(&format!("meta skuid != \"{}\" ", self.user)),
+                past_own,
             ),
             Chain::at(
                 "type filter hook forward priority 0",
@@ -136,6 +159,12 @@ impl Ruleset {
                 refusals(""),
             ),
         ]
+    }
+
+    fn pass(&self) -> String {
+        let cgroup = self.cgroup.as_ref();
+        let cgroup = cgroup.map_or(String::new(), |cgroup| format!("{cgroup} "));
+        format!("meta skuid \"{}\" {cgroup}accept", self.user)
     }
 
     fn port(&self) -> [Chain; 2] {
@@ -254,6 +283,28 @@ fn refusals(who: &str) -> Vec<String> {
 fn to(imds: IpAddr) -> String {
     let family = if imds.is_ipv4() { "ip" } else { "ip6" };
     format!("{family} daddr {imds}")
+}
+
+/// Whom a [`Ruleset`] lets through, in words.
+#[derive(Clone, Copy, Debug)]
+pub struct Passes<'a>(&'a Ruleset);
+
+impl fmt::Display for Passes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Ruleset { user, cgroup, .. } = self.0;
+        if cgroup.is_some() {
+            write!(
+                f,
+                "only user {user} passes it, and only in the cgroup `proxy-cgroup`"
+            )
+        } else {
+            write!(
+                f,
+                "whoever is user {user} passes it, and so does root in a container of the host's network \
+                 who takes that user's id"
+            )
+        }
+    }
 }
 
 impl fmt::Display for Mode {

@@ -185,6 +185,16 @@ impl Launch {
         self.by("setpriv", user.into_iter().chain(right))
     }
 
+    /// Runs it as a process of the cgroup that has this folder. Takes root's rights.
+    #[must_use]
+    pub fn in_cgroup(self, folder: &Path) -> Self {
+        let enter = "echo $$ > \"$0/cgroup.procs\" && exec \"$@\"";
+        self.by(
+            "sh",
+            [OsStr::new("-c"), OsStr::new(enter), folder.as_os_str()],
+        )
+    }
+
     /// Switches the metadata service on at its usual address. Only
     /// [`Namespace`](crate::namespace::Namespace) may: there the address is not the real one's.
     #[must_use]

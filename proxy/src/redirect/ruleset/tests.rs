@@ -98,6 +98,24 @@ fn the_default_serves_this_hosts_processes_and_refuses_all_others() {
 }
 
 #[test]
+fn who_is_the_proxys_user_outside_of_its_cgroup_is_like_everybody() {
+    let by_user = rules(&["127.0.0.1:1"]).unwrap();
+    assert!(by_user.passes().to_string().contains("whoever is user"));
+    let rules = by_user.within(Cgroup::there_is("a/b"));
+    assert!(rules.passes().to_string().starts_with("only user"));
+    let pass = "meta skuid \"credpin-proxy\" socket cgroupv2 level 2 \"a/b\" accept";
+    for (mode, passes) in Mode::ALL.into_iter().zip([2, 1, 0]) {
+        let text = rules.text(mode);
+        assert_eq!(text.matches(pass).count(), passes, "{text}");
+        assert_eq!(text.matches("accept\n").count() - 2, passes, "{text}");
+    }
+    let text = rules.text(Mode::Through);
+    let (_, past_own) = text.split_once("chain past_own {").unwrap();
+    let refusal = "meta skuid \"credpin-proxy\" ip daddr 169.254.169.254 tcp dport 80 reject";
+    assert!(past_own.find(pass) < past_own.find(refusal), "{past_own}");
+}
+
+#[test]
 fn a_proxy_that_is_down_is_seen_in_its_table() {
     let rules = rules(&["[::]:9337"]).unwrap();
     for mode in Mode::ALL {

@@ -7,13 +7,14 @@ use tempfile::TempDir;
 
 use crate::{at, output, program, text};
 
-const UNITS: [&str; 8] = [
+const UNITS: [&str; 9] = [
     "credpin-proxy.service",
     "credpin-proxy.socket",
     "credpin-proxy-down.service",
     "credpin-proxy-retry.service",
     "credpin-proxy-retry.timer",
     "credpin-redirect.service",
+    "system-credpin.slice",
     "credpin.service",
     "credpin.timer",
 ];
@@ -173,6 +174,19 @@ fn the_proxy_has_no_capability_and_a_user_that_exists() {
     // The redirect lets the same user through.
     let user = credpin_proxy::Config::default().proxy_user;
     assert_eq!(setting("credpin-proxy.service", "User"), user);
+}
+
+/// A unit of it that is started makes its cgroup, so the redirect finds it before the proxy runs.
+#[test]
+fn the_redirect_and_the_proxy_are_in_the_cgroup_that_the_redirect_lets_through() {
+    let cgroup = credpin_proxy::Config::default().proxy_cgroup.unwrap();
+    let slice = cgroup.strip_prefix("system.slice/").unwrap();
+    for unit in ["credpin-proxy", "credpin-redirect", "credpin-proxy-down"] {
+        assert_eq!(setting(&format!("{unit}.service"), "Slice"), slice);
+    }
+    assert!(UNITS.contains(&slice));
+    // Else the slice's end at shutdown would be the redirect's.
+    assert_eq!(setting(slice, "DefaultDependencies"), "no");
 }
 
 #[test]

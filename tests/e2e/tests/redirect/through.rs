@@ -31,7 +31,7 @@ async fn everybodys_requests_go_through_the_proxy_and_nobody_gets_past_it() -> R
         ] {
             assert_eq!(world.ask(from, family).await?, expected, "{family:?}");
         }
-        assert_eq!(world.ask_as_proxy(family).await?, Answered::Metadata);
+        assert_eq!(world.ask_as_proxy(None, family).await?, Answered::Metadata);
     }
     Ok(())
 }

@@ -10,6 +10,7 @@
 //! stranger is a machine on the host's network that sends its packets by way of the host.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use credpin_e2e::namespace::{Family, Namespace};
@@ -149,11 +150,29 @@ impl World {
         Ok(fs::write(self.folder.path().join("proxy.toml"), text)?)
     }
 
+    /// The same settings, with this one more.
+    pub(crate) fn set_proxy_cgroup(&self, name: &str) -> Result<()> {
+        let file = self.folder.path().join("proxy.toml");
+        let text = fs::read_to_string(&file)?;
+        Ok(fs::write(
+            file,
+            format!("{text}proxy-cgroup = \"{name}\"\n"),
+        )?)
+    }
+
     pub(crate) async fn start_proxy(&mut self) -> Result<()> {
-        let mut proxy = self
-            .host
-            .inside(self.proxy("run")?.as_user(PROXY))
-            .spawn()?;
+        self.start(self.proxy("run")?.as_user(PROXY)).await
+    }
+
+    /// Starts the proxy again, as a process of this cgroup.
+    pub(crate) async fn restart_proxy_in(&mut self, cgroup: &Path) -> Result<()> {
+        self.stop_proxy().await?;
+        self.start(self.proxy("run")?.as_user(PROXY).in_cgroup(cgroup))
+            .await
+    }
+
+    async fn start(&mut self, proxy: Launch) -> Result<()> {
+        let mut proxy = self.host.inside(proxy).spawn()?;
         first_line(&mut proxy).await?;
         self.proxy = Some(proxy);
         Ok(())
@@ -197,9 +216,16 @@ impl World {
         self.ask_at(from, family, family.imds()).await
     }
 
-    /// The same, as the proxy's user.
-    pub(crate) async fn ask_as_proxy(&self, family: Family) -> Result<Answered> {
-        let curl = self.curl(family.imds())?.as_user(PROXY);
+    /// The same, as the proxy's user, in this cgroup if it is one.
+    pub(crate) async fn ask_as_proxy(
+        &self,
+        cgroup: Option<&Path>,
+        family: Family,
+    ) -> Result<Answered> {
+        let mut curl = self.curl(family.imds())?.as_user(PROXY);
+        if let Some(cgroup) = cgroup {
+            curl = curl.in_cgroup(cgroup);
+        }
         answered(self.host.client(curl, family).await?).await
     }
 
