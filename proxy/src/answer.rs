@@ -1,7 +1,7 @@
 //! Answers that are the proxy's own, made to look as IMDS's.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, LOCATION, SERVER};
+use http::header::{ACCEPT_RANGES, ALLOW, CONTENT_TYPE, HeaderValue, LOCATION, SERVER};
 use http::{HeaderMap, Response, StatusCode, Uri};
 use http_body_util::Full;
 
@@ -12,23 +12,22 @@ use crate::refusal::Refusal;
 /// What every client gets: a body that is whole before its first byte goes out.
 pub(crate) type Answer = Response<Full<Bytes>>;
 
-/// IMDS's answer for an error: the status and its page of XHTML, and no word about why.
+/// IMDS's answer for an error: the status and its page of XHTML, and no word about why. For a method
+/// that there is not it has no page.
 pub(crate) fn error(status: StatusCode) -> Answer {
-    let mut answer = Response::new(Full::from(page(status)));
+    let mut answer = if status == StatusCode::METHOD_NOT_ALLOWED {
+        own("text/plain", String::new())
+    } else {
+        own("text/html", page(status))
+    };
     *answer.status_mut() = status;
-    let headers = answer.headers_mut();
-    headers.insert(SERVER, HeaderValue::from_static("EC2ws"));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
     answer
 }
 
 /// IMDS's answer to a request for a session: its `token`, and for how many `seconds` it is good.
 pub(crate) fn session(token: String, seconds: u32) -> Answer {
-    let mut answer = Response::new(Full::from(token));
-    let headers = answer.headers_mut();
-    headers.insert(SERVER, HeaderValue::from_static("EC2ws"));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-    headers.insert(TOKEN_TTL, seconds.into());
+    let mut answer = own("text/plain", token);
+    answer.headers_mut().insert(TOKEN_TTL, seconds.into());
     answer
 }
 
@@ -57,12 +56,22 @@ pub(crate) fn refused(refusal: Refusal, target: &Uri) -> Answer {
         let allow = if path.is_ok_and(|path| path.is_token()) {
             "OPTIONS, PUT"
         } else {
-            "GET, HEAD"
+            "OPTIONS, GET, HEAD"
         };
         answer
             .headers_mut()
             .insert(ALLOW, HeaderValue::from_static(allow));
     }
+    answer
+}
+
+/// With what is in every answer of IMDS.
+fn own(content_type: &'static str, body: String) -> Answer {
+    let mut answer = Response::new(Full::from(body));
+    let headers = answer.headers_mut();
+    headers.insert(SERVER, HeaderValue::from_static("EC2ws"));
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("none"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     answer
 }
 

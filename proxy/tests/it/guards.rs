@@ -146,7 +146,7 @@ async fn a_method_that_imds_does_not_have_is_answered_as_imds_does() {
     assert!(reply.is_imds_error(405));
     assert_eq!(reply.header("allow"), Some("OPTIONS, PUT"));
     let reply = rig.ask("DELETE", "/latest/meta-data/", "").await;
-    assert_eq!(reply.header("allow"), Some("GET, HEAD"));
+    assert_eq!(reply.header("allow"), Some("OPTIONS, GET, HEAD"));
 }
 
 #[tokio::test]

@@ -201,12 +201,17 @@ impl Reply {
 
     /// Whether it is IMDS's own kind of answer, without a word about why.
     pub(crate) fn is_imds_error(&self, status: u16) -> bool {
+        let text = self.text();
+        let looks = if status == 405 {
+            text.is_empty()
+        } else {
+            text.starts_with("<?xml version=\"1.0\" encoding=\"iso-8859-1\"?>")
+                && text.contains(&format!("<title>{status} - "))
+        };
         self.status == status
             && self.header("server") == Some("EC2ws")
-            && self
-                .text()
-                .starts_with("<?xml version=\"1.0\" encoding=\"iso-8859-1\"?>")
-            && self.text().contains(&format!("<title>{status} - "))
+            && self.header("accept-ranges") == Some("none")
+            && looks
     }
 }
 
