@@ -41,6 +41,7 @@ pub(crate) struct Metrics {
     pub(crate) ship_failures: Counter,
     pub(crate) segments_shipped: Counter,
     pub(crate) segments_pending: Gauge<i64, AtomicI64>,
+    pub(crate) segments_stuck: Gauge<i64, AtomicI64>,
     pub(crate) ship_lag: Gauge<i64, AtomicI64>,
     pub(crate) started: Gauge<i64, AtomicI64>,
     registry: Arc<Registry>,
@@ -185,6 +186,10 @@ impl Metrics {
             segments_pending: register!(
                 "segments_pending",
                 "Segments that are not in the record store"
+            ),
+            segments_stuck: register!(
+                "segments_stuck",
+                "Of these, segments that no later try ships either: damaged, or their name is taken"
             ),
             ship_lag: register!(
                 "ship_lag_seconds",

@@ -61,9 +61,10 @@ impl Shipping {
         for error in &round.errors {
             self.failed(error);
         }
-        let pending = i64::try_from(round.pending).unwrap_or(i64::MAX);
+        let gauge = |count| i64::try_from(count).unwrap_or(i64::MAX);
         self.metrics.segments_shipped.inc_by(round.shipped as u64);
-        self.metrics.segments_pending.set(pending);
+        self.metrics.segments_pending.set(gauge(round.pending));
+        self.metrics.segments_stuck.set(gauge(round.stuck));
         // A round that did not get as far as the segments has nothing new to say of them.
         if round.oldest.is_some() || round.errors.is_empty() {
             *self.oldest() = round.oldest;

@@ -27,6 +27,8 @@ pub struct Round {
     pub shipped: usize,
     /// Those that are not.
     pub pending: usize,
+    /// Of those, the ones that no later round ships either: somebody has to look at them.
+    pub stuck: usize,
     /// The time of the oldest record that is not in the store, of those that were looked at.
     pub oldest: Option<Timestamp>,
     /// Why segments are pending, one each; the first that a whole store refused ends the round.
@@ -79,8 +81,9 @@ pub enum ShipError {
     },
 }
 
-/// What is open is sealed to be shipped only while fewer segments than this are pending. Else a store
-/// that is away for days would make a file of every round, and the ledger has room for so many only.
+/// What is open is sealed to be shipped only while fewer segments than this are pending, those that are
+/// stuck left out. Else a store that is closed to this host for days would make a file of every round,
+/// and the ledger has room for so many only.
 const PENDING: usize = 16;
 
 impl Shipper {
@@ -129,7 +132,7 @@ where
     async fn run(&mut self) -> Result<(), ShipError> {
         let sealed = self.writer.sealed().await?;
         self.ship_all(&sealed).await?;
-        if self.round.pending < PENDING {
+        if self.round.pending - self.round.stuck < PENDING {
             let mut new = self.writer.seal().await?;
             new.retain(|segment| !sealed.contains(segment));
             self.ship_all(&new).await?;
@@ -148,6 +151,7 @@ where
                 }
                 Err(error) => {
                     self.round.pending += 1;
+                    self.round.stuck += usize::from(error.is_stuck(self.home));
                     self.round.errors.push(error);
                 }
             }
@@ -230,6 +234,21 @@ impl RecordStore {
 }
 
 impl ShipError {
+    /// Whether no later round ships this segment either. One without a name does not get one later where
+    /// the host knows itself, `home`, already.
+    fn is_stuck(&self, home: &Host) -> bool {
+        let itself = [&home.account, &home.region, &home.instance_id];
+        match self {
+            Self::Conflict { .. } => true,
+            Self::Key { .. } => itself.iter().all(|known| !known.is_empty()),
+            Self::Ledger(_)
+            | Self::Store(_)
+            | Self::Who(_)
+            | Self::Denied { .. }
+            | Self::Put { .. } => false,
+        }
+    }
+
     /// Whether the next segment would fare no better.
     fn is_outage(&self) -> bool {
         match self {

@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use object_store::memory::InMemory;
 use tempfile::TempDir;
 
+const OTHER_BOOT: &str = "1c6f1f2e-5a0a-4b52-9f0e-1d2c3b4a5968";
 const BOOT: &str = "0c6f1f2e-5a0a-4b52-9f0e-1d2c3b4a5968";
 
 fn home() -> Host {
@@ -259,6 +260,38 @@ async fn rounds_to_a_store_that_is_away_make_no_file_each() {
     fs::remove_file(blocked).unwrap();
     assert_eq!(ship(&writer, &store, &home()).await.shipped, 2);
     assert_eq!(store.read(None).await.unwrap().records.len(), 100);
+}
+
+#[tokio::test]
+async fn segments_that_can_never_be_shipped_keep_no_other_from_it() {
+    let fixture = Fixture::new();
+    for n in 1..=20 {
+        let name = format!("{OTHER_BOOT}-{n:020}.jsonl");
+        fs::write(fixture.ledger.path().join(name), "damaged\n").unwrap();
+    }
+    let (writer, store) = (fixture.writer(), fixture.store());
+    let one = record("ASIA1", [127, 0, 0, 1], "2026-05-04T09:00:00Z");
+    writer.record(one).await.unwrap();
+    let round = ship(&writer, &store, &home()).await;
+    assert_eq!((round.shipped, round.pending, round.stuck), (1, 20, 20));
+    assert_eq!(round.errors.len(), 20, "each is told");
+}
+
+/// While no segment has a name, none is made for each round.
+#[tokio::test]
+async fn what_a_host_that_does_not_know_itself_cannot_ship_is_not_stuck() {
+    let fixture = Fixture::new();
+    let (writer, store) = (fixture.writer(), fixture.store());
+    for n in 0..30 {
+        let mut early = record(&format!("ASIA{n}"), [127, 0, 0, 1], "2026-05-04T09:00:00Z");
+        early.host = Host::default();
+        writer.record(early).await.unwrap();
+        assert_eq!(ship(&writer, &store, &Host::default()).await.stuck, 0);
+    }
+    let segments = fs::read_dir(fixture.ledger.path()).unwrap().count();
+    assert!(segments < 20, "{segments}");
+    let round = ship(&writer, &store, &home()).await;
+    assert_eq!((round.pending, round.errors.len()), (0, 0));
 }
 
 #[tokio::test]
