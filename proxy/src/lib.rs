@@ -91,7 +91,7 @@ pub mod rules;
 pub use access::LiveRules;
 pub use clock::{BootClock, Clock};
 pub use config::{Config, OnLedgerFailure};
-pub use proxy::{Machine, Proxy, StartError, run};
+pub use proxy::{Machine, Proxy, StartError, longest_end, run};
 pub use pulse::Pulse;
 pub use session::{Kept, SessionKey};
 pub use sockets::{AdminListener, BindError, BindErrors, KeptError, Listeners};

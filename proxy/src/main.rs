@@ -16,7 +16,7 @@ use credpin_proxy::notify::Notify;
 use credpin_proxy::redirect::Mode;
 use credpin_proxy::{
     Clock, Config, Listeners, Machine, Proxy, Pulse, check, hardening, history, landlock,
-    open_files, redirect, reload,
+    longest_end, open_files, redirect, reload,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
@@ -196,7 +196,7 @@ async fn run(
             () = signals.until_the_end(|| reload::reload(flags, environment, &config, &rules)) => {}
             never = stay_alive(&notify, &pulse) => match never {},
         }
-        notify.stopping();
+        notify.stopping(longest_end(config.drain));
     };
     proxy.run(told_to_stop).await;
     Ok(())

@@ -41,9 +41,13 @@ impl Notify {
         self.tell(&format!("READY=1\nSTATUS={status}"));
     }
 
-    /// The proxy ends.
-    pub fn stopping(&self) {
-        self.tell("STOPPING=1\nSTATUS=answering the last clients");
+    /// The proxy ends, within `longest`: so long the manager waits, whatever its unit says, before it
+    /// kills it.
+    pub fn stopping(&self, longest: Duration) {
+        self.tell(&format!(
+            "STOPPING=1\nEXTEND_TIMEOUT_USEC={}\nSTATUS=answering the last clients",
+            longest.as_micros()
+        ));
     }
 
     /// The proxy works.

@@ -92,6 +92,12 @@ pub async fn run(
     Ok(())
 }
 
+/// What the end of a proxy takes at the most, where clients have `drain` to go.
+pub fn longest_end(drain: Duration) -> Duration {
+    // Writing and shipping go on meanwhile; and what takes no time takes a little.
+    drain.max(2 * LAST) + server::LAST + 2 * END + Duration::from_secs(1)
+}
+
 impl Machine {
     /// This machine: its clock, its boot, and the directory that `config` names.
     pub fn this(config: &Config) -> Result<Self, StartError> {

@@ -43,7 +43,7 @@ const TAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may take to close a connection once it is done.
 const LINGER: Duration = Duration::from_secs(1);
 /// How long requests that have begun may take once nothing more is taken.
-const LAST: Duration = Duration::from_secs(10);
+pub(crate) const LAST: Duration = Duration::from_secs(10);
 /// After an accept that failed: most often the process is out of file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use credpin_mock_imds::MockImds;
+use credpin_proxy::longest_end;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -251,7 +252,11 @@ async fn who_connected_before_the_end_and_asks_after_it_is_answered() {
     )
     .await;
     kill_process(Pid::from_child(&process.0), Signal::TERM).unwrap();
-    manager.hear("STOPPING=1");
+    let said = manager.hear("STOPPING=1");
+    // As long as that may take, no manager kills it.
+    let longest = longest_end(Duration::from_millis(1)).as_micros();
+    let extended = format!("EXTEND_TIMEOUT_USEC={longest}");
+    assert!(said.lines().any(|line| line == extended), "{said}");
     late.write_all(b"GET / HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n")
         .await
         .unwrap();

@@ -246,6 +246,14 @@ fn a_proxy_that_hangs_at_each_start_or_after_it_fails_for_good() {
 }
 
 #[test]
+fn the_proxy_has_the_time_to_end_that_it_takes() {
+    let drain = credpin_proxy::Config::default().drain;
+    let longest = credpin_proxy::longest_end(drain).as_secs();
+    // A longer `drain` it asks for itself (EXTEND_TIMEOUT_USEC).
+    assert!(longest <= seconds("credpin-proxy.service", "TimeoutStopSec"));
+}
+
+#[test]
 fn the_units_say_what_restarts_and_boots_rely_on() {
     for (unit, key, value) in [
         // Sessions outlive a restart.
