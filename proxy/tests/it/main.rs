@@ -6,6 +6,7 @@
 mod activation;
 mod binary;
 mod cache;
+mod clock;
 mod confined;
 mod crash;
 mod disk;
