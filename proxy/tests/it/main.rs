@@ -5,6 +5,7 @@
 
 mod activation;
 mod binary;
+mod binding;
 mod cache;
 mod clock;
 mod confined;
@@ -18,6 +19,7 @@ mod namespace;
 mod original;
 mod real_failures;
 mod records;
+mod reload;
 mod rig;
 mod rules;
 mod s3;
