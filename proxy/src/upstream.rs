@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST};
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Incoming};
 use tokio::io;
@@ -94,6 +94,12 @@ struct Inner {
     pool: Pool,
     session: Session,
     metrics: Metrics,
+}
+
+/// How far an answer did not come.
+enum Unanswered {
+    NoHead(hyper::Error),
+    NoBody(UpstreamError),
 }
 
 /// User data has at most 16 KiB, and nothing else in the metadata service is longer. Being small,
@@ -208,38 +214,66 @@ impl Upstream {
 
     /// One request, for which there is a place.
     async fn exchange(&self, request: Request<Empty<Bytes>>) -> Result<Answered, UpstreamError> {
+        // A connection that was kept can have been closed meanwhile. What is asked of the metadata
+        // service can be asked twice.
+        if let Some(mut connection) = self.0.pool.reuse().await {
+            let again = request.clone();
+            return match self.answer(&mut connection, request).await {
+                Err(Unanswered::NoHead(_)) => self.exchange_anew(again).await,
+                answered => self.done(connection, answered),
+            };
+        }
+        self.exchange_anew(request).await
+    }
+
+    async fn exchange_anew(
+        &self,
+        request: Request<Empty<Bytes>>,
+    ) -> Result<Answered, UpstreamError> {
+        let opened = self.0.pool.open().await;
+        let mut connection = opened.map_err(|error| self.broken(error))?;
+        let answered = self.answer(&mut connection, request).await;
+        self.done(connection, answered)
+    }
+
+    fn done(
+        &self,
+        connection: Connection,
+        answered: Result<Answered, Unanswered>,
+    ) -> Result<Answered, UpstreamError> {
+        match answered {
+            Ok(answered) => {
+                self.0.pool.give_back(connection);
+                Ok(answered)
+            }
+            Err(Unanswered::NoHead(error)) => Err(self.broken(error)),
+            Err(Unanswered::NoBody(error)) => Err(error),
+        }
+    }
+
+    async fn answer(
+        &self,
+        connection: &mut Connection,
+        request: Request<Empty<Bytes>>,
+    ) -> Result<Answered, Unanswered> {
         let is_head = request.method() == Method::HEAD;
-        let (response, connection) = self.respond(request).await?;
-        let (head, body) = response.into_parts();
+        let asked = connection.run(async |sender| {
+            let response = sender.send_request(request).await;
+            let (head, body) = response.map_err(Unanswered::NoHead)?.into_parts();
+            let body = self.collect(body).await.map_err(Unanswered::NoBody)?;
+            Ok((head, body))
+        });
+        let (head, body) = asked.await?;
         let mut headers = end_to_end(&head.headers);
         if !is_head {
             headers.remove(CONTENT_LENGTH);
         }
-        let body = self.collect(body).await?;
-        self.0.pool.give_back(connection);
         Ok(Answered {
             status: head.status,
             headers,
             extensions: head.extensions,
             body,
         })
-    }
-
-    async fn respond(
-        &self,
-        request: Request<Empty<Bytes>>,
-    ) -> Result<(Response<Incoming>, Connection), UpstreamError> {
-        // A connection that was kept can have been closed meanwhile. What is asked of the metadata
-        // service can be asked twice.
-        if let Some(mut connection) = self.0.pool.reuse().await
-            && let Ok(response) = connection.send(request.clone()).await
-        {
-            return Ok((response, connection));
-        }
-        let opened = self.0.pool.open().await;
-        let mut connection = opened.map_err(|error| self.broken(error))?;
-        let response = connection.send(request).await;
-        Ok((response.map_err(|error| self.broken(error))?, connection))
     }
 
     async fn collect(&self, mut body: Incoming) -> Result<Zeroizing<Vec<u8>>, UpstreamError> {
