@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::derive::{BASE64, Key};
 use crate::document::document;
+use crate::fault::Fault;
 use crate::host::Host;
 use crate::ring::Ring;
 
@@ -98,11 +99,13 @@ impl Issuer {
         }
     }
 
-    /// The document that `role`'s path answers with now, and when that was last renewed.
+    /// The document that `role`'s path answers with now, and when that was last renewed. A fault
+    /// spoils the document and leaves the set as it is.
     pub(crate) fn document(
         &mut self,
         host: &Host,
         role: &str,
+        fault: Option<Fault>,
         now: Timestamp,
     ) -> (String, Timestamp) {
         if let Some(failure) = &self.failure {
@@ -115,7 +118,18 @@ impl Issuer {
             _ => self.issue(host, role, now),
         };
         let current = self.current.insert(current);
-        (current.document(), current.issued)
+        match fault {
+            Some(Fault::Expired) => {
+                let expired = current.expired(schedule.lifetime, now);
+                (expired.document(), expired.issued)
+            }
+            Some(Fault::Unparsable) => {
+                let mut document = current.document();
+                document.truncate(document.len() - "\n}".len());
+                (document, current.issued)
+            }
+            _ => (current.document(), current.issued),
+        }
     }
 
     /// When the current set was issued, if there is one.
@@ -173,6 +187,17 @@ impl Schedule {
 }
 
 impl Issued {
+    /// The same set as it would look if it had expired an hour before `now`.
+    fn expired(&self, lifetime: Duration, now: Timestamp) -> Self {
+        let before = |time: Timestamp, by| time.checked_sub(by).unwrap_or(Timestamp::MIN);
+        let expires = before(whole_seconds(now), Duration::from_hours(1));
+        Self {
+            issued: before(expires, lifetime),
+            expires,
+            ..self.clone()
+        }
+    }
+
     fn document(&self) -> String {
         document([
             ("Code", "Success"),

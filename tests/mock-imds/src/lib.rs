@@ -63,12 +63,13 @@ mod response;
 mod ring;
 mod server;
 mod session;
+mod socket;
 mod state;
 mod tree;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use credential::{CredentialError, Issued, Schedule};
-pub use fault::Fault;
+pub use fault::{Fault, FaultSpec, FaultStatus, ParseFaultError, Probability};
 pub use host::{Host, Interface, UserData};
 pub use mock::{Builder, MockImds, StartError};
 pub use respond::{Request, Response, respond};

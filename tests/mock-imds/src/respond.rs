@@ -35,21 +35,37 @@ const GARBAGE: &[u8] = b"{\n  \"Code\" : \"Succ\xff\x00\xfe<<<";
 ///
 /// [`run`]: crate::run
 pub fn respond(state: &State, request: &Request, now: Timestamp) -> Response {
+    let fault = state.decide_fault(request, now);
+    respond_with(state, request, fault, now)
+}
+
+/// [`respond`] where it is known already which fault the request meets.
+pub(crate) fn respond_with(
+    state: &State,
+    request: &Request,
+    fault: Option<Fault>,
+    now: Timestamp,
+) -> Response {
     let mut inner = state.lock();
-    let path = Path::parse(request.uri().path());
-    let response = match inner.faults.at(&path) {
-        Some(Fault::Status(status)) => response::error(status),
-        Some(Fault::Garbage) => response::content(TEXT, GARBAGE),
-        _ => answer(&mut inner, request, &path, now),
+    let shown = match fault {
+        Some(Fault::Skew(skew)) => now.checked_add(skew).unwrap_or(now),
+        _ => now,
     };
-    let response = response::sealed(response, request.method(), now);
+    let response = match fault {
+        Some(Fault::Status(status)) => response::error(status),
+        Some(Fault::Throttle(_)) => response::error(StatusCode::SERVICE_UNAVAILABLE),
+        Some(Fault::Garbage) => response::content(TEXT, GARBAGE),
+        _ => answer(&mut inner, request, fault, shown),
+    };
+    let response = response::sealed(response, request.method(), shown);
     inner
         .seen
         .push(Seen::new(request, Some(response.status()), now));
     response
 }
 
-fn answer(inner: &mut Inner, request: &Request, path: &Path, now: Timestamp) -> Response {
+fn answer(inner: &mut Inner, request: &Request, fault: Option<Fault>, now: Timestamp) -> Response {
+    let path = Path::parse(request.uri().path());
     let headers = request.headers();
     if path.segments() == ["latest", "api", "token"] {
         return match *request.method() {
@@ -62,9 +78,9 @@ fn answer(inner: &mut Inner, request: &Request, path: &Path, now: Timestamp) -> 
     }
     match session(inner, headers, now) {
         Err(status) => response::error(status),
-        Ok(None) => read(inner, path, now),
+        Ok(None) => read(inner, &path, fault, now),
         Ok(Some(seconds_left)) => {
-            let mut response = read(inner, path, now);
+            let mut response = read(inner, &path, fault, now);
             response
                 .headers_mut()
                 .insert(TOKEN_TTL, seconds_left.into());
@@ -104,12 +120,15 @@ fn session(inner: &Inner, headers: &HeaderMap, now: Timestamp) -> Result<Option<
 }
 
 /// What is at `path`, for a request that may read it.
-fn read(inner: &mut Inner, path: &Path, now: Timestamp) -> Response {
+fn read(inner: &mut Inner, path: &Path, fault: Option<Fault>, now: Timestamp) -> Response {
     let Some((version, rest)) = path.segments().split_first() else {
         return response::content(TEXT, VERSIONS.join("\n"));
     };
     if !VERSIONS.contains(&version.as_str()) {
         return response::error(StatusCode::NOT_FOUND);
+    }
+    if fault == Some(Fault::NoRole) {
+        return response::content(TEXT, "");
     }
     let launched = inner.host.launched;
     let (content, renewed) = if rest.is_empty() {
@@ -126,7 +145,7 @@ fn read(inner: &mut Inner, path: &Path, now: Timestamp) -> Response {
             }
             Some(Node::Leaf(Leaf::IamInfo)) => iam_info(inner),
             Some(Node::Leaf(Leaf::Credentials(role))) => {
-                let (document, renewed) = inner.issuer.document(&inner.host, role, now);
+                let (document, renewed) = inner.issuer.document(&inner.host, role, fault, now);
                 (response::content(TEXT, document), renewed)
             }
         }

@@ -1,4 +1,4 @@
-//! The socket around [`respond`]: connections in, answers out, and the faults of sockets.
+//! The socket around [`respond_with`]: connections in, answers out, and the faults of sockets.
 
 use std::convert::Infallible;
 use std::io;
@@ -19,7 +19,8 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::fault::Fault;
-use crate::respond::{Request, respond};
+use crate::respond::{Request, respond_with};
+use crate::socket::{Reset, Socket};
 use crate::state::State;
 
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -60,11 +61,12 @@ pub async fn run(
             continue;
         };
         let (state, clock) = (Arc::clone(&state), Arc::clone(&clock));
+        let (socket, reset) = Socket::new(stream);
         let service = service_fn(move |request| {
-            let (state, clock) = (Arc::clone(&state), Arc::clone(&clock));
-            async move { serve(request, &state, &*clock).await }
+            let (state, clock, reset) = (Arc::clone(&state), Arc::clone(&clock), reset.clone());
+            async move { serve(request, &reset, &state, &*clock).await }
         });
-        let connection = http.serve_connection(TokioIo::new(stream), service);
+        let connection = http.serve_connection(TokioIo::new(socket), service);
         // A connection that breaks is its client's business.
         connections.spawn(graceful.watch(connection));
     }
@@ -74,25 +76,29 @@ pub async fn run(
 
 async fn serve(
     request: http::Request<Incoming>,
+    reset: &Reset,
     state: &State,
     clock: &dyn Clock,
 ) -> io::Result<http::Response<Either<Full<Bytes>, CutBody>>> {
     let request: Request = request.map(|_body| ());
-    let fault = state.fault_at(request.uri().path());
+    let fault = state.decide_fault(&request, clock.now());
     match fault {
         Some(Fault::Delay(delay)) => tokio::time::sleep(delay).await,
         Some(Fault::Hang) => {
             state.note_unanswered(&request, clock.now());
             std::future::pending::<Infallible>().await;
         }
-        Some(Fault::Close) => {
+        Some(Fault::Close | Fault::Reset) => {
             state.note_unanswered(&request, clock.now());
+            if fault == Some(Fault::Reset) {
+                reset.when_dropped();
+            }
             // hyper answers a service's error by closing the connection.
-            return Err(io::Error::other("the fault `Close` is set"));
+            return Err(io::Error::other("a fault ends the connection"));
         }
         _ => {}
     }
-    let response = respond(state, &request, clock.now());
+    let response = respond_with(state, &request, fault, clock.now());
     Ok(response.map(|body| match fault {
         Some(Fault::Cut) => Either::Right(CutBody::of(&body)),
         _ => Either::Left(Full::new(body)),

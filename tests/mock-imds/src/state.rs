@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::credential::{CredentialError, Issued, Issuer, Schedule};
 use crate::derive::Key;
-use crate::fault::{Fault, Faults};
+use crate::fault::{Fault, FaultSpec, FaultStatus, Faults};
 use crate::host::Host;
 use crate::metadata::tree;
 use crate::path::Path;
@@ -30,6 +30,8 @@ pub struct Settings {
     pub seed: Option<u64>,
     /// When credentials expire and are renewed.
     pub schedule: Schedule,
+    /// What goes wrong from the start, set in this order.
+    pub faults: Vec<FaultSpec>,
 }
 
 /// A mock's state. It is shared between the server and the test: all methods take `&self`, and each
@@ -70,15 +72,20 @@ impl State {
             imdsv2_only,
             seed,
             schedule,
+            faults: specs,
         } = settings;
         let key = seed.map_or_else(Key::random, |seed| Key::from_seed(seed, &host.instance_id));
+        let mut faults = Faults::new(key.clone());
+        for spec in specs {
+            faults.set(spec);
+        }
         Self(Mutex::new(Inner {
             tree: tree(&host),
             host,
             imdsv2_only,
             sessions: Sessions::new(key.clone()),
             issuer: Issuer::new(key, schedule),
-            faults: Faults::default(),
+            faults,
             seen: Ring::new(),
         }))
     }
@@ -130,10 +137,25 @@ impl State {
         self.lock().imdsv2_only = required;
     }
 
-    /// Lets requests for `prefix` and all below it fail, as `/latest/meta-data/iam` or `/` for
+    /// Lets every request for `prefix` and all below it fail, as `/latest/meta-data/iam` or `/` for
     /// everything. Where several prefixes fit, the longest decides; setting one again replaces it.
     pub fn set_fault(&self, prefix: &str, fault: Fault) {
-        self.lock().faults.set(Path::parse(prefix), fault);
+        self.add_fault(FaultSpec::always(prefix, fault));
+    }
+
+    /// Lets requests fail as often as `spec` says, in place of what was set for the same prefix.
+    pub fn add_fault(&self, spec: FaultSpec) {
+        self.lock().faults.set(spec);
+    }
+
+    /// The faults that are set, and how often each has happened.
+    pub fn faults(&self) -> Vec<FaultStatus> {
+        self.lock().faults.list()
+    }
+
+    /// Takes the fault at `prefix` back; false where there is none.
+    pub fn clear_fault(&self, prefix: &str) -> bool {
+        self.lock().faults.remove(&Path::parse(prefix))
     }
 
     /// Takes all faults back.
@@ -141,9 +163,10 @@ impl State {
         self.lock().faults.clear();
     }
 
-    /// The fault set for a path.
-    pub(crate) fn fault_at(&self, path: &str) -> Option<Fault> {
-        self.lock().faults.at(&Path::parse(path))
+    /// The fault that a request meets now, which is counted.
+    pub(crate) fn decide_fault(&self, request: &Request, now: Timestamp) -> Option<Fault> {
+        let path = Path::parse(request.uri().path());
+        self.lock().faults.decide(&path, now)
     }
 
     /// Notes a request that a fault leaves without an answer.

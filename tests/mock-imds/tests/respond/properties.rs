@@ -1,6 +1,6 @@
 //! What holds for every request, however malformed.
 
-use credpin_mock_imds::{Request, respond};
+use credpin_mock_imds::{Fault, FaultSpec, Request, respond};
 use http::{HeaderName, HeaderValue, Method, Uri};
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -87,6 +87,21 @@ fn any_time() -> impl Strategy<Value = Timestamp> {
     ]
 }
 
+fn any_fault() -> impl Strategy<Value = Fault> {
+    let texts = [
+        "404",
+        "503",
+        "throttle=0",
+        "garbage",
+        "skew=876000h",
+        "skew=876000h ago",
+        "expired",
+        "unparsable",
+        "no-role",
+    ];
+    prop::sample::select(texts.to_vec()).prop_map(|text| text.parse().unwrap())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -101,6 +116,28 @@ proptest! {
         prop_assert!(matches!(status(&response), 200 | 400 | 401 | 403 | 404 | 405));
         if *request.method() != Method::PUT {
             prop_assert!(matches!(status(&response), 401 | 405), "{}", response.status());
+        }
+    }
+
+    #[test]
+    fn no_fault_lets_a_request_get_or_cause_a_credential_without_a_token(
+        request in any_request(),
+        fault in any_fault(),
+        now in any_time(),
+    ) {
+        let state = v2_only();
+        state.set_fault("/", fault);
+        respond(&state, &request, now);
+        prop_assert!(state.issued().is_empty());
+    }
+
+    #[test]
+    fn reading_a_fault_never_panics_and_what_is_read_prints_and_reads_the_same(
+        text in "/?[a-z0-9:=./-]{0,24}(:(503|hang|delay|skew|throttle))?(=[-0-9a-z. ]{0,8})?(:(p|count)=[-0-9.e]{0,6}){0,2}",
+    ) {
+        if let Ok(spec) = text.parse::<FaultSpec>() {
+            let printed = spec.to_string();
+            prop_assert_eq!(printed.parse::<FaultSpec>().unwrap(), spec, "{}", printed);
         }
     }
 

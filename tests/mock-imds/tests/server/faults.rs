@@ -36,6 +36,26 @@ async fn close_answers_nothing() {
     assert!(imds.handle().issued().is_empty());
 }
 
+#[tokio::test]
+async fn reset_is_no_orderly_end() {
+    let imds = MockImds::builder().start().await.unwrap();
+    imds.handle().set_fault("/", Fault::Reset);
+    let error = exchange(imds.addr(), GET).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    assert_eq!(imds.handle().requests()[0].status, None);
+    assert!(imds.handle().issued().is_empty());
+}
+
+#[tokio::test]
+async fn a_fault_that_counts_is_counted_once_a_request() {
+    let imds = MockImds::builder().start().await.unwrap();
+    imds.handle().add_fault("/:503:count=2".parse().unwrap());
+    for expected in ["HTTP/1.1 503", "HTTP/1.1 503", "HTTP/1.1 200"] {
+        let answer = get(imds.addr(), "/latest/meta-data/mac").await;
+        assert!(answer.starts_with(expected), "{answer}");
+    }
+}
+
 /// tokio's clock stands still and jumps when all are idle: no time passes for the test.
 #[tokio::test(start_paused = true)]
 async fn delay_answers_late_and_right() {
