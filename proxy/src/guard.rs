@@ -63,7 +63,7 @@ pub fn admit(
     check_no_body(&head.headers)?;
     check_forwarded_put(&head.headers, &path)?;
     // What travels: a token that stays behind here is no token there.
-    let mut headers = end_to_end(&head.headers);
+    let mut headers = end_to_end(head.headers.clone());
     let token = at_most_one(&headers, &TOKEN)?;
     let version = match token {
         None | Some([]) => ImdsVersion::V1,

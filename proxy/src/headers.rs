@@ -25,24 +25,21 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 
 /// What of `headers` is meant for the other end: without those of the connection (RFC 9110, 7.6.1),
 /// which are a fixed few and any that `Connection` names.
-pub fn end_to_end(headers: &HeaderMap) -> HeaderMap {
-    let mut kept = headers.clone();
+pub fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
     // Most requests and answers have none, and `Connection` is one.
     if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
-        return kept;
+        return headers;
     }
-    for options in headers.get_all(CONNECTION) {
-        let options = options.as_bytes().split(|byte| *byte == b',');
-        for option in options.map(<[u8]>::trim_ascii) {
-            if let Ok(name) = HeaderName::from_bytes(option) {
-                kept.remove(name);
-            }
-        }
+    let named: Vec<_> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|options| options.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok())
+        .collect();
+    for name in named.into_iter().chain(HOP_BY_HOP) {
+        headers.remove(name);
     }
-    for name in HOP_BY_HOP {
-        kept.remove(name);
-    }
-    kept
+    headers
 }
 
 #[cfg(test)]
@@ -64,7 +61,7 @@ mod tests {
         ] {
             headers.append(HeaderName::from_static(name), value.parse().unwrap());
         }
-        let kept = end_to_end(&headers);
+        let kept = end_to_end(headers);
         let names: Vec<_> = kept.keys().map(HeaderName::as_str).collect();
         assert_eq!(names, ["x-three"]);
     }

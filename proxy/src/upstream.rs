@@ -158,7 +158,7 @@ impl Upstream {
         if in_session {
             session::send(self, request, Lane::Client).await
         } else {
-            self.send(request, Lane::Client).await
+            self.send(&request, Lane::Client).await
         }
     }
 
@@ -180,7 +180,7 @@ impl Upstream {
     ) -> Result<Answered, UpstreamError> {
         let mut request = self.request(method, path);
         request.headers_mut().insert(header.0, header.1);
-        self.send(request, Lane::Own).await
+        self.send(&request, Lane::Own).await
     }
 
     fn request(&self, method: Method, path: &CanonicalPath) -> Request<Empty<Bytes>> {
@@ -196,7 +196,7 @@ impl Upstream {
 
     async fn send(
         &self,
-        request: Request<Empty<Bytes>>,
+        request: &Request<Empty<Bytes>>,
         lane: Lane,
     ) -> Result<Answered, UpstreamError> {
         let Some(_place) = self.0.shield.pass(lane).await else {
@@ -213,23 +213,15 @@ impl Upstream {
     }
 
     /// One request, for which there is a place.
-    async fn exchange(&self, request: Request<Empty<Bytes>>) -> Result<Answered, UpstreamError> {
+    async fn exchange(&self, request: &Request<Empty<Bytes>>) -> Result<Answered, UpstreamError> {
         // A connection that was kept can have been closed meanwhile. What is asked of the metadata
         // service can be asked twice.
         if let Some(mut connection) = self.0.pool.reuse().await {
-            let again = request.clone();
-            return match self.answer(&mut connection, request).await {
-                Err(Unanswered::NoHead(_)) => self.exchange_anew(again).await,
-                answered => self.done(connection, answered),
-            };
+            match self.answer(&mut connection, request).await {
+                Err(Unanswered::NoHead(_)) => {}
+                answered => return self.done(connection, answered),
+            }
         }
-        self.exchange_anew(request).await
-    }
-
-    async fn exchange_anew(
-        &self,
-        request: Request<Empty<Bytes>>,
-    ) -> Result<Answered, UpstreamError> {
         let opened = self.0.pool.open().await;
         let mut connection = opened.map_err(|error| self.broken(error))?;
         let answered = self.answer(&mut connection, request).await;
@@ -254,17 +246,17 @@ impl Upstream {
     async fn answer(
         &self,
         connection: &mut Connection,
-        request: Request<Empty<Bytes>>,
+        request: &Request<Empty<Bytes>>,
     ) -> Result<Answered, Unanswered> {
         let is_head = request.method() == Method::HEAD;
         let asked = connection.run(async |sender| {
-            let response = sender.send_request(request).await;
+            let response = sender.send_request(request.clone()).await;
             let (head, body) = response.map_err(Unanswered::NoHead)?.into_parts();
             let body = self.collect(body).await.map_err(Unanswered::NoBody)?;
             Ok((head, body))
         });
         let (head, body) = asked.await?;
-        let mut headers = end_to_end(&head.headers);
+        let mut headers = end_to_end(head.headers);
         if !is_head {
             headers.remove(CONTENT_LENGTH);
         }

@@ -117,10 +117,10 @@ pub(super) async fn send(
     lane: Lane,
 ) -> Result<Answered, UpstreamError> {
     let Some(held) = held(upstream).await? else {
-        return upstream.send(request, lane).await;
+        return upstream.send(&request, lane).await;
     };
     request.headers_mut().insert(TOKEN, held.token.clone());
-    let answered = upstream.send(request.clone(), lane).await?;
+    let answered = upstream.send(&request, lane).await?;
     if answered.status != StatusCode::UNAUTHORIZED {
         return Ok(answered);
     }
@@ -129,7 +129,7 @@ pub(super) async fn send(
         return Ok(answered);
     };
     request.headers_mut().insert(TOKEN, held.token);
-    upstream.send(request, lane).await
+    upstream.send(&request, lane).await
 }
 
 /// The session that is good now; nothing where the metadata service gives none.
