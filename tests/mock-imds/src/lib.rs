@@ -49,6 +49,7 @@
 //! What a test changes on the way, it changes on the [`State`] that [`MockImds::handle`] returns:
 //! the role, the credentials' fate, the faults.
 
+pub mod admin;
 mod clock;
 mod credential;
 mod derive;
@@ -72,6 +73,6 @@ pub use credential::{CredentialError, Issued, Schedule};
 pub use fault::{Fault, FaultSpec, FaultStatus, ParseFaultError, Probability};
 pub use host::{Host, Interface, UserData};
 pub use mock::{Builder, MockImds, StartError};
-pub use respond::{Request, Response, respond};
+pub use respond::{Peer, Request, Response, respond};
 pub use server::run;
 pub use state::{Seen, Settings, State};

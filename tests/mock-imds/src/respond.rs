@@ -1,5 +1,6 @@
 //! The mock itself: a request, the state and the time make an answer.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +18,12 @@ use crate::tree::{Leaf, Node};
 
 /// A request as IMDS sees it: bodies are never read.
 pub type Request = http::Request<()>;
+
+/// The address that a request came from: an extension of [`Request`], for the log. [`run`] adds it.
+///
+/// [`run`]: crate::run
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
 
 /// An answer with its whole body; empty if the request was a HEAD.
 pub type Response = http::Response<Bytes>;

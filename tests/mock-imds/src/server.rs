@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,7 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::fault::Fault;
-use crate::respond::{Request, respond_with};
+use crate::respond::{Peer, Request, respond_with};
 use crate::socket::{Reset, Socket};
 use crate::state::State;
 
@@ -56,7 +57,7 @@ pub async fn run(
             Some(_) = connections.join_next() => continue,
             accepted = listener.accept() => accepted,
         };
-        let Ok((stream, _peer)) = accepted else {
+        let Ok((stream, peer)) = accepted else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
@@ -64,7 +65,7 @@ pub async fn run(
         let (socket, reset) = Socket::new(stream);
         let service = service_fn(move |request| {
             let (state, clock, reset) = (Arc::clone(&state), Arc::clone(&clock), reset.clone());
-            async move { serve(request, &reset, &state, &*clock).await }
+            async move { serve(request, peer, &reset, &state, &*clock).await }
         });
         let connection = http.serve_connection(TokioIo::new(socket), service);
         // A connection that breaks is its client's business.
@@ -76,20 +77,23 @@ pub async fn run(
 
 async fn serve(
     request: http::Request<Incoming>,
+    peer: SocketAddr,
     reset: &Reset,
     state: &State,
     clock: &dyn Clock,
 ) -> io::Result<http::Response<Either<Full<Bytes>, CutBody>>> {
-    let request: Request = request.map(|_body| ());
-    let fault = state.decide_fault(&request, clock.now());
+    let mut request: Request = request.map(|_body| ());
+    request.extensions_mut().insert(Peer(peer));
+    let now = || state.at_offset(clock.now());
+    let fault = state.decide_fault(&request, now());
     match fault {
         Some(Fault::Delay(delay)) => tokio::time::sleep(delay).await,
         Some(Fault::Hang) => {
-            state.note_unanswered(&request, clock.now());
+            state.note_unanswered(&request, now());
             std::future::pending::<Infallible>().await;
         }
         Some(Fault::Close | Fault::Reset) => {
-            state.note_unanswered(&request, clock.now());
+            state.note_unanswered(&request, now());
             if fault == Some(Fault::Reset) {
                 reset.when_dropped();
             }
@@ -98,7 +102,7 @@ async fn serve(
         }
         _ => {}
     }
-    let response = respond_with(state, &request, fault, clock.now());
+    let response = respond_with(state, &request, fault, now());
     Ok(response.map(|body| match fault {
         Some(Fault::Cut) => Either::Right(CutBody::of(&body)),
         _ => Either::Left(Full::new(body)),

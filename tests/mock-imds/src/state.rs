@@ -1,9 +1,10 @@
 //! The state of a mock, and what a test may change and ask about it.
 
+use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http::{HeaderMap, Method, StatusCode, Uri};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::credential::{CredentialError, Issued, Issuer, Schedule};
 use crate::derive::Key;
@@ -11,7 +12,7 @@ use crate::fault::{Fault, FaultSpec, FaultStatus, Faults};
 use crate::host::Host;
 use crate::metadata::tree;
 use crate::path::Path;
-use crate::respond::Request;
+use crate::respond::{Peer, Request};
 use crate::ring::Ring;
 use crate::session::Sessions;
 use crate::tree::Directory;
@@ -47,6 +48,7 @@ pub(crate) struct Inner {
     pub(crate) issuer: Issuer,
     pub(crate) faults: Faults,
     pub(crate) seen: Ring<Seen, REMEMBERED>,
+    clock_offset: SignedDuration,
 }
 
 /// One request that the mock saw.
@@ -54,6 +56,8 @@ pub(crate) struct Inner {
 pub struct Seen {
     /// When.
     pub time: Timestamp,
+    /// Who asked, where that is known: over a socket it is.
+    pub peer: Option<SocketAddr>,
     /// Its method.
     pub method: Method,
     /// Its target exactly as it was sent, before anything is decoded.
@@ -87,6 +91,7 @@ impl State {
             issuer: Issuer::new(key, schedule),
             faults,
             seen: Ring::new(),
+            clock_offset: SignedDuration::ZERO,
         }))
     }
 
@@ -98,6 +103,29 @@ impl State {
     /// The requests seen so far, oldest first; the last 4,096 of them.
     pub fn requests(&self) -> Vec<Seen> {
         self.lock().seen.to_vec()
+    }
+
+    /// The requests from this number on, with their numbers; the first that the mock saw is 0.
+    pub fn requests_since(&self, number: u64) -> Vec<(u64, Seen)> {
+        self.log_since(number).0
+    }
+
+    /// How many requests are not remembered any more because there were too many.
+    pub fn dropped_requests(&self) -> u64 {
+        self.lock().seen.dropped()
+    }
+
+    /// The requests from this number on, the number that the next gets, and how many fell out: all as
+    /// of one moment.
+    pub(crate) fn log_since(&self, number: u64) -> (Vec<(u64, Seen)>, u64, u64) {
+        let Inner { seen, .. } = &*self.lock();
+        let numbered = seen.since(number).map(|(at, seen)| (at, seen.clone()));
+        (numbered.collect(), seen.next(), seen.dropped())
+    }
+
+    /// Forgets the requests seen so far. The next is numbered on.
+    pub fn forget_requests(&self) {
+        self.lock().seen.clear();
     }
 
     /// The host as it is described now.
@@ -135,6 +163,27 @@ impl State {
     /// From now on refuses requests without a session token, or does not.
     pub fn require_tokens(&self, required: bool) {
         self.lock().imdsv2_only = required;
+    }
+
+    /// Whether requests without a session token are refused.
+    pub fn requires_tokens(&self) -> bool {
+        self.lock().imdsv2_only
+    }
+
+    /// From now on serves as if the clock that the mock was started with showed so much more, or with
+    /// a negative offset so much less. For [`respond`](crate::respond()) the time is what it is told.
+    pub fn set_clock_offset(&self, offset: SignedDuration) {
+        self.lock().clock_offset = offset;
+    }
+
+    /// What [`set_clock_offset`](Self::set_clock_offset) was last given, or zero.
+    pub fn clock_offset(&self) -> SignedDuration {
+        self.lock().clock_offset
+    }
+
+    /// The time that the mock serves at where its clock shows `now`.
+    pub(crate) fn at_offset(&self, now: Timestamp) -> Timestamp {
+        now.checked_add(self.clock_offset()).unwrap_or(now)
     }
 
     /// Lets every request for `prefix` and all below it fail, as `/latest/meta-data/iam` or `/` for
@@ -184,6 +233,7 @@ impl Seen {
     pub(crate) fn new(request: &Request, status: Option<StatusCode>, time: Timestamp) -> Self {
         Self {
             time,
+            peer: request.extensions().get().map(|Peer(peer)| *peer),
             method: request.method().clone(),
             uri: request.uri().clone(),
             headers: request.headers().clone(),

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod admin;
 mod binary;
 mod faults;
 
@@ -131,6 +132,48 @@ async fn a_test_moves_the_clock() {
     clock.advance(Duration::from_hours(6));
     assert_ne!(body(&get(imds.addr(), CREDENTIALS).await), body(&first));
     assert_eq!(imds.handle().issued().len(), 2);
+}
+
+#[tokio::test]
+async fn the_clock_can_be_set_off_under_way() {
+    let clock = ManualClock::at("2027-01-15T08:00:00Z".parse::<Timestamp>().unwrap());
+    let imds = MockImds::builder().clock(clock).start().await.unwrap();
+    imds.handle()
+        .set_clock_offset(jiff::SignedDuration::from_hours(-1));
+    let answer = get(imds.addr(), CREDENTIALS).await;
+    assert!(
+        answer.contains("Date: Fri, 15 Jan 2027 07:00:00 GMT\r\n"),
+        "{answer}"
+    );
+    assert!(
+        answer.contains(r#""LastUpdated" : "2027-01-15T07:00:00Z""#),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn the_log_knows_who_asked_and_numbers_on() {
+    let imds = MockImds::builder().start().await.unwrap();
+    let handle = imds.handle();
+    let mut stream = TcpStream::connect(imds.addr()).await.unwrap();
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: imds\r\n\r\n")
+        .await
+        .unwrap();
+    stream.read_to_end(&mut Vec::new()).await.unwrap();
+    assert_eq!(
+        handle.requests()[0].peer,
+        Some(stream.local_addr().unwrap())
+    );
+
+    get(imds.addr(), "/latest/meta-data/mac").await;
+    let [(1, seen)] = &handle.requests_since(1)[..] else {
+        panic!("one request since the first");
+    };
+    assert_eq!(seen.uri, "/latest/meta-data/mac");
+    handle.forget_requests();
+    assert!(handle.requests().is_empty());
+    assert_eq!(handle.dropped_requests(), 0);
 }
 
 #[tokio::test]
