@@ -38,11 +38,13 @@ pub enum Name {
     Nginx,
     /// haproxy, which caches nothing here.
     Haproxy,
+    /// The library that ours is made with, and [nothing else](crate::bare).
+    Hyper,
 }
 
 impl Name {
     /// All, in the order of the table's columns.
-    pub const ALL: [Self; 3] = [Self::Credpin, Self::Nginx, Self::Haproxy];
+    pub const ALL: [Self; 4] = [Self::Credpin, Self::Nginx, Self::Haproxy, Self::Hyper];
 }
 
 impl fmt::Display for Name {
@@ -51,6 +53,7 @@ impl fmt::Display for Name {
             Self::Credpin => "credpin",
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
+            Self::Hyper => "hyper",
         })
     }
 }
@@ -90,22 +93,32 @@ impl Contender {
         found.collect()
     }
 
+    /// This program itself, as the bare library.
+    pub fn bare() -> Result<Self> {
+        let program = std::env::current_exe().context("cannot tell where this program is")?;
+        Ok(Self {
+            name: Name::Hyper,
+            program,
+            version: "alone".to_owned(),
+        })
+    }
+
     /// Starts it in front of `upstream`.
     pub fn start(&self, cpus: Cpus, upstream: SocketAddr) -> Result<Server> {
         Server::start(cpus, |at, home| {
-            let config = home.path().join("config");
-            let text = match self.name {
-                Name::Credpin => credpin(at, upstream, home),
-                Name::Nginx => nginx(at, upstream, home),
-                Name::Haproxy => haproxy(at, upstream),
-            };
-            fs::write(&config, text)?;
             let mut command = Command::new(&self.program);
-            match self.name {
-                Name::Credpin => command.args(["run", "--config"]),
-                Name::Nginx => command.args(["-e", "stderr", "-c"]),
-                Name::Haproxy => command.args(["-db", "-f"]),
+            let (arguments, text): (&[_], _) = match self.name {
+                Name::Credpin => (&["run", "--config"], credpin(at, upstream, home)),
+                Name::Nginx => (&["-e", "stderr", "-c"], nginx(at, upstream, home)),
+                Name::Haproxy => (&["-db", "-f"], haproxy(at, upstream)),
+                Name::Hyper => {
+                    command.args(["--bare", &at.to_string(), &upstream.to_string()]);
+                    return Ok(command);
+                }
             };
+            let config = home.path().join("config");
+            fs::write(&config, text)?;
+            command.args(arguments);
             command.arg(&config);
             Ok(command)
         })

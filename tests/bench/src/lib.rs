@@ -1,9 +1,9 @@
 //! Measures the proxy, beside nginx and haproxy in the same run where they are installed.
 //!
 //! ```text
-//!   load.rs ──▶ Server: credpin-proxy | nginx | haproxy ──▶ Upstream
-//!   message.rs  contender.rs writes their configs            upstream.rs: a stand-in for IMDS
-//!       │       server.rs starts and ends them,                that costs next to nothing
+//!   load.rs ──▶ Server: credpin-proxy | nginx | haproxy | bare.rs ──▶ Upstream
+//!   message.rs  contender.rs writes their configs                      upstream.rs: a stand-in for
+//!       │       server.rs starts and ends them,                          IMDS that costs next to nothing
 //!       ▼       reads their CPU time and memory
 //!   rows/*.rs ──▶ Row ──▶ Report: a table, or JSON
 //!                 report.rs
@@ -14,6 +14,7 @@
 //! beside hits all of them; what is reported is the median over the rounds, and a ratio is the median
 //! of the rounds' ratios. All is on loopback.
 
+pub mod bare;
 pub mod contender;
 pub mod load;
 pub mod machine;

@@ -1,11 +1,13 @@
 //! The command: arguments, the run, and the table.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use credpin_bench::bare;
 use credpin_bench::contender::Contender;
 use credpin_bench::machine::{self, Cpus, Machine};
 use credpin_bench::report::Report;
@@ -47,6 +49,10 @@ struct Arguments {
     /// A directory on the disk that records are written to [default: where the proxy is]
     #[arg(long, value_name = "DIR")]
     disk: Option<PathBuf>,
+
+    /// Be what is measured as `hyper`, at the first address and in front of the second
+    #[arg(long, hide = true, num_args = 2, value_name = "ADDRESS")]
+    bare: Option<Vec<SocketAddr>>,
 }
 
 /// Both ends of each connection that is held, and some.
@@ -63,6 +69,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<()> {
+    if let Some([at, upstream]) = arguments.bare.as_deref() {
+        return bare::run(*at, *upstream);
+    }
     let turn = Duration::try_from_secs_f64(arguments.turn).context("--turn is no time")?;
     let proxy = built(arguments.proxy, "dist/credpin-proxy")?;
     let disk = match &arguments.disk {
@@ -76,6 +85,7 @@ fn run(arguments: Arguments) -> Result<()> {
     let cpus = Cpus::take()?;
     let mut contenders = vec![Contender::credpin(&proxy)?];
     contenders.extend(Contender::installed());
+    contenders.push(Contender::bare()?);
     #[expect(clippy::disallowed_methods, reason = "the edge")]
     let now = Timestamp::now();
     let bench = Bench {
