@@ -23,6 +23,15 @@ pub(crate) struct Search {
     left: usize,
 }
 
+/// A network namespace that is not this one.
+#[derive(Default)]
+struct Network {
+    pids: Vec<u32>,
+    /// One of them is in this process's own user namespace. Who is in one below cannot bring that about:
+    /// to enter a network takes `CAP_SYS_ADMIN` in one's own user namespace too (setns(2)).
+    is_ours: bool,
+}
+
 /// A client in another network namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Elsewhere {
@@ -62,18 +71,16 @@ impl Search {
 
     /// The client whose connection is `tuple`, in whatever other network namespace.
     ///
-    /// Everybody can make a namespace and in it a connection between the same addresses. So where
-    /// two have one, neither is believed.
+    /// In a user namespace everybody can make a network, and in it a connection between the same
+    /// addresses. So those that this host's own users made come first, and of two in one class that have
+    /// such a connection neither is believed.
     pub(crate) fn elsewhere(&mut self, tuple: Tuple) -> Option<Elsewhere> {
-        let mut found = None;
-        for pids in self.namespaces()?.into_values() {
-            match self.rows(*pids.first()?, tuple)?[..] {
-                [] => {}
-                [row] if found.is_none() => found = Some((pids, row)),
-                _ => return None,
-            }
-        }
-        let (pids, row) = found?;
+        let networks = self.networks()?.into_values();
+        let (ours, theirs): (Vec<_>, Vec<_>) = networks.partition(|network| network.is_ours);
+        let (pids, row) = match self.only(ours, tuple)? {
+            None => self.only(theirs, tuple)??,
+            Some(found) => found,
+        };
         let mut holders = Vec::new();
         for pid in pids {
             if self.holds(pid, row.inode)? {
@@ -89,6 +96,19 @@ impl Search {
             exe: the_same(holders.iter().map(|pid| executable(*pid, in_container))),
             cgroup,
         })
+    }
+
+    /// The connection and the processes of the one network that has it; `Some(None)` if none has.
+    fn only(&mut self, networks: Vec<Network>, tuple: Tuple) -> Option<Option<(Vec<u32>, Row)>> {
+        let mut found = None;
+        for Network { pids, .. } in networks {
+            match self.rows(*pids.first()?, tuple)?[..] {
+                [] => {}
+                [row] if found.is_none() => found = Some((pids, row)),
+                _ => return None,
+            }
+        }
+        Some(found)
     }
 
     /// All who have the socket open have to run the same: one who starts a trusted program with a
@@ -125,9 +145,10 @@ impl Search {
     }
 
     /// The processes of each network namespace but this one.
-    fn namespaces(&mut self) -> Option<HashMap<PathBuf, Vec<u32>>> {
+    fn networks(&mut self) -> Option<HashMap<PathBuf, Network>> {
         let own = fs::read_link("/proc/self/ns/net").ok()?;
-        let mut namespaces: HashMap<_, Vec<_>> = HashMap::new();
+        let own_users = fs::read_link("/proc/self/ns/user").ok()?;
+        let mut networks: HashMap<_, Network> = HashMap::new();
         for entry in fs::read_dir("/proc").ok()?.flatten() {
             self.step()?;
             let pid = entry.file_name().to_str().and_then(|pid| pid.parse().ok());
@@ -137,10 +158,13 @@ impl Search {
             if let Ok(namespace) = fs::read_link(of(pid, "ns/net"))
                 && namespace != own
             {
-                namespaces.entry(namespace).or_default().push(pid);
+                let network = networks.entry(namespace).or_default();
+                network.pids.push(pid);
+                let users = || fs::read_link(of(pid, "ns/user"));
+                network.is_ours = network.is_ours || users().is_ok_and(|it| it == own_users);
             }
         }
-        Some(namespaces)
+        Some(networks)
     }
 
     /// The connection, if it is among those of the namespace of `pid`. A socket of IPv6 can speak IPv4.

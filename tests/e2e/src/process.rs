@@ -185,6 +185,24 @@ impl Launch {
         self.by("setpriv", user.into_iter().chain(right))
     }
 
+    /// The same, with what the proxy needs to see others' processes (`identity.conf`).
+    #[must_use]
+    pub fn as_user_who_sees_processes(self, user: &str) -> Self {
+        let user = ["--reuid", user, "--regid", "65534", "--clear-groups"];
+        let rights = [
+            "--inh-caps=+dac_read_search,+sys_ptrace",
+            "--ambient-caps=+dac_read_search,+sys_ptrace",
+            "--",
+        ];
+        self.by("setpriv", user.into_iter().chain(rights))
+    }
+
+    /// Runs it in a network and a user namespace that it makes itself, as everybody may who is let.
+    #[must_use]
+    pub fn in_own_user_namespace(self) -> Self {
+        self.by("unshare", ["--user", "--map-root-user", "--net", "--"])
+    }
+
     /// Runs it as a process of the cgroup that has this folder. Takes root's rights.
     #[must_use]
     pub fn in_cgroup(self, folder: &Path) -> Self {

@@ -8,19 +8,21 @@ use credpin_e2e::namespace::Family;
 
 use crate::world::{Answered, PROXY, World};
 
-/// A cgroup as the shipped units' slice has it: two levels deep. Gone when this is.
+/// A cgroup two levels deep, as the shipped units' slice has it and containers have theirs. Gone when this
+/// is.
 pub(crate) struct Cgroup {
-    name: String,
-    folder: PathBuf,
+    pub(crate) name: String,
+    pub(crate) folder: PathBuf,
 }
 
 impl Cgroup {
     /// Nothing where this machine has no cgroups of version 2 that a test may make.
-    fn make() -> Option<Self> {
+    pub(crate) fn make(name: &str) -> Option<Self> {
         let mounts = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(Path::new);
         let mut mounts = mounts.into_iter();
         let mount = mounts.find(|mount| mount.join("cgroup.controllers").exists())?;
-        let name = format!("credpin-test-{}/proxy", std::process::id());
+        let kind = name.split('-').next().unwrap_or(name);
+        let name = format!("credpin-test-{}-{kind}/{name}", std::process::id());
         let folder = mount.join(&name);
         fs::create_dir_all(&folder).ok()?;
         Some(Self { name, folder })
@@ -37,7 +39,7 @@ impl Drop for Cgroup {
 
 #[tokio::test]
 async fn the_proxys_user_passes_in_the_proxys_cgroup_only() -> Result<()> {
-    let Some(cgroup) = Cgroup::make() else {
+    let Some(cgroup) = Cgroup::make("proxy") else {
         eprintln!("left out: this machine lets nobody make a cgroup of version 2 here");
         return Ok(());
     };

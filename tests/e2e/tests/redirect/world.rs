@@ -171,6 +171,13 @@ impl World {
             .await
     }
 
+    /// The same, so that it sees who is behind a bridge.
+    pub(crate) async fn restart_proxy_seeing(&mut self) -> Result<()> {
+        self.stop_proxy().await?;
+        let proxy = self.proxy("run")?;
+        self.start(proxy.as_user_who_sees_processes(PROXY)).await
+    }
+
     async fn start(&mut self, proxy: Launch) -> Result<()> {
         let mut proxy = self.host.inside(proxy).spawn()?;
         first_line(&mut proxy).await?;
