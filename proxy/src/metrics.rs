@@ -38,13 +38,19 @@ pub(crate) struct Metrics {
     waiting: Gauge<i64, AtomicI64>,
     ledger_lag: Gauge<f64, AtomicU64>,
     ledger_seconds: Histogram,
-    pub(crate) ship_failures: Counter,
-    pub(crate) segments_shipped: Counter,
-    pub(crate) segments_pending: Gauge<i64, AtomicI64>,
-    pub(crate) segments_stuck: Gauge<i64, AtomicI64>,
-    pub(crate) ship_lag: Gauge<i64, AtomicI64>,
+    pub(crate) shipping: Shipping,
     pub(crate) started: Gauge<i64, AtomicI64>,
     registry: Arc<Registry>,
+}
+
+/// How far the ledger's segments are on their way to the record store.
+#[derive(Clone)]
+pub(crate) struct Shipping {
+    pub(crate) failures: Counter,
+    pub(crate) shipped: Counter,
+    pub(crate) pending: Gauge<i64, AtomicI64>,
+    pub(crate) stuck: Gauge<i64, AtomicI64>,
+    pub(crate) lag: Gauge<i64, AtomicI64>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -95,107 +101,109 @@ const LEDGER_SECONDS: [f64; 11] = [
     0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 10.0, 60.0,
 ];
 
+/// A new metric, of the kind that its field has.
+macro_rules! register {
+    ($all:ident, $name:literal, $help:literal) => {{
+        let metric = Default::default();
+        $all.register($name, $help, Clone::clone(&metric));
+        metric
+    }};
+}
+
 impl Metrics {
     pub(crate) fn new() -> Self {
         let mut all = Registry::with_prefix("credpin_proxy");
-        macro_rules! register {
-            ($name:literal, $help:literal) => {{
-                let metric = Default::default();
-                Registry::register(&mut all, $name, $help, Clone::clone(&metric));
-                metric
-            }};
-        }
-        let upstream_seconds = Histogram::new(UPSTREAM_SECONDS);
-        all.register(
-            "upstream_seconds",
-            "How long the metadata service took to answer, or was waited for",
-            upstream_seconds.clone(),
-        );
-        let ledger_seconds = Histogram::new(LEDGER_SECONDS);
-        all.register(
-            "ledger_seconds",
-            "From a delivery that needs a record until that is durable",
-            ledger_seconds.clone(),
-        );
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         all.register("build", "Which proxy this is", version);
         Self {
             latency: Latency::register(&mut all),
-            requests: register!("requests", "Requests, by what became of them"),
+            requests: register!(all, "requests", "Requests, by what became of them"),
             refusals: register!(
+                all,
                 "refusals",
                 "Requests refused and connections closed, by rule and class of consumer"
             ),
             warnings: register!(
+                all,
                 "warnings",
                 "Requests that passed a rule in guard.mode = warn, by rule and class of consumer"
             ),
             upstream_failures: register!(
+                all,
                 "upstream_failures",
                 "Requests that the metadata service did not answer"
             ),
-            upstream_seconds,
+            upstream_seconds: histogram(
+                &mut all,
+                "upstream_seconds",
+                "How long the metadata service took to answer, or was waited for",
+                UPSTREAM_SECONDS,
+            ),
             shielded: register!(
+                all,
                 "upstream_shielded",
                 "Requests not sent to the metadata service, since too many were before them"
             ),
             cached: register!(
+                all,
                 "cache_requests",
                 "Requests for what can be cached, by class, and whether it was"
             ),
             credential_seconds: register!(
+                all,
                 "credential_seconds_to_expiry",
                 "How long the cached credentials of a role are good; below 0: expired"
             ),
-            sessions_issued: register!("sessions_issued", "Session tokens given to clients"),
+            sessions_issued: register!(all, "sessions_issued", "Session tokens given to clients"),
             sessions_refused: register!(
+                all,
                 "sessions_refused",
                 "Requests for a session, or with a token, that were refused"
             ),
             issued: register!(
+                all,
                 "credentials_issued",
                 "Records written: credentials new to this host, and new consumers of one"
             ),
             consumers_left_out: register!(
+                all,
                 "consumers_left_out",
                 "Deliveries to consumers that are not on record, since their credential has so many"
             ),
             unreadable: register!(
+                all,
                 "credential_documents_unreadable",
                 "Credential documents that were not understood, and so not passed on"
             ),
-            ledger_failures: register!("ledger_failures", "Records that could not be made durable"),
+            ledger_failures: register!(
+                all,
+                "ledger_failures",
+                "Records that could not be made durable"
+            ),
             held: register!(
+                all,
                 "records_held",
-                "Records that only memory has, because the ledger failed"
+                "Records that only memory has: the ledger failed"
             ),
             waiting: register!(
+                all,
                 "records_waiting",
                 "Deliveries whose record is not durable yet: on its way to the disk, or held"
             ),
             ledger_lag: register!(
+                all,
                 "ledger_lag_seconds",
-                "For how long the oldest of these has waited"
+                "How long the oldest of these has waited"
             ),
-            ledger_seconds,
-            ship_failures: register!(
-                "ship_failures",
-                "Segments that could not be shipped, each try counted"
+            ledger_seconds: histogram(
+                &mut all,
+                "ledger_seconds",
+                "From a delivery that needs a record until that is durable",
+                LEDGER_SECONDS,
             ),
-            segments_shipped: register!("segments_shipped", "Segments shipped to the record store"),
-            segments_pending: register!(
-                "segments_pending",
-                "Segments that are not in the record store"
-            ),
-            segments_stuck: register!(
-                "segments_stuck",
-                "Of these, segments that no later try ships either: damaged, or their name is taken"
-            ),
-            ship_lag: register!(
-                "ship_lag_seconds",
-                "Age of the oldest record that is not in the record store"
-            ),
+            shipping: Shipping::register(&mut all),
             started: register!(
+                all,
                 "start_time_seconds",
                 "When the proxy started, in seconds since 1970"
             ),
@@ -275,4 +283,48 @@ impl Metrics {
         encode(&mut text, &self.registry)?;
         Ok(text)
     }
+}
+
+impl Shipping {
+    fn register(all: &mut Registry) -> Self {
+        Self {
+            failures: register!(
+                all,
+                "ship_failures",
+                "Segments that could not be shipped, each try counted"
+            ),
+            shipped: register!(
+                all,
+                "segments_shipped",
+                "Segments shipped to the record store"
+            ),
+            pending: register!(
+                all,
+                "segments_pending",
+                "Segments that are not in the record store"
+            ),
+            stuck: register!(
+                all,
+                "segments_stuck",
+                "Of these, segments that no later try ships either: damaged, or their name is taken"
+            ),
+            lag: register!(
+                all,
+                "ship_lag_seconds",
+                "Age of the oldest record that is not in the record store"
+            ),
+        }
+    }
+}
+
+/// A new histogram with these upper ends, in seconds.
+fn histogram<const N: usize>(
+    all: &mut Registry,
+    name: &str,
+    help: &str,
+    seconds: [f64; N],
+) -> Histogram {
+    let histogram = Histogram::new(seconds);
+    all.register(name, help, histogram.clone());
+    histogram
 }

@@ -62,9 +62,9 @@ impl Shipping {
             self.failed(error);
         }
         let gauge = |count| i64::try_from(count).unwrap_or(i64::MAX);
-        self.metrics.segments_shipped.inc_by(round.shipped as u64);
-        self.metrics.segments_pending.set(gauge(round.pending));
-        self.metrics.segments_stuck.set(gauge(round.stuck));
+        self.metrics.shipping.shipped.inc_by(round.shipped as u64);
+        self.metrics.shipping.pending.set(gauge(round.pending));
+        self.metrics.shipping.stuck.set(gauge(round.stuck));
         // A round that did not get as far as the segments has nothing new to say of them.
         if round.oldest.is_some() || round.errors.is_empty() {
             *self.oldest() = round.oldest;
@@ -81,7 +81,7 @@ impl Shipping {
         let lag = self
             .oldest()
             .map_or(0, |oldest| now.duration_since(oldest).as_secs());
-        self.metrics.ship_lag.set(lag.max(0));
+        self.metrics.shipping.lag.set(lag.max(0));
     }
 
     /// No panic can leave it half changed, so a poisoned lock is as good as any.
@@ -113,7 +113,7 @@ impl Shipping {
     }
 
     fn failed(&self, error: &(dyn Error + 'static)) {
-        self.metrics.ship_failures.inc();
+        self.metrics.shipping.failures.inc();
         warn!(error, store = %self.url, "cannot ship records; they stay in the ledger");
     }
 }
