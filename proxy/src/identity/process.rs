@@ -77,10 +77,11 @@ impl Search {
     pub(crate) fn elsewhere(&mut self, tuple: Tuple) -> Option<Elsewhere> {
         let networks = self.networks()?.into_values();
         let (ours, theirs): (Vec<_>, Vec<_>) = networks.partition(|network| network.is_ours);
-        let (pids, row) = match self.only(ours, tuple)? {
-            None => self.only(theirs, tuple)??,
-            Some(found) => found,
-        };
+        let mut found = self.having(ours, tuple)?;
+        if found.is_empty() {
+            found = self.having(theirs, tuple)?;
+        }
+        let [(pids, row)] = found.try_into().ok()?;
         let mut holders = Vec::new();
         for pid in pids {
             if self.holds(pid, row.inode)? {
@@ -98,17 +99,15 @@ impl Search {
         })
     }
 
-    /// The connection and the processes of the one network that has it; `Some(None)` if none has.
-    fn only(&mut self, networks: Vec<Network>, tuple: Tuple) -> Option<Option<(Vec<u32>, Row)>> {
-        let mut found = None;
+    /// The connection where there is one, with the processes of its network.
+    fn having(&mut self, networks: Vec<Network>, tuple: Tuple) -> Option<Vec<(Vec<u32>, Row)>> {
+        let mut having = Vec::new();
         for Network { pids, .. } in networks {
-            match self.rows(*pids.first()?, tuple)?[..] {
-                [] => {}
-                [row] if found.is_none() => found = Some((pids, row)),
-                _ => return None,
+            for row in self.rows(*pids.first()?, tuple)? {
+                having.push((pids.clone(), row));
             }
         }
-        Some(found)
+        Some(having)
     }
 
     /// All who have the socket open have to run the same: one who starts a trusted program with a
