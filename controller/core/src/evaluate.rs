@@ -1,9 +1,9 @@
 //! What IAM makes of a policy and a request.
 //!
 //! Follows the IAM User Guide, pages "Policy evaluation logic", "IAM JSON policy elements: Action",
-//! "IAM JSON policy elements: Condition operators", "Conditions with multiple context keys or
+//! "IAM JSON policy elements: Resource", "IAM JSON policy elements: Condition operators", "Conditions with multiple context keys or
 //! values" and "IAM policy elements: Variables and tags". Only what a [`Document`] can say is here:
-//! all of it denies, on every resource. The end-to-end tests hold it against an independent
+//! all of it denies. The end-to-end tests hold it against an independent
 //! simulator.
 //!
 //! A plan's proof asks millions of times, so nothing here allocates.
@@ -11,9 +11,10 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 
 use crate::{
-    policy::{Actions, Document, Piece, Statement, Test, Text},
+    policy::{Actions, Document, Piece, Resources, Statement, Test, Text},
     request::{Key, Request},
     wildcard::{self, Symbol},
 };
@@ -33,13 +34,15 @@ pub fn denied_by<'a>(
         .find(|statement| statement_applies(statement, request))
 }
 
-/// Whether `statement` denies `request`: its actions cover it and all of its conditions hold.
+/// Whether `statement` denies `request`: its actions and resources cover it and all of its conditions
+/// hold.
 pub fn statement_applies(statement: &Statement, request: &Request) -> bool {
     // Conditions first: they are cheaper than the patterns, and most often one of them fails.
     statement
         .conditions()
         .all(|(key, test)| holds(test, key, request))
         && covers(&statement.actions, &request.action)
+        && covers_resource(&statement.resources, request.resource.as_deref())
 }
 
 fn covers(actions: &Actions, action: &str) -> bool {
@@ -54,6 +57,24 @@ fn covers(actions: &Actions, action: &str) -> bool {
     }
 }
 
+/// A call that is done to nothing with a name is covered by `*` alone.
+fn covers_resource(resources: &Resources, resource: Option<&str>) -> bool {
+    match (resources, resource) {
+        (Resources::Every, _) => true,
+        (Resources::Only(_), None) => false,
+        (Resources::Only(patterns), Some(arn)) => patterns
+            .iter()
+            .any(|pattern| wildcard::matches_arn(wildcard::symbols(pattern.as_str()), arn)),
+    }
+}
+
+/// Whether `value` is a time before `limit`: a date in ISO 8601, or seconds since 1970.
+fn is_before(value: &str, limit: Timestamp) -> bool {
+    let seconds = || Timestamp::from_second(value.parse().ok()?).ok();
+    let time = value.parse().ok().or_else(seconds);
+    time.is_some_and(|time: Timestamp| time < limit)
+}
+
 /// Whether `test` holds for `key`. Values are alternatives; a negated test is true exactly where
 /// its positive is false, which settles absent keys and variables without a value too.
 fn holds(test: &Test, key: Key, request: &Request) -> bool {
@@ -62,6 +83,9 @@ fn holds(test: &Test, key: Key, request: &Request) -> bool {
         Test::BoolIfExists(wanted) => request
             .value(key)
             .is_none_or(|value| value.eq_ignore_ascii_case(if *wanted { "true" } else { "false" })),
+        Test::DateLessThan(limit) => request
+            .value(key)
+            .is_some_and(|value| is_before(value, *limit)),
         Test::StringEquals(texts) => any_text(texts, key, request, equals),
         Test::StringNotEquals(texts) => !any_text(texts, key, request, equals),
         Test::StringLike(texts) => any_text(texts, key, request, like),

@@ -10,10 +10,11 @@ use std::{
 };
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use sha2::{Digest as _, Sha256};
 
-use crate::request::Key;
+use crate::{id::Arn, request::Key};
 
 mod parse;
 
@@ -31,13 +32,15 @@ pub struct Document {
     pub statements: Vec<Statement>,
 }
 
-/// A statement that denies what its actions and all of its conditions match, on every resource.
+/// A statement that denies what its actions, its resources and all of its conditions match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
     /// Its name, unique in the document: letters and digits.
     pub sid: String,
     /// What it applies to.
     pub actions: Actions,
+    /// What these are done to.
+    pub resources: Resources,
     conditions: BTreeMap<(Operator, Key), Test>,
 }
 
@@ -50,6 +53,15 @@ pub enum Actions {
     AllBut(Vec<String>),
 }
 
+/// The resources that a statement applies to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resources {
+    /// `"Resource": "*"`: every one, and calls that are made on none.
+    Every,
+    /// `Resource`: those with these ARNs, `*` and `?` being wild in the last part.
+    Only(Vec<Arn>),
+}
+
 /// What a condition asks of a key. IAM's rule for absent keys is part of each (IAM User Guide, "IAM
 /// JSON policy elements: Condition operators").
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +70,8 @@ pub enum Test {
     Null(bool),
     /// `BoolIfExists`: that the key has this value, or is absent.
     BoolIfExists(bool),
+    /// `DateLessThan`: that the value is a time before this one.
+    DateLessThan(Timestamp),
     /// `StringEquals`: that some value is one of these.
     StringEquals(Vec<Text>),
     /// `StringNotEquals`: that no value is one of these; true where the key is absent.
@@ -77,6 +91,7 @@ pub enum Test {
 enum Operator {
     Null,
     BoolIfExists,
+    DateLessThan,
     StringEquals,
     StringNotEquals,
     StringLike,
@@ -148,13 +163,21 @@ impl Serialize for Document {
 }
 
 impl Statement {
-    /// A statement without a condition.
+    /// A statement without a condition, on every resource.
     pub fn deny(sid: impl Into<String>, actions: Actions) -> Self {
         Self {
             sid: sid.into(),
             actions,
+            resources: Resources::Every,
             conditions: BTreeMap::new(),
         }
+    }
+
+    /// The same on these resources only.
+    #[must_use]
+    pub fn on(mut self, resources: Vec<Arn>) -> Self {
+        self.resources = Resources::Only(resources);
+        self
     }
 
     /// The same with one more condition. JSON has one place for each operator and key, so a second
@@ -187,7 +210,7 @@ impl Serialize for Statement {
         statement.serialize_field("Sid", &self.sid)?;
         statement.serialize_field("Effect", "Deny")?;
         statement.serialize_field(word, &Values(patterns.clone()))?;
-        statement.serialize_field("Resource", "*")?;
+        statement.serialize_field("Resource", &Values(self.resources.values()))?;
         if conditions.is_empty() {
             statement.skip_field("Condition")?;
         } else {
@@ -209,11 +232,21 @@ impl Serialize for Values {
     }
 }
 
+impl Resources {
+    fn values(&self) -> Vec<String> {
+        match self {
+            Resources::Every => vec!["*".to_owned()],
+            Resources::Only(arns) => arns.iter().map(Arn::to_string).collect(),
+        }
+    }
+}
+
 impl Test {
     fn operator(&self) -> Operator {
         match self {
             Test::Null(_) => Operator::Null,
             Test::BoolIfExists(_) => Operator::BoolIfExists,
+            Test::DateLessThan(_) => Operator::DateLessThan,
             Test::StringEquals(_) => Operator::StringEquals,
             Test::StringNotEquals(_) => Operator::StringNotEquals,
             Test::StringLike(_) => Operator::StringLike,
@@ -227,6 +260,7 @@ impl Test {
     pub fn values(&self) -> Vec<String> {
         match self {
             Test::Null(value) | Test::BoolIfExists(value) => vec![value.to_string()],
+            Test::DateLessThan(time) => vec![time.to_string()],
             Test::StringEquals(texts)
             | Test::StringNotEquals(texts)
             | Test::StringLike(texts)
@@ -244,6 +278,7 @@ impl Operator {
         match self {
             Operator::Null => "Null",
             Operator::BoolIfExists => "BoolIfExists",
+            Operator::DateLessThan => "DateLessThan",
             Operator::StringEquals => "StringEquals",
             Operator::StringNotEquals => "StringNotEquals",
             Operator::StringLike => "StringLike",

@@ -32,6 +32,8 @@ pub enum Key {
     RoleDelivery,
     /// `aws:ViaAWSService`: a service calls on the caller's behalf (forward access session).
     ViaAwsService,
+    /// `aws:TokenIssueTime`: when the credential was issued; temporary credentials only.
+    TokenIssueTime,
     /// `aws:userid`: `AROA…:i-…` for an instance's session.
     UserId,
     /// `aws:PrincipalArn`: the role's ARN, never the session's.
@@ -39,7 +41,7 @@ pub enum Key {
 }
 
 /// Every key with its name in IAM's spelling.
-const NAMES: [(Key, &str); 11] = [
+const NAMES: [(Key, &str); 12] = [
     (Key::SourceIp, "aws:SourceIp"),
     (Key::VpcSourceIp, "aws:VpcSourceIp"),
     (Key::SourceVpc, "aws:SourceVpc"),
@@ -52,6 +54,7 @@ const NAMES: [(Key, &str); 11] = [
     (Key::SourceInstanceArn, "ec2:SourceInstanceARN"),
     (Key::RoleDelivery, "ec2:RoleDelivery"),
     (Key::ViaAwsService, "aws:ViaAWSService"),
+    (Key::TokenIssueTime, "aws:TokenIssueTime"),
     (Key::UserId, "aws:userid"),
     (Key::PrincipalArn, "aws:PrincipalArn"),
 ];
@@ -110,6 +113,9 @@ impl Serialize for Key {
 pub struct Request {
     /// The action, as `s3:GetObject`.
     pub action: String,
+    /// ARN of what it is done to, where the action knows resources.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
     context: BTreeMap<Key, ContextValue>,
 }
 
@@ -121,12 +127,20 @@ struct ContextValue {
 }
 
 impl Request {
-    /// A call of `action` without any key.
+    /// A call of `action` without any key, done to nothing that has a name.
     pub fn new(action: impl Into<String>) -> Self {
         Self {
             action: action.into(),
+            resource: None,
             context: BTreeMap::new(),
         }
+    }
+
+    /// The same, done to what has this ARN.
+    #[must_use]
+    pub fn on(mut self, resource: impl fmt::Display) -> Self {
+        self.resource = Some(resource.to_string());
+        self
     }
 
     /// The same with `key` present.

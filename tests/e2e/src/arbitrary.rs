@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use credpin_core::footprint::Footprint;
 use credpin_core::pin;
-use credpin_core::policy::{Actions, Document, Statement, Test};
+use credpin_core::policy::{Actions, Document, Resources, Statement, Test};
 use credpin_core::request::{Key, Request};
 use credpin_core::settings::Settings;
 use proptest::collection::{btree_map, btree_set, vec};
@@ -106,11 +106,12 @@ fn bent(statement: &Statement) -> impl Strategy<Value = Statement> + use<> {
         .collect::<Vec<_>>();
     let added = vec(condition(), 0..3);
     let actions = prop_oneof![3 => Just(statement.actions.clone()), 1 => actions()];
-    (kept, added, actions).prop_map(move |(kept, added, actions)| {
+    let resources = prop_oneof![3 => Just(Resources::Every), 1 => resources()];
+    (kept, added, actions, resources).prop_map(move |(kept, added, actions, resources)| {
+        let mut bent = Statement::deny(&sid, actions);
+        bent.resources = resources;
         let conditions = kept.into_iter().flatten().chain(added);
-        conditions.fold(Statement::deny(&sid, actions), |bent, (key, test)| {
-            bent.when(key, test)
-        })
+        conditions.fold(bent, |bent, (key, test)| bent.when(key, test))
     })
 }
 
@@ -138,6 +139,9 @@ fn test_of(key: Key) -> impl Strategy<Value = Test> {
         .boxed(),
         value::Kind::Arn => vec(value::arn_pattern(key), 1..4)
             .prop_map(Test::ArnEquals)
+            .boxed(),
+        value::Kind::Date => select(value::some_of(key))
+            .prop_map(|time| Test::DateLessThan(time.parse().expect("a time, as they all are")))
             .boxed(),
         value::Kind::Text => Just(Test::BoolIfExists(false)).boxed(),
     };
@@ -167,6 +171,26 @@ fn actions() -> impl Strategy<Value = Actions> {
         } else {
             Actions::AllBut(patterns)
         }
+    })
+}
+
+fn resources() -> impl Strategy<Value = Resources> {
+    let patterns = subsequence(
+        vec![
+            "arn:aws:s3:::loot/*",
+            "arn:aws:s3:::*",
+            "arn:aws:s3:::loot/?/file",
+            "arn:aws:sqs:eu-west-1:111122223333:que*",
+            "arn:aws:sqs:eu-west-1:444455556666:queue",
+            "arn:aws:es:eu-west-1:111122223333:domain/logs",
+            "arn:aws:dax:eu-west-1:111122223333:cache/*",
+        ],
+        1..4,
+    );
+    patterns.prop_map(|patterns| {
+        let parsed = patterns.into_iter().map(str::parse);
+        let arns = parsed.map(|arn| arn.expect("an ARN, as they all are"));
+        Resources::Only(arns.collect())
     })
 }
 

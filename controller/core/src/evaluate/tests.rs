@@ -15,6 +15,28 @@ fn literals(values: &[&str]) -> Vec<Text> {
 }
 
 #[test]
+fn a_statement_on_resources_denies_what_is_done_to_them() {
+    let statement = Statement::deny("A", Actions::Only(vec!["iam:*".into()])).on(vec![
+        "arn:aws:iam::111122223333:policy/credpin/*"
+            .parse()
+            .unwrap(),
+        "arn:aws:iam::111122223333:role/we?".parse().unwrap(),
+    ]);
+    let done_to =
+        |arn| statement_applies(&statement, &Request::new("iam:DetachRolePolicy").on(arn));
+    assert!(done_to("arn:aws:iam::111122223333:role/web"));
+    assert!(done_to("arn:aws:iam::111122223333:policy/credpin/a:b/c"));
+    assert!(!done_to("arn:aws:iam::111122223333:role/batch"));
+    assert!(!done_to("arn:aws:iam::111122223333:policy/other"));
+    assert!(!done_to("arn:aws:iam::444455556666:role/web"));
+    assert!(!done_to("*"));
+    assert!(!statement_applies(
+        &statement,
+        &Request::new("iam:ListRoles")
+    ));
+}
+
+#[test]
 fn a_variable_is_the_requests_own_value() {
     let own = || {
         vec![

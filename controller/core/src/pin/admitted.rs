@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use crate::{
     id::VpcId,
-    policy::{Document, Piece, Statement, Test, Text},
+    policy::{Document, Piece, Resources, Statement, Test, Text},
     request::Key,
 };
 
@@ -25,7 +25,8 @@ impl Admitted {
     /// What `document` lets pass.
     pub fn by(document: &Document) -> Self {
         let mut admitted = Self::default();
-        for statement in &document.statements {
+        let on_all = |statement: &&Statement| statement.resources == Resources::Every;
+        for statement in document.statements.iter().filter(on_all) {
             admitted.read(statement);
         }
         admitted
@@ -64,6 +65,20 @@ fn literal_vpc(text: &Text) -> Option<VpcId> {
 mod tests {
     use super::*;
     use crate::{footprint::Footprint, pin, settings::Settings};
+
+    #[test]
+    fn a_statement_that_looks_at_some_resources_only_pins_nothing() {
+        let vpc: VpcId = "vpc-0a".parse().unwrap();
+        let footprint = Footprint {
+            egress: [(vpc, [].into())].into(),
+            ..Footprint::default()
+        };
+        let mut document = pin::of(&footprint, &Settings::default());
+        for statement in &mut document.statements {
+            statement.resources = Resources::Only(vec!["arn:aws:s3:::a".parse().unwrap()]);
+        }
+        assert_eq!(Admitted::by(&document), Admitted::default());
+    }
 
     #[test]
     fn what_was_written_reads_back() {

@@ -11,11 +11,12 @@ use std::{
 };
 
 use ipnet::{IpNet, Ipv4Net};
+use jiff::Timestamp;
 use thiserror::Error;
 
 use self::json::Json;
-use super::{Actions, Document, Piece, Statement, Test, Text};
-use crate::request::Key;
+use super::{Actions, Document, Piece, Resources, Statement, Test, Text};
+use crate::{id::Arn, request::Key};
 
 mod json;
 #[cfg(test)]
@@ -131,14 +132,15 @@ fn statement(json: &Json) -> Result<Statement, Fault> {
     )?;
     let id = sid(id).map_err(inside("Sid"))?;
     constant(effect, "Deny").map_err(inside("Effect"))?;
-    constant(resource, "*").map_err(inside("Resource"))?;
+    let resources = resources(resource).map_err(inside("Resource"))?;
     let actions = match (only, all_but) {
         (Some(only), None) => Actions::Only(patterns(only).map_err(inside("Action"))?),
         (None, Some(all_but)) => Actions::AllBut(patterns(all_but).map_err(inside("NotAction"))?),
         (None, None) => return Err(inside("Action or NotAction")(Problem::Missing)),
         (Some(_), Some(_)) => return Err(inside("Action or NotAction")(Problem::Twice)),
     };
-    let statement = Statement::deny(id, actions);
+    let mut statement = Statement::deny(id, actions);
+    statement.resources = resources;
     match condition {
         Some(json) => conditions(statement, json).map_err(inside("Condition")),
         None => Ok(statement),
@@ -173,6 +175,25 @@ fn patterns(json: &Json) -> Result<Vec<String>, Fault> {
             Err(value("an action as service:Name", pattern))
         }
     })
+}
+
+/// `*`, or ARNs that are wild in their last part only: what a wildcard in another part can stand for is not
+/// worth knowing.
+fn resources(json: Option<&Json>) -> Result<Resources, Fault> {
+    let json = json.ok_or(Problem::Missing)?;
+    if let [Json::Text(text)] = one_or_many(json)
+        && text == "*"
+    {
+        return Ok(Resources::Every);
+    }
+    let wild = |part: &str| part.contains(['*', '?']);
+    let arns = each(json, |json| {
+        let found = text(json)?;
+        let arn: Option<Arn> = found.parse().ok();
+        arn.filter(|_| !found.contains('$') && !found.splitn(6, ':').take(5).any(wild))
+            .ok_or_else(|| value("* or ARNs that are wild in their last part only", found))
+    })?;
+    Ok(Resources::Only(arns))
 }
 
 fn conditions(mut statement: Statement, json: &Json) -> Result<Statement, Fault> {
@@ -210,6 +231,7 @@ fn reader(operator: &str) -> Option<Reader> {
     let reader: Reader = match operator {
         "Null" => |json| Ok(Test::Null(truth(json)?)),
         "BoolIfExists" => |json| Ok(Test::BoolIfExists(truth(json)?)),
+        "DateLessThan" => |json| Ok(Test::DateLessThan(time(json)?)),
         "StringEquals" => |json| Ok(Test::StringEquals(each(json, variables)?)),
         "StringNotEquals" => |json| Ok(Test::StringNotEquals(each(json, variables)?)),
         "StringLike" => |json| Ok(Test::StringLike(each(json, variables)?)),
@@ -222,10 +244,7 @@ fn reader(operator: &str) -> Option<Reader> {
 }
 
 fn truth(json: &Json) -> Result<bool, Fault> {
-    let [json] = one_or_many(json) else {
-        return Err(Problem::Shape("one value").into());
-    };
-    match json {
+    match one(json)? {
         Json::Bool(truth) => Ok(*truth),
         json => match text(json)? {
             "true" => Ok(true),
@@ -233,6 +252,13 @@ fn truth(json: &Json) -> Result<bool, Fault> {
             found => Err(value("true or false", found)),
         },
     }
+}
+
+fn time(json: &Json) -> Result<Timestamp, Fault> {
+    let found = text(one(json)?)?;
+    found
+        .parse()
+        .map_err(|_| value("a time such as 2027-01-15T08:00:00Z", found))
 }
 
 /// Text with its variables (IAM User Guide, "IAM policy elements: Variables and tags"). `${$}` is a
@@ -308,6 +334,13 @@ fn one_or_many(json: &Json) -> &[Json] {
     match json {
         Json::List(list) => list,
         one => std::slice::from_ref(one),
+    }
+}
+
+fn one(json: &Json) -> Result<&Json, Fault> {
+    match one_or_many(json) {
+        [one] => Ok(one),
+        _ => Err(Problem::Shape("one value").into()),
     }
 }
 

@@ -73,7 +73,11 @@ pub fn call(document: &Document) -> impl Strategy<Value = (Request, String)> + u
                     .find(|(other, _)| *other == key)
                     .map(|(_, value)| value)
             };
-            let request = keys.into_iter().fold(Request::new(action), |request, key| {
+            let request = match resource {
+                "*" => Request::new(action),
+                arn => Request::new(action).on(arn),
+            };
+            let request = keys.into_iter().fold(request, |request, key| {
                 // A host that calls from its own address.
                 let from = match key {
                     Key::Ec2InstanceSourcePrivateIpv4 => same.unwrap_or(key),
@@ -101,6 +105,7 @@ fn keys() -> impl Strategy<Value = Vec<Key>> {
         (Key::Ec2InstanceSourcePrivateIpv4, 0.9),
         (Key::RoleDelivery, 0.9),
         (Key::ViaAwsService, 0.8),
+        (Key::TokenIssueTime, 0.9),
         (Key::UserId, 0.9),
         (Key::PrincipalArn, 0.9),
     ];

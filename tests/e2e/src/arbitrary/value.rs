@@ -14,6 +14,7 @@ use proptest::sample::select;
 pub(super) enum Kind {
     Address,
     Arn,
+    Date,
     Text,
 }
 
@@ -21,6 +22,7 @@ pub(super) fn kind(key: Key) -> Kind {
     match key {
         Key::SourceIp | Key::VpcSourceIp | Key::Ec2InstanceSourcePrivateIpv4 => Kind::Address,
         Key::SourceInstanceArn | Key::PrincipalArn => Kind::Arn,
+        Key::TokenIssueTime => Kind::Date,
         _ => Kind::Text,
     }
 }
@@ -47,6 +49,11 @@ pub(super) fn some_of(key: Key) -> &'static [&'static str] {
         ],
         Key::RoleDelivery => &["1.0", "2.0"],
         Key::ViaAwsService => &["false", "true", "False", "TRUE"],
+        Key::TokenIssueTime => &[
+            "2027-01-15T07:59:59Z",
+            "2027-01-15T08:00:00Z",
+            "2027-01-15T08:00:01Z",
+        ],
         Key::UserId => &[
             "AROAEXAMPLE:i-0a",
             "AROAEXAMPLE:i-0b",

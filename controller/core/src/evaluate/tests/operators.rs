@@ -67,6 +67,27 @@ fn a_truth_value_has_no_case_and_may_be_absent() {
 }
 
 #[test]
+fn a_date_is_before_another_however_it_is_written() {
+    let limit: Timestamp = "2027-01-15T08:00:00Z".parse().unwrap();
+    check(
+        Key::TokenIssueTime,
+        &[(
+            Test::DateLessThan(limit),
+            &[
+                (None, false),
+                (Some("2027-01-15T07:59:59Z"), true),
+                (Some("2027-01-15T08:00:00Z"), false),
+                (Some("2027-01-15T08:00:01Z"), false),
+                (Some("2027-01-15T08:30:00+01:00"), true),
+                (Some("1799999999"), true),
+                (Some("1800000000"), false),
+                (Some("yesterday"), false),
+            ],
+        )],
+    );
+}
+
+#[test]
 fn strings_are_compared_whole_and_with_case() {
     let rows = [
         (None, false),

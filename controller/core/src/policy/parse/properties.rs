@@ -35,6 +35,9 @@ fn test() -> impl Strategy<Value = Test> {
     prop_oneof![
         any::<bool>().prop_map(Test::Null),
         any::<bool>().prop_map(Test::BoolIfExists),
+        (0..4_000_000_000_i64).prop_map(|second| {
+            Test::DateLessThan(Timestamp::from_second(second).expect("a time before 2100"))
+        }),
         texts().prop_map(Test::StringEquals),
         texts().prop_map(Test::StringNotEquals),
         texts().prop_map(Test::StringLike),
@@ -57,17 +60,29 @@ fn actions() -> impl Strategy<Value = Actions> {
     ]
 }
 
+fn resources() -> impl Strategy<Value = Resources> {
+    let arn = "arn:[a-z-]{1,6}:[a-z0-9]{0,4}:[a-z0-9-]{0,6}:[0-9]{0,12}:[ -#%-~]{0,12}"
+        .prop_map(|arn| arn.parse().expect("it has six parts"));
+    prop_oneof![
+        Just(Resources::Every),
+        vec(arn, 1..4).prop_map(Resources::Only)
+    ]
+}
+
 fn statement_of(sid: String) -> impl Strategy<Value = Statement> {
     let keys = subsequence(Key::all().collect::<Vec<_>>(), 0..=4);
     let conditions = keys.prop_flat_map(|keys| {
         let tests = vec(test(), keys.len());
         (Just(keys), tests)
     });
-    (actions(), conditions).prop_map(move |(actions, (keys, tests))| {
-        keys.into_iter().zip(tests).fold(
-            Statement::deny(sid.clone(), actions),
-            |statement, (key, test)| statement.when(key, test),
-        )
+    (actions(), resources(), conditions).prop_map(move |(actions, resources, (keys, tests))| {
+        let mut statement = Statement::deny(sid.clone(), actions);
+        statement.resources = resources;
+        keys.into_iter()
+            .zip(tests)
+            .fold(statement, |statement, (key, test)| {
+                statement.when(key, test)
+            })
     })
 }
 

@@ -222,7 +222,7 @@ fn a_document_has_a_version_and_statements_with_names() {
 }
 
 #[test]
-fn a_statement_denies_actions_on_everything() {
+fn a_statement_denies_actions_on_everything_or_on_what_it_names() {
     check_refused([
         (
             with(r#""Effect":"Allow","Action":"*","Resource":"*""#),
@@ -245,8 +245,20 @@ fn a_statement_denies_actions_on_everything() {
             "statement A, Resource: is missing",
         ),
         (
-            with(r#""Effect":"Deny","Action":"*","Resource":"arn:aws:s3:::b""#),
-            "statement A, Resource: must be *, not `arn:aws:s3:::b`",
+            with(r#""Effect":"Deny","Action":"*","Resource":"arn:aws:*:::b""#),
+            "statement A, Resource: must be * or ARNs that are wild in their last part only, not `arn:aws:*:::b`",
+        ),
+        (
+            with(r#""Effect":"Deny","Action":"*","Resource":["*","arn:aws:s3:::b"]"#),
+            "statement A, Resource: must be * or ARNs that are wild in their last part only, not `*`",
+        ),
+        (
+            with(r#""Effect":"Deny","Action":"*","Resource":"arn:aws:s3:::${aws:userid}""#),
+            "statement A, Resource: must be * or ARNs that are wild in their last part only, not `arn:aws:s3:::${aws:userid}`",
+        ),
+        (
+            with(r#""Effect":"Deny","Action":"*","Resource":[]"#),
+            "statement A, Resource: must be a list that is not empty",
         ),
         (
             with(r#""Effect":"Deny","Action":"*","NotResource":"*""#),
