@@ -7,7 +7,7 @@
 //! ```
 //!
 //! None of it takes a capability. With some, the processes can be looked at too: for the executable,
-//! and for who is in another network namespace (process.rs, row.rs). What cannot be found out is left out, and never an error: a
+//! and for who is in another network namespace (process.rs, local.rs, row.rs). What cannot be found out is left out, and never an error: a
 //! consumer with less identity is still on record by its address, and no rule that names what is not
 //! known matches it.
 
@@ -30,6 +30,7 @@ use self::process::Search;
 use self::socket::{Socket, Sockets, Tuple};
 
 mod cgroup;
+mod local;
 mod measure;
 mod passwd;
 mod place;

@@ -6,12 +6,14 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::thread::{CapabilitySet, capabilities};
 
+use super::local::Local;
 use super::place;
 use super::row::Row;
 use super::socket::Tuple;
@@ -69,7 +71,7 @@ impl Search {
         self.executable_among(members, inode, in_container)
     }
 
-    /// The client whose connection is `tuple`, in whatever other network namespace.
+    /// The client whose connection is `tuple`, in whatever other network namespace has its address.
     ///
     /// In a user namespace everybody can make a network, and in it a connection between the same
     /// addresses. So those that this host's own users made come first, and of two in one class that have
@@ -103,8 +105,10 @@ impl Search {
     fn having(&mut self, networks: Vec<Network>, tuple: Tuple) -> Option<Vec<(Vec<u32>, Row)>> {
         let mut having = Vec::new();
         for Network { pids, .. } in networks {
-            for row in self.rows(*pids.first()?, tuple)? {
-                having.push((pids.clone(), row));
+            if self.may_have(&pids, tuple)?
+                && let Some(row) = self.row(&pids, tuple)?
+            {
+                having.push((pids, row));
             }
         }
         Some(having)
@@ -166,23 +170,46 @@ impl Search {
         Some(networks)
     }
 
-    /// The connection, if it is among those of the namespace of `pid`. A socket of IPv6 can speak IPv4.
-    fn rows(&mut self, pid: u32, tuple: Tuple) -> Option<Vec<Row>> {
-        let mut rows = Vec::new();
-        for table in ["net/tcp", "net/tcp6"] {
-            let Ok(table) = fs::File::open(of(pid, table)) else {
+    /// Whether the namespace of `pids` has the client's address. Where that cannot be read it may.
+    fn may_have(&mut self, pids: &[u32], tuple: Tuple) -> Option<bool> {
+        let mut local = Local::new(tuple.source().ip());
+        let Some(routes) = open(pids, local.file()) else {
+            return Some(true);
+        };
+        for line in routes.lines() {
+            self.step()?;
+            match line {
+                Ok(line) if local.says(&line) => return Some(true),
+                Ok(_) => {}
+                Err(_) => return Some(true),
+            }
+        }
+        Some(false)
+    }
+
+    /// The connection, if it is among those of the namespace of `pids`: there is one at most. A socket
+    /// of IPv6 can speak IPv4.
+    fn row(&mut self, pids: &[u32], tuple: Tuple) -> Option<Option<Row>> {
+        let tables = match tuple.source() {
+            SocketAddr::V4(_) => &["net/tcp", "net/tcp6"][..],
+            SocketAddr::V6(_) => &["net/tcp6"],
+        };
+        for table in tables {
+            let Some(table) = open(pids, table) else {
                 continue;
             };
-            for line in BufReader::new(table).lines() {
+            for line in table.lines() {
                 self.step()?;
                 let Ok(line) = line else {
                     break;
                 };
                 let row = Row::read(&line).filter(|row| row.tuple == tuple && row.inode != 0);
-                rows.extend(row);
+                if row.is_some() {
+                    return Some(row);
+                }
             }
         }
-        Some(rows)
+        Some(None)
     }
 
     fn step(&mut self) -> Option<()> {
@@ -212,6 +239,14 @@ fn cgroup(pid: u32) -> Option<String> {
     let cgroups = fs::read_to_string(of(pid, "cgroup")).ok()?;
     let mut lines = cgroups.lines();
     lines.find_map(|line| line.strip_prefix("0::").map(str::to_owned))
+}
+
+/// A file of a namespace, by the first of its processes that lives.
+fn open(pids: &[u32], what: &str) -> Option<BufReader<fs::File>> {
+    let file = pids
+        .iter()
+        .find_map(|pid| fs::File::open(of(*pid, what)).ok())?;
+    Some(BufReader::new(file))
 }
 
 fn of(pid: u32, what: &str) -> PathBuf {

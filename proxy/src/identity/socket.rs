@@ -68,6 +68,11 @@ impl Tuple {
             destination: canonical(destination),
         }
     }
+
+    /// From where.
+    pub(crate) fn source(self) -> SocketAddr {
+        self.source
+    }
 }
 
 impl Sockets {
