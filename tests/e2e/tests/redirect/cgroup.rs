@@ -16,16 +16,21 @@ pub(crate) struct Cgroup {
 }
 
 impl Cgroup {
-    /// Nothing where this machine has no cgroups of version 2 that a test may make.
-    pub(crate) fn make(name: &str) -> Option<Self> {
+    pub(crate) fn make(name: &str) -> Result<Self> {
         let mounts = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(Path::new);
         let mut mounts = mounts.into_iter();
-        let mount = mounts.find(|mount| mount.join("cgroup.controllers").exists())?;
+        let mount = mounts.find(|mount| mount.join("cgroup.controllers").exists());
+        let mount = mount.context("cgroups of version 2 are not mounted at /sys/fs/cgroup")?;
         let kind = name.split('-').next().unwrap_or(name);
         let name = format!("credpin-test-{}-{kind}/{name}", std::process::id());
         let folder = mount.join(&name);
-        fs::create_dir_all(&folder).ok()?;
-        Some(Self { name, folder })
+        fs::create_dir_all(&folder).with_context(|| {
+            format!(
+                "cannot make the cgroup {}: run this as root",
+                folder.display()
+            )
+        })?;
+        Ok(Self { name, folder })
     }
 }
 
@@ -38,11 +43,9 @@ impl Drop for Cgroup {
 }
 
 #[tokio::test]
+#[ignore = "makes a cgroup, which takes root: `make test` runs it where it is root"]
 async fn the_proxys_user_passes_in_the_proxys_cgroup_only() -> Result<()> {
-    let Some(cgroup) = Cgroup::make("proxy") else {
-        eprintln!("left out: this machine lets nobody make a cgroup of version 2 here");
-        return Ok(());
-    };
+    let cgroup = Cgroup::make("proxy")?;
     let mut world = World::build().await?;
     // Until it is loaded anew, its user is enough.
     world.redirected("install").await?;
