@@ -105,10 +105,11 @@ impl Search {
     fn having(&mut self, networks: Vec<Network>, tuple: Tuple) -> Option<Vec<(Vec<u32>, Row)>> {
         let mut having = Vec::new();
         for Network { pids, .. } in networks {
-            if self.may_have(&pids, tuple)?
-                && let Some(row) = self.row(&pids, tuple)?
-            {
-                having.push((pids, row));
+            if !self.may_have(&pids, tuple)? {
+                continue;
+            }
+            for row in self.rows(&pids, tuple)? {
+                having.push((pids.clone(), row));
             }
         }
         Some(having)
@@ -187,9 +188,8 @@ impl Search {
         Some(false)
     }
 
-    /// The connection, if it is among those of the namespace of `pids`: there is one at most. A socket
-    /// of IPv6 can speak IPv4.
-    fn row(&mut self, pids: &[u32], tuple: Tuple) -> Option<Option<Row>> {
+    /// The connection, if it is among those of the namespace of `pids`. A socket of IPv6 can speak IPv4.
+    fn rows(&mut self, pids: &[u32], tuple: Tuple) -> Option<Vec<Row>> {
         let tables = match tuple.source() {
             SocketAddr::V4(_) => &["net/tcp", "net/tcp6"][..],
             SocketAddr::V6(_) => &["net/tcp6"],
@@ -204,12 +204,13 @@ impl Search {
                     break;
                 };
                 let row = Row::read(&line).filter(|row| row.tuple == tuple && row.inode != 0);
-                if row.is_some() {
-                    return Some(row);
+                // In one namespace no two connections are alike.
+                if let Some(row) = row {
+                    return Some(vec![row]);
                 }
             }
         }
-        Some(None)
+        Some(vec![])
     }
 
     fn step(&mut self) -> Option<()> {
