@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use credpin_ledger::Consumer;
 use http::request::Parts;
 use tokio::time::Instant;
 use tracing::warn;
@@ -21,6 +20,7 @@ use crate::refusal::Refusal;
 use crate::rules::Action;
 use crate::shares::{Share, Shares};
 use crate::throttle::Throttle;
+use crate::who::Who;
 
 /// Decides with the [guard], and tells the log and the metrics of each refusal. The client is told
 /// its status only.
@@ -128,7 +128,7 @@ impl Gate {
 
     fn warned(&self, breach: Refusal, connection: &Connection) {
         let (rule, class) = (breach.rule(), class(connection));
-        self.metrics.warning(rule, class);
+        self.metrics.warning(rule, class, connection.consumer());
         if let Some(left_out) = self.line(rule, class) {
             let consumer = Who(connection.consumer());
             warn!(rule, class, %consumer, left_out, "would be refused, but for guard.mode = \"warn\": {breach}");
@@ -137,7 +137,7 @@ impl Gate {
 
     fn noted(&self, number: usize, path: &CanonicalPath, connection: &Connection) {
         let (rule, class) = (Refusal::Rule.rule(), class(connection));
-        self.metrics.warning(rule, class);
+        self.metrics.warning(rule, class, connection.consumer());
         if let Some(left_out) = self.line("rule-warns", class) {
             let consumer = Who(connection.consumer());
             warn!(rule, number, class, %consumer, %path, left_out, "a [[rule]] warns of a request");
@@ -171,37 +171,5 @@ fn class(connection: &Connection) -> &'static str {
         (None, Some(_)) => "process",
         (None, None) if is_this_host(&connection.ends) => "unknown",
         (None, None) => "network",
-    }
-}
-
-/// A consumer in a line of the log.
-struct Who<'a>(&'a Consumer);
-
-impl fmt::Display for Who<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Consumer {
-            peer,
-            uid,
-            user,
-            exe,
-            unit,
-            container,
-            ..
-        } = self.0;
-        write!(f, "{peer}")?;
-        if let Some(uid) = uid {
-            write!(f, " uid={uid}")?;
-        }
-        for (name, value) in [
-            ("user", user),
-            ("exe", exe),
-            ("unit", unit),
-            ("container", container),
-        ] {
-            if let Some(value) = value {
-                write!(f, " {name}={value}")?;
-            }
-        }
-        Ok(())
     }
 }

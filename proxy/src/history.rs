@@ -6,6 +6,8 @@ use std::path::Path;
 
 use credpin_ledger::{History, Kind, Record};
 
+use crate::who::Who;
+
 /// What is in the ledger at `dir`, newest first. A proxy may be writing to it.
 pub fn read(dir: &Path) -> io::Result<History> {
     let mut history = History::read(dir)?;
@@ -51,7 +53,7 @@ fn row(record: &Record) -> [String; 6] {
         record.role.clone(),
         record.access_key_id.clone(),
         second(record.expires),
-        record.consumer.peer.to_string(),
+        Who(&record.consumer).to_string(),
         why.to_owned(),
     ]
 }

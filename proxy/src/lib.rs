@@ -68,6 +68,7 @@ mod sockets;
 mod stall;
 mod throttle;
 mod upstream;
+mod who;
 
 pub mod check;
 pub mod cli;

@@ -1,10 +1,11 @@
 //! What the proxy counts. No label has a secret, an access key id or anything a client sent.
+//! There are only so many labels, whoever asks and however often.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use credpin_ledger::Kind;
+use credpin_ledger::{Consumer, Kind};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -15,6 +16,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::latency::Latency;
+use crate::who::Program;
 
 /// The counters, shared by all who count. A clone counts into the same.
 #[derive(Clone)]
@@ -23,6 +25,9 @@ pub(crate) struct Metrics {
     requests: Family<Outcome, Counter>,
     refusals: Family<Rule, Counter>,
     warnings: Family<Rule, Counter>,
+    warned: Family<Warned, Counter>,
+    /// How many of these there are.
+    warned_labels: Arc<AtomicUsize>,
     upstream_failures: Family<Failure, Counter>,
     upstream_seconds: Histogram,
     pub(crate) shielded: Counter,
@@ -65,6 +70,12 @@ struct Rule {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Warned {
+    rule: &'static str,
+    consumer: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Failure {
     kind: &'static str,
 }
@@ -90,6 +101,11 @@ struct Role {
 struct Reason {
     reason: &'static str,
 }
+
+/// Programs that are told apart in the metrics, each for each rule that it breaks.
+const MOST_WARNED: usize = 256;
+/// All others.
+const OTHERS: &str = "others";
 
 /// Upper ends, in seconds: the metadata service answers within a millisecond or so, and throttled
 /// within some seconds.
@@ -128,6 +144,8 @@ impl Metrics {
                 "warnings",
                 "Requests that passed a rule in guard.mode = warn, by rule and class of consumer"
             ),
+            warned: register!(all, "warned_consumers", "The same, by rule and consumer"),
+            warned_labels: Arc::default(),
             upstream_failures: register!(
                 all,
                 "upstream_failures",
@@ -220,9 +238,21 @@ impl Metrics {
         self.refusals.get_or_create(&rule).inc();
     }
 
-    pub(crate) fn warning(&self, rule: &'static str, consumer: &'static str) {
-        let rule = Rule { rule, consumer };
-        self.warnings.get_or_create(&rule).inc();
+    /// A request of `consumer`, which is of this class, passed a rule all the same.
+    pub(crate) fn warning(&self, rule: &'static str, class: &'static str, consumer: &Consumer) {
+        let of = |consumer| Rule { rule, consumer };
+        self.warnings.get_or_create(&of(class)).inc();
+        let mut warned = Warned {
+            rule,
+            consumer: Program(consumer).to_string(),
+        };
+        if self.warned.get(&warned).is_none()
+            && self.warned_labels.fetch_add(1, Ordering::Relaxed) >= MOST_WARNED
+        {
+            self.warned_labels.fetch_sub(1, Ordering::Relaxed);
+            OTHERS.clone_into(&mut warned.consumer);
+        }
+        self.warned.get_or_create(&warned).inc();
     }
 
     pub(crate) fn upstream_failure(&self, kind: &'static str) {
@@ -327,4 +357,26 @@ fn histogram<const N: usize>(
     let histogram = Histogram::new(seconds);
     all.register(name, help, histogram.clone());
     histogram
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_many_consumers_are_warned_of_only_so_many_are_told_apart() {
+        let metrics = Metrics::new();
+        let mut consumer = Consumer::at([127, 0, 0, 1].into());
+        for uid in (0..1000).chain([7]) {
+            consumer.uid = Some(uid);
+            metrics.warning("no-token", "process", &consumer);
+        }
+        let text = metrics.text().unwrap();
+        let of = |line: &&str| line.starts_with("credpin_proxy_warned_consumers_total{");
+        assert_eq!(text.lines().filter(of).count(), MOST_WARNED + 1);
+        for (who, times) in [("uid=7", 2), ("others", 1000 - MOST_WARNED)] {
+            let line = format!("{{rule=\"no-token\",consumer=\"{who}\"}} {times}\n");
+            assert!(text.contains(&line), "{line}");
+        }
+    }
 }

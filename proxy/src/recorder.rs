@@ -19,6 +19,7 @@ use crate::credential::Credential;
 use crate::describe::Describer;
 use crate::metrics::Metrics;
 use crate::throttle::Throttle;
+use crate::who::Who;
 
 /// Proof that a credential is on record for a consumer: durable, or, where the operator prefers
 /// serving to refusing, held in memory. [`Recorder::record`] makes it and nothing else does.
@@ -237,9 +238,7 @@ impl Recorder {
         if let Some(lines_left_out) = self.lines.pass(Instant::now()) {
             warn!(
                 access_key_id,
-                consumer = %consumer.peer,
-                uid = consumer.uid,
-                container = consumer.container,
+                consumer = %Who(consumer),
                 lines_left_out,
                 "consumer not on record: {why}"
             );
@@ -265,7 +264,7 @@ impl Recorder {
                 info!(
                     access_key_id = record.access_key_id,
                     role = record.role,
-                    consumer = %record.consumer.peer,
+                    consumer = %Who(&record.consumer),
                     "credential issued"
                 );
             }
@@ -307,7 +306,7 @@ impl Recorder {
         warn!(
             access_key_id = record.access_key_id,
             role = record.role,
-            consumer = %record.consumer.peer,
+            consumer = %Who(&record.consumer),
             "credential issued, not yet recorded"
         );
         held.push_back(new);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use credpin_mock_imds::MockImds;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, getuid, kill_process};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -118,6 +118,7 @@ async fn it_runs_lists_what_it_gave_out_and_ends_on_sigterm() {
     assert!(
         lines[1].contains(&key)
             && lines[1].contains("example-role")
+            && lines[1].contains(&format!(" 127.0.0.1 uid={} ", getuid().as_raw()))
             && lines[1].ends_with("new credential"),
         "{table}"
     );

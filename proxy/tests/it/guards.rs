@@ -193,6 +193,10 @@ async fn in_warn_mode_policy_is_counted_and_shape_is_refused() {
     assert_eq!(reply.status, 200, "IMDS allows IMDSv1 here");
     for rule in ["no-token", "forwarded", "user-agent"] {
         counted(&rig, "warnings", rule, 1).await;
+        // Which process still does so.
+        let uid = rustix::process::getuid().as_raw();
+        let who = format!("warned_consumers_total{{rule=\"{rule}\",consumer=\"uid={uid}");
+        rig.metric_where(|line| line.contains(&who)).await;
     }
     let version = serde_json::to_value(&rig.records()[0]).unwrap()["imds_version"].clone();
     assert_eq!(version, serde_json::json!("1"), "on record as what it was");

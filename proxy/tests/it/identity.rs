@@ -4,7 +4,7 @@ use std::fs;
 
 use rustix::process::getuid;
 
-use crate::rig::{Rig, talk_from};
+use crate::rig::{Rig, logs, talk_from};
 
 /// This process's cgroup of version 2, as it says itself.
 fn own_cgroup() -> String {
@@ -28,6 +28,12 @@ async fn a_record_says_which_user_asked_and_from_where_on_the_host() {
     let name = named.and_then(|line| line.split(':').next());
     assert_eq!(consumer.user.as_deref(), name);
     assert_eq!(consumer.cgroup, Some(own_cgroup()));
+
+    let key = rig.imds().issued().remove(0).access_key_id;
+    let log = String::from_utf8_lossy(&logs().lock().unwrap()).into_owned();
+    let line = log.lines().find(|line| line.contains(&key)).unwrap();
+    let who = format!("127.0.0.1 uid={}", getuid().as_raw());
+    assert!(line.contains(&who), "{line}");
 }
 
 #[tokio::test]
