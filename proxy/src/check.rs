@@ -12,7 +12,7 @@ use jiff::fmt::rfc2822;
 use serde::Serialize;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{AdminAddress, Config};
 use crate::describe::Describer;
 use crate::exposure::Exposed;
 use crate::headers::TOKEN_TTL;
@@ -165,7 +165,11 @@ fn who(upstream: &Upstream, host: Host) -> Seen {
 
 /// A wider address is no mistake, but somebody has to have meant it.
 fn listen(config: &Config) -> Seen {
-    match &Exposed::among(&config.listen)[..] {
+    let admin = match &config.admin {
+        Some(AdminAddress::Tcp(address)) => Some(*address),
+        Some(AdminAddress::Unix(_)) | None => None,
+    };
+    match &Exposed::among(&config.listen, admin)[..] {
         [] => (Verdict::Good, "this host's own processes only".to_owned()),
         exposed => {
             let exposed: Vec<_> = exposed.iter().map(ToString::to_string).collect();

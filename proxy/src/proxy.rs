@@ -132,7 +132,7 @@ impl Proxy {
         if itself::is_served(config.upstream.address(), &listening) {
             return Err(StartError::Itself(config.upstream));
         }
-        for exposed in Exposed::among(&listening) {
+        for exposed in Exposed::among(&listening, listeners.admin_address()) {
             warn!("{exposed}");
         }
         let Machine {

@@ -135,6 +135,14 @@ impl Listeners {
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         self.imds.iter().map(TcpListener::local_addr).collect()
     }
+
+    /// Where who watches comes in, if it is an address.
+    pub(crate) fn admin_address(&self) -> Option<SocketAddr> {
+        match &self.admin {
+            Some(AdminListener::Tcp(listener)) => listener.local_addr().ok(),
+            Some(AdminListener::Unix(_)) | None => None,
+        }
+    }
 }
 
 impl From<TcpListener> for Listeners {

@@ -295,6 +295,8 @@ async fn an_address_that_others_can_reach_is_told() {
     let rest = [
         "--listen",
         "0.0.0.0:0",
+        "--admin",
+        "[::]:0",
         "--upstream",
         &upstream,
         "--ledger",
@@ -302,14 +304,21 @@ async fn an_address_that_others_can_reach_is_told() {
     ];
     let check = output(&[&["check"], &rest[..]].concat()).await;
     assert_eq!(check.status.code(), Some(0));
-    let told = "0.0.0.0:0 can be reached from other machines";
-    assert!(stdout(&check).contains(told), "{}", stdout(&check));
+    for told in [
+        "0.0.0.0:0 can be reached from other machines",
+        "[::]:0 (`admin`) can be reached from other machines",
+    ] {
+        assert!(stdout(&check).contains(told), "{}", stdout(&check));
+    }
 
     let mut command = credpin_proxy(&[&["run"], &rest[..]].concat());
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     let line = line_with("can be reached from other machines", command).await;
     assert!(line.contains("WARN"), "{line}");
     assert!(!line.contains('\x1b'), "no colours into a file: {line}");
+    let mut command = credpin_proxy(&[&["run"], &rest[..]].concat());
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    line_with("(`admin`) can be reached", command).await;
 }
 
 #[tokio::test]
