@@ -39,7 +39,10 @@ impl Gate {
         Self {
             mode: config.guard_mode,
             user_agents: config.user_agents.clone(),
-            shares: Arc::new(Shares::new(config.consumer_connections)),
+            shares: Arc::new(Shares::new(
+                config.consumer_connections,
+                config.max_connections,
+            )),
             access: Arc::new(Access::start(config)),
             metrics,
             lines: Mutex::default(),
@@ -65,7 +68,7 @@ impl Gate {
             self.access.identify(connection, seen).await;
         } else {
             self.access.identify_at_once(connection, seen);
-            let why = "its consumer has as many connections as `consumer-connections` allows";
+            let why = "its consumer has as many connections as `consumer-connections` allows, or the network has";
             self.closed("connections", &why, connection);
         }
         share

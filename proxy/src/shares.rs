@@ -11,7 +11,16 @@ use crate::original::is_this_host;
 /// How many connections each consumer has, and how many it may have.
 pub(crate) struct Shares {
     each: usize,
-    taken: Mutex<HashMap<Key, usize>>,
+    /// For all peers on the network together: whoever has many addresses, or many containers, leaves
+    /// room for the host's own processes.
+    peers: usize,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Default)]
+struct Taken {
+    by: HashMap<Key, usize>,
+    peers: usize,
 }
 
 /// One connection of a consumer, as long as it lasts.
@@ -35,9 +44,12 @@ impl Share {
 }
 
 impl Shares {
-    pub(crate) fn new(each: usize) -> Self {
+    /// Of `all` connections so many for each. A share of one, or half of all if that is less, is not for
+    /// peers.
+    pub(crate) fn new(each: usize, all: usize) -> Self {
         Self {
             each,
+            peers: all - each.min(all / 2),
             taken: Mutex::default(),
         }
     }
@@ -48,16 +60,18 @@ impl Shares {
             return Some(Share::free());
         };
         let mut taken = shares.lock();
-        let count = taken.entry(key).or_default();
-        if *count >= shares.each {
+        let is_peer = matches!(key, Key::Peer(_));
+        let has = taken.by.get(&key).copied().unwrap_or_default();
+        if has >= shares.each || (is_peer && taken.peers >= shares.peers) {
             return None;
         }
-        *count += 1;
+        taken.by.insert(key, has + 1);
+        taken.peers += usize::from(is_peer);
         Some(Share(Some((key, Arc::clone(shares)))))
     }
 
     /// No panic can leave the counts half changed, so a poisoned lock is as good as any.
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, usize>> {
+    fn lock(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -81,10 +95,11 @@ impl Drop for Share {
     fn drop(&mut self) {
         if let Some((key, shares)) = self.0.take() {
             let mut taken = shares.lock();
-            if let Some(count) = taken.get_mut(&key) {
+            taken.peers -= usize::from(matches!(key, Key::Peer(_)));
+            if let Some(count) = taken.by.get_mut(&key) {
                 *count -= 1;
                 if *count == 0 {
-                    taken.remove(&key);
+                    taken.by.remove(&key);
                 }
             }
         }
@@ -97,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_peer_on_the_network_has_a_share_and_who_is_not_known_here_has_one_with_others() {
-        let shares = Arc::new(Shares::new(2));
+        let shares = Arc::new(Shares::new(2, 100));
         let take_seen = |peer: &str, local: &str, seen| {
             let ends = Ends {
                 peer: peer.parse().unwrap(),
@@ -117,7 +132,7 @@ mod tests {
         assert!(take("172.17.0.3:1", bridge).is_some());
         drop(held);
         assert!(take("172.17.0.2:3", bridge).is_some());
-        assert!(shares.lock().is_empty());
+        assert!(shares.lock().by.is_empty());
         let here = [
             ("127.0.0.9:1", "127.0.0.1:9337"),
             ("10.0.1.5:1", "127.0.0.1:9337"),
@@ -133,6 +148,35 @@ mod tests {
             let take = |_| take_seen(peer, local, Seen::Nothing);
             let held: Vec<_> = (0..9).map(take).collect();
             assert!(held.iter().all(Option::is_some), "{peer}");
+        }
+    }
+
+    #[test]
+    fn however_many_peers_there_are_a_share_is_left_for_this_host() {
+        let shares = Arc::new(Shares::new(4, 16));
+        let peer = |n: u8| {
+            let ends = Ends {
+                peer: ([172, 17, 0, n], 1).into(),
+                local: ([172, 17, 0, 1], 9337).into(),
+                original: Some(([169, 254, 169, 254], 80).into()),
+            };
+            Shares::take(&shares, &ends, Seen::Nobody)
+        };
+        let held: Vec<_> = (2..100).filter_map(peer).collect();
+        assert_eq!(held.len(), 12);
+        let ends = Ends {
+            peer: ([127, 0, 0, 1], 1).into(),
+            local: ([127, 0, 0, 1], 9337).into(),
+            original: None,
+        };
+        let own: Vec<_> = (0..9)
+            .filter_map(|_| Shares::take(&shares, &ends, Seen::Failed))
+            .collect();
+        assert_eq!(own.len(), 4);
+        drop(held);
+        assert!(peer(2).is_some());
+        for (each, all, peers) in [(256, 1024, 768), (1024, 1024, 512), (1, 1, 1)] {
+            assert_eq!(Shares::new(each, all).peers, peers, "{each} of {all}");
         }
     }
 }
