@@ -46,6 +46,10 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     durable: Option<PathBuf>,
 
+    /// The proxy's example `identify` [default: the one that `make bench` builds]
+    #[arg(long, value_name = "FILE")]
+    identify: Option<PathBuf>,
+
     /// A directory on the disk that records are written to [default: where the proxy is]
     #[arg(long, value_name = "DIR")]
     disk: Option<PathBuf>,
@@ -79,6 +83,7 @@ fn run(arguments: Arguments) -> Result<()> {
         None => proxy.parent().unwrap_or(Path::new(".")).to_owned(),
     };
     let durable = built(arguments.durable, "release/examples/durable")?;
+    let identify = built(arguments.identify, "release/examples/identify")?;
 
     machine::open_files(OPEN_FILES)?;
     let machine = Machine::this()?;
@@ -95,6 +100,7 @@ fn run(arguments: Arguments) -> Result<()> {
         rounds: arguments.rounds.max(1),
         turn,
         durable,
+        identify,
         disk,
     };
     let only = &arguments.only;

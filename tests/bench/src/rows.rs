@@ -15,6 +15,7 @@ use crate::server::Server;
 
 mod cached;
 mod durable;
+mod identity;
 mod latency;
 mod memory;
 mod passed;
@@ -36,19 +37,21 @@ pub struct Bench {
     pub turn: Duration,
     /// The program that times records being made durable: the ledger's example `durable`.
     pub durable: PathBuf,
+    /// The program that times how who asks is found out: the proxy's example `identify`.
+    pub identify: PathBuf,
     /// A directory on the disk that it writes to.
     pub disk: PathBuf,
 }
 
 /// What there is to measure.
-pub const NAMES: [&str; 7] = [
-    "cached", "passed", "latency", "memory", "start", "size", "durable",
+pub const NAMES: [&str; 8] = [
+    "cached", "passed", "latency", "memory", "start", "size", "durable", "identity",
 ];
 
 type Measure = fn(&Bench) -> Result<Vec<Row>>;
 
 /// How, in the same order.
-const MEASURES: [Measure; 7] = [
+const MEASURES: [Measure; 8] = [
     cached::measure,
     passed::measure,
     latency::measure,
@@ -56,6 +59,7 @@ const MEASURES: [Measure; 7] = [
     start::measure,
     size::measure,
     durable::measure,
+    identity::measure,
 ];
 
 impl Bench {
