@@ -21,7 +21,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
 use crate::binary::Process;
-use crate::rig::{PATIENCE, ROLE, talk};
+use crate::rig::{PATIENCE, ROLE};
 
 const RESTARTS: usize = 6;
 /// Answers between a start and the next stop.
@@ -246,17 +246,18 @@ async fn who_connected_before_the_end_and_asks_after_it_is_answered() {
     let process = manager.start(&built(), &drain);
     let mut late = TcpStream::connect(manager.address()).await.unwrap();
     // Taken from the queue by the time that a later one is answered.
-    talk(
-        manager.address(),
-        b"GET / HTTP/1.1\r\nHost: 169.254.169.254\r\nConnection: close\r\n\r\n",
-    )
-    .await;
+    let mut idle = TcpStream::connect(manager.address()).await.unwrap();
+    idle.write_all(b"HEAD / HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n")
+        .await
+        .unwrap();
+    assert_eq!(idle.read_u8().await.unwrap(), b'H');
     kill_process(Pid::from_child(&process.0), Signal::TERM).unwrap();
     let said = manager.hear("STOPPING=1");
     // As long as that may take, no manager kills it.
     let longest = longest_end(Duration::from_millis(1)).as_micros();
     let extended = format!("EXTEND_TIMEOUT_USEC={longest}");
     assert!(said.lines().any(|line| line == extended), "{said}");
+    idle.read_to_end(&mut Vec::new()).await.unwrap();
     late.write_all(b"GET / HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n")
         .await
         .unwrap();

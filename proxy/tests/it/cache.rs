@@ -86,6 +86,11 @@ async fn a_rotation_another_role_and_the_end_of_one_are_noticed() {
     let other = rig.get(&format!("{ROLES}other"), &token).await;
     assert_eq!(other.status, 200);
     assert_eq!(rig.records().last().unwrap().role, "other");
+
+    rig.imds().set_role(None);
+    for path in [ROLES, &format!("{ROLES}other")] {
+        while rig.get(path, &token).await.status != 404 {}
+    }
 }
 
 #[tokio::test]
