@@ -227,6 +227,21 @@ mod tests {
         assert!(!kept.headers().contains_key(DATE));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn who_waited_in_vain_spares_others_the_wait_for_a_while() {
+        let (now, fresh) = (Timestamp::UNIX_EPOCH, Duration::from_mins(1));
+        let slot = Slot::new(Class::Role);
+        slot.settle(Said::Content(Answer::default()), now, fresh);
+        let is_answered = || slot.current(now, fresh).is_some();
+        assert!(is_answered());
+        tokio::time::advance(fresh).await;
+        assert!(!is_answered(), "it may be out of date");
+        slot.tried();
+        assert!(is_answered());
+        tokio::time::advance(SPARED).await;
+        assert!(!is_answered());
+    }
+
     #[test]
     fn a_credential_is_looked_for_in_time_for_its_renewal() {
         let now = Timestamp::constant(1_800_000_000, 0);

@@ -1,6 +1,6 @@
 //! What the proxy answers without asking IMDS, and what it never does.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use credpin_mock_imds::{CredentialError, Fault};
 use jiff::SignedDuration;
@@ -151,7 +151,12 @@ async fn what_goes_wrong_is_not_kept() {
 
 #[tokio::test]
 async fn where_imds_hangs_nobody_waits_long_for_what_is_kept() {
-    let rig = watchful().await;
+    // Who waits for an answer waits longer than this test does.
+    let rig = Rig::with(|config| {
+        config.cache_recheck = Duration::from_millis(20);
+        config.response_timeout = Duration::from_hours(1);
+    })
+    .await;
     let token = rig.token().await;
     let mut known = Vec::new();
     for path in [ROLE, ROLES, "/latest/meta-data/iam/info", MAC] {
@@ -160,18 +165,13 @@ async fn where_imds_hangs_nobody_waits_long_for_what_is_kept() {
     rig.imds().set_fault("/", Fault::Hang);
     // As after hibernation: the credential has expired, and nobody has looked for the next one.
     *rig.lever.ahead.lock().unwrap() = SignedDuration::from_hours(7);
-    let begun = Instant::now();
-    for _ in 0..5 {
+    for _ in 0..2 {
         let token = rig.token().await;
         for (path, text) in &known {
-            let asked = Instant::now();
             let reply = rig.get(path, &token).await;
             assert_eq!((reply.status, &reply.text()), (200, text), "{path}");
-            assert!(asked.elapsed() < Duration::from_secs(1), "{path}");
         }
     }
-    let waited = begun.elapsed();
-    assert!(waited < Duration::from_secs(3), "once each: {waited:?}");
 }
 
 #[tokio::test]

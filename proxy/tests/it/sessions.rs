@@ -1,6 +1,6 @@
 //! Sessions between clients and the proxy, and the one between the proxy and IMDS.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use credpin_mock_imds::Fault;
 use http::{Method, StatusCode};
@@ -107,11 +107,10 @@ async fn where_imds_does_not_answer_a_session_is_there_before_an_sdk_gives_up() 
         Fault::Close,
         Fault::Status(StatusCode::SERVICE_UNAVAILABLE),
     ] {
-        let rig = Rig::start().await;
+        // Who waits for an answer waits longer than this test does.
+        let rig = Rig::with(|config| config.response_timeout = Duration::from_hours(1)).await;
         rig.imds().set_fault("/", fault);
-        let begun = Instant::now();
         assert_eq!(rig.session("60").await.status, 200, "{fault:?}");
-        assert!(begun.elapsed() < Duration::from_secs(1), "{fault:?}");
     }
 }
 
