@@ -35,8 +35,8 @@ pub(crate) struct Service {
 impl Service {
     pub(crate) async fn answer<B>(&self, request: Request<B>, connection: &Connection) -> Answer {
         let began = Instant::now();
-        let (parts, _) = request.into_parts();
-        let (class, answer) = match self.gate.admit(&parts, connection) {
+        let (mut parts, _) = request.into_parts();
+        let (class, answer) = match self.gate.admit(&mut parts, connection) {
             Ok(admitted) => {
                 let class = latency::class(&admitted.path);
                 let answering = self.answer_admitted(admitted, parts.extensions, connection);
