@@ -37,6 +37,7 @@
 
 mod access;
 mod admin;
+mod alarm;
 mod answer;
 mod apology;
 mod backlog;

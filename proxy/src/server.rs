@@ -149,7 +149,7 @@ async fn accept<A, F, E, G>(
                     .max_buf_size(MAX_HEAD)
                     .max_headers(MAX_HEADERS)
                     .half_close(true)
-                    .preserve_header_case(true)
+                    .title_case_headers(true)
                     .serve_connection(TokioIo::new(stream), service);
                 tokio::spawn(async move {
                     let Some(share) = entering.await else {
