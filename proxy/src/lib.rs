@@ -49,6 +49,7 @@ mod drain;
 mod exposure;
 mod flight;
 mod gate;
+mod idle;
 mod jitter;
 mod latency;
 mod linger;
