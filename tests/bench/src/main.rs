@@ -42,6 +42,10 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     proxy: Option<PathBuf>,
 
+    /// The proxy's example `identify` [default: the one that `make bench` builds]
+    #[arg(long, value_name = "FILE")]
+    identify: Option<PathBuf>,
+
     /// The ledger's example `durable` [default: the one that `make bench` builds]
     #[arg(long, value_name = "FILE")]
     durable: Option<PathBuf>,
@@ -78,6 +82,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Some(disk) => disk.clone(),
         None => proxy.parent().unwrap_or(Path::new(".")).to_owned(),
     };
+    let identify = built(arguments.identify, "release/examples/identify")?;
     let durable = built(arguments.durable, "release/examples/durable")?;
 
     machine::open_files(OPEN_FILES)?;
@@ -94,6 +99,7 @@ fn run(arguments: Arguments) -> Result<()> {
         upstream: upstream::start(now)?,
         rounds: arguments.rounds.max(1),
         turn,
+        identify,
         durable,
         disk,
     };

@@ -15,6 +15,7 @@ use crate::server::Server;
 
 mod cached;
 mod durable;
+mod identity;
 mod latency;
 mod memory;
 mod passed;
@@ -34,6 +35,8 @@ pub struct Bench {
     pub rounds: usize,
     /// How long each turn under load is.
     pub turn: Duration,
+    /// The program that times how long it takes to find out who asks: the proxy's example `identify`.
+    pub identify: PathBuf,
     /// The program that times records being made durable: the ledger's example `durable`.
     pub durable: PathBuf,
     /// A directory on the disk that it writes to.
@@ -41,17 +44,18 @@ pub struct Bench {
 }
 
 /// What there is to measure.
-pub const NAMES: [&str; 7] = [
-    "cached", "passed", "latency", "memory", "start", "size", "durable",
+pub const NAMES: [&str; 8] = [
+    "cached", "passed", "latency", "identity", "memory", "start", "size", "durable",
 ];
 
 type Measure = fn(&Bench) -> Result<Vec<Row>>;
 
 /// How, in the same order.
-const MEASURES: [Measure; 7] = [
+const MEASURES: [Measure; 8] = [
     cached::measure,
     passed::measure,
     latency::measure,
+    identity::measure,
     memory::measure,
     start::measure,
     size::measure,
