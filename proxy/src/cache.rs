@@ -90,7 +90,12 @@ impl Cache {
             return found;
         }
         self.0.metrics.cached(class.name(), "miss");
-        let (kept, landing) = (slot.kept(), self.fetch(path, &slot, false).wait());
+        // Seldom needed, and large: in a box it takes no room in what answers every request.
+        Box::pin(self.get_anew(path, &slot)).await
+    }
+
+    async fn get_anew(&self, path: &CanonicalPath, slot: &Arc<Slot>) -> Found {
+        let (kept, landing) = (slot.kept(), self.fetch(path, slot, false).wait());
         let landed = match kept {
             None => landing.await,
             Some(kept) => {

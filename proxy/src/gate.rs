@@ -75,7 +75,11 @@ impl Gate {
     }
 
     /// The request as it goes on.
-    pub(crate) fn admit(&self, head: &Parts, connection: &Connection) -> Result<Admitted, Refusal> {
+    pub(crate) fn admit(
+        &self,
+        head: &mut Parts,
+        connection: &Connection,
+    ) -> Result<Admitted, Refusal> {
         // The screen's word for a head that nobody shall read.
         let admitted = match head.extensions.get::<Flaw>() {
             Some(flaw) => Err(Refusal::from(*flaw)),
@@ -87,7 +91,7 @@ impl Gate {
         admitted.inspect_err(|refusal| self.refused(*refusal, connection))
     }
 
-    fn guard(&self, head: &Parts, connection: &Connection) -> Result<Admitted, Refusal> {
+    fn guard(&self, head: &mut Parts, connection: &Connection) -> Result<Admitted, Refusal> {
         let circumstances = Circumstances {
             local: connection.ends.local,
             user_agents: &self.user_agents,

@@ -12,7 +12,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Version};
 
 use crate::head::Flaw;
-use crate::headers::{TOKEN, TOKEN_TTL, end_to_end};
+use crate::headers::{TOKEN, TOKEN_TTL, end_to_end, is_end_to_end};
 use crate::original::IMDS;
 use crate::path::CanonicalPath;
 use crate::refusal::Refusal;
@@ -41,7 +41,7 @@ pub struct Circumstances<'a> {
 /// Meant for a server that reads bodies or speaks HTTP/2, and IMDS is neither.
 const NOT_FOR_IMDS: [HeaderName; 2] = [EXPECT, HeaderName::from_static("http2-settings")];
 
-/// Decides on a request.
+/// Decides on a request, and takes the headers of one that goes on out of its `head`.
 ///
 /// A request that could be read in two ways is refused in any case: forwarded in one reading, it
 /// would be another. About one that breaks a rule of policy `breach` is asked, which refuses it by an
@@ -50,7 +50,7 @@ const NOT_FOR_IMDS: [HeaderName; 2] = [EXPECT, HeaderName::from_static("http2-se
 /// A query is dropped: the metadata service has no parameters, so none decides anything, and what
 /// is not sent on cannot be read in another way there.
 pub fn admit(
-    head: &Parts,
+    head: &mut Parts,
     circumstances: Circumstances<'_>,
     mut breach: impl FnMut(Refusal) -> Result<(), Refusal>,
 ) -> Result<Admitted, Refusal> {
@@ -63,13 +63,17 @@ pub fn admit(
     check_no_body(&head.headers)?;
     check_forwarded_put(&head.headers, &path)?;
     // What travels: a token that stays behind here is no token there.
-    let mut headers = end_to_end(head.headers.clone());
-    let token = at_most_one(&headers, &TOKEN)?;
+    let travels = if is_end_to_end(&head.headers) {
+        Cow::Borrowed(&head.headers)
+    } else {
+        Cow::Owned(end_to_end(head.headers.clone()))
+    };
+    let token = at_most_one(&travels, &TOKEN)?;
     let version = match token {
         None | Some([]) => ImdsVersion::V1,
         Some(_) => ImdsVersion::V2,
     };
-    at_most_one(&headers, &TOKEN_TTL)?;
+    at_most_one(&travels, &TOKEN_TTL)?;
 
     // On all headers: one that `Connection` names would hide from the other end, not from us.
     if head.headers.keys().any(names_a_forwarder) {
@@ -88,6 +92,10 @@ pub fn admit(
         breach(Refusal::NoToken)?;
     }
 
+    let mut headers = match travels {
+        Cow::Owned(headers) => headers,
+        Cow::Borrowed(_) => std::mem::take(&mut head.headers),
+    };
     headers.remove(HOST);
     headers.remove(CONTENT_LENGTH);
     for name in NOT_FOR_IMDS {

@@ -157,11 +157,10 @@ impl Heads {
         }
         let colon = line.iter().position(|b| *b == b':');
         let (name, value) = line.split_at(colon.ok_or(Flaw::HeaderName)?);
-        if name.is_empty() || !name.iter().copied().all(is_token) {
+        if name.is_empty() || !TOKEN.has_all(name) {
             return Err(Flaw::HeaderName);
         }
-        let is_value = |b: &u8| *b == b'\t' || !b.is_ascii_control();
-        if !value.iter().all(is_value) {
+        if !OF_VALUE.has_all(value) {
             return Err(Flaw::HeaderValue);
         }
         let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
@@ -186,26 +185,58 @@ fn request_line(line: &[u8]) -> Result<(), Flaw> {
     else {
         return Err(Flaw::RequestLine);
     };
-    if method.is_empty() || !method.iter().copied().all(is_token) {
+    if method.is_empty() || !TOKEN.has_all(method) {
         return Err(Flaw::RequestLine);
     }
     if version != b"HTTP/1.1" && version != b"HTTP/1.0" {
         return Err(Flaw::Version);
     }
-    if !target.starts_with(b"/") || !target.iter().copied().all(is_of_target) {
+    if !target.starts_with(b"/") || !OF_TARGET.has_all(target) {
         return Err(Flaw::Target);
     }
     Ok(())
 }
 
-/// RFC 9110, section 5.6.2.
-fn is_token(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
-}
+/// Bytes of one kind, looked up: each byte of each head is.
+struct Bytes([bool; 256]);
 
+/// RFC 9110, section 5.6.2.
+static TOKEN: Bytes = Bytes::alphanumeric_and(b"!#$%&'*+-.^_`|~");
 /// RFC 3986, sections 3.3 and 3.4.
-fn is_of_target(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:@?".contains(&b)
+static OF_TARGET: Bytes = Bytes::alphanumeric_and(b"/-._~%!$&'()*+,;=:@?");
+/// RFC 9110, section 5.5.
+static OF_VALUE: Bytes = Bytes::but_control();
+
+impl Bytes {
+    const fn alphanumeric_and(others: &[u8]) -> Self {
+        let mut is = [false; 256];
+        let mut byte = 0;
+        while byte < 128_u8 {
+            is[byte as usize] = byte.is_ascii_alphanumeric();
+            byte += 1;
+        }
+        let mut at = 0;
+        while at < others.len() {
+            is[others[at] as usize] = true;
+            at += 1;
+        }
+        Self(is)
+    }
+
+    /// A tab is no such control.
+    const fn but_control() -> Self {
+        let mut is = [true; 256];
+        let mut byte = 0;
+        while byte < 128_u8 {
+            is[byte as usize] = byte == b'\t' || !byte.is_ascii_control();
+            byte += 1;
+        }
+        Self(is)
+    }
+
+    fn has_all(&self, bytes: &[u8]) -> bool {
+        bytes.iter().all(|byte| self.0[usize::from(*byte)])
+    }
 }
 
 impl Flaw {

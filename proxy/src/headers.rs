@@ -23,11 +23,16 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     UPGRADE,
 ];
 
+/// Whether all of `headers` is meant for the other end. Most requests and answers are so.
+pub fn is_end_to_end(headers: &HeaderMap) -> bool {
+    // `Connection`, which names others, is one of them.
+    !headers.keys().any(|name| HOP_BY_HOP.contains(name))
+}
+
 /// What of `headers` is meant for the other end: without those of the connection (RFC 9110, 7.6.1),
 /// which are a fixed few and any that `Connection` names.
 pub fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
-    // Most requests and answers have none, and `Connection` is one.
-    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+    if is_end_to_end(&headers) {
         return headers;
     }
     let named: Vec<_> = headers

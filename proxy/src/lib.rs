@@ -37,6 +37,7 @@
 
 mod access;
 mod admin;
+mod alarm;
 mod answer;
 mod apology;
 mod backlog;
@@ -48,6 +49,7 @@ mod drain;
 mod exposure;
 mod flight;
 mod gate;
+mod idle;
 mod jitter;
 mod latency;
 mod linger;

@@ -18,6 +18,7 @@ use credpin_proxy::{
     Clock, Config, Listeners, Machine, Proxy, Pulse, check, hardening, history, landlock,
     longest_end, open_files, redirect, reload,
 };
+use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 use tracing::{error, info};
@@ -247,8 +248,15 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
     // It waits more than it works: a large host's every CPU would cost a stack and an arena each.
     let threads =
         std::thread::available_parallelism().map_or(1, |cpus| cpus.get().min(MOST_THREADS));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads)
+    // Where there is one CPU, this thread does it.
+    let mut builder = if threads == 1 {
+        Builder::new_current_thread()
+    } else {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(threads);
+        builder
+    };
+    let runtime = builder
         // For walks of /proc. Left alone, a thousand connections at once would start hundreds.
         .max_blocking_threads(MOST_THREADS)
         .enable_all()

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use percent_encoding::percent_decode_str;
 
@@ -11,7 +12,17 @@ use percent_encoding::percent_decode_str;
 /// What the guard decides on is this text, and what goes upstream is this text: there is no second
 /// reading of it that could see something else.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct CanonicalPath(String);
+pub struct CanonicalPath {
+    text: String,
+    /// Where in it [`CanonicalPath::credential`] is, which every request is asked more than once.
+    credential: Option<Place>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Place {
+    name: Range<usize>,
+    identity: bool,
+}
 
 /// A path that has no canonical form. No client of IMDS sends one; who does is trying to be read in
 /// two ways. Dots are refused and not resolved for that reason, and since no metadata path has any.
@@ -58,12 +69,16 @@ impl CanonicalPath {
         if decoded.ends_with('/') {
             path.push('/');
         }
-        Ok(Self(path))
+        let credential = Place::of_credential(&path);
+        Ok(Self {
+            text: path,
+            credential,
+        })
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// What a credential of this path is of, if it is a path that gives out credentials: whatever
@@ -72,16 +87,11 @@ impl CanonicalPath {
     ///
     /// Letters are compared without case. IMDS minds it today; if it ever does not, nothing opens.
     pub fn credential(&self) -> Option<CredentialName<'_>> {
-        let mut segments = self.segments();
-        let mut identity = false;
-        loop {
-            let segment = segments.next()?;
-            identity |= segment.eq_ignore_ascii_case("identity-credentials");
-            if segment.eq_ignore_ascii_case("security-credentials") {
-                let name = segments.next()?;
-                return Some(CredentialName { name, identity });
-            }
-        }
+        let place = self.credential.as_ref()?;
+        Some(CredentialName {
+            name: &self.text[place.name.clone()],
+            identity: place.identity,
+        })
     }
 
     /// Whether this is `…/api/token`, where sessions are made.
@@ -91,14 +101,39 @@ impl CanonicalPath {
         is("api") && is("token") && rest.next().is_none()
     }
 
-    fn segments(&self) -> impl Iterator<Item = &str> {
-        self.0.split('/').filter(|segment| !segment.is_empty())
+    /// What is between its slashes, but for the empty text after the last.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = &str> {
+        self.text.split('/').filter(|segment| !segment.is_empty())
+    }
+}
+
+impl Place {
+    fn of_credential(path: &str) -> Option<Self> {
+        // A canonical path has one slash before each segment.
+        let mut end = 0;
+        let mut segments = path.split('/').skip(1).map(|segment| {
+            let start = end + 1;
+            end = start + segment.len();
+            (segment, start..end)
+        });
+        let mut identity = false;
+        loop {
+            let (segment, _) = segments.next()?;
+            identity |= segment.eq_ignore_ascii_case("identity-credentials");
+            if segment.eq_ignore_ascii_case("security-credentials") {
+                let (name, place) = segments.next()?;
+                return (!name.is_empty()).then_some(Self {
+                    name: place,
+                    identity,
+                });
+            }
+        }
     }
 }
 
 impl fmt::Display for CanonicalPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -125,15 +160,19 @@ impl fmt::Display for CredentialName<'_> {
 /// `raw` percent-decoded once. What has to be encoded in a path is in no metadata path, so after
 /// that only what never needs it may be left.
 fn decode(raw: &str) -> Result<Cow<'_, str>, PathError> {
-    let digits = |escape: &str| {
-        let digits = escape.as_bytes().get(..2);
-        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    let decoded = if raw.contains('%') {
+        let digits = |escape: &str| {
+            let digits = escape.as_bytes().get(..2);
+            digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+        };
+        if !raw.split('%').skip(1).all(digits) {
+            return Err(PathError::Encoding);
+        }
+        let decoded = percent_decode_str(raw).decode_utf8();
+        decoded.map_err(|_| PathError::Character)?
+    } else {
+        Cow::Borrowed(raw)
     };
-    if !raw.split('%').skip(1).all(digits) {
-        return Err(PathError::Encoding);
-    }
-    let decoded = percent_decode_str(raw).decode_utf8();
-    let decoded = decoded.map_err(|_| PathError::Character)?;
     match decoded.bytes().find(|byte| !is_allowed(*byte)) {
         None => Ok(decoded),
         Some(b'%') => Err(PathError::Encoding),
@@ -154,7 +193,7 @@ mod tests {
     use super::*;
 
     fn parse(raw: &str) -> Result<String, PathError> {
-        CanonicalPath::parse(raw).map(|path| path.0)
+        CanonicalPath::parse(raw).map(|path| path.text)
     }
 
     fn credential(raw: &str) -> Option<String> {

@@ -61,6 +61,9 @@ pub struct Glob(String);
 impl Rules {
     /// The action of the first rule that matches, and its number in the file, from 1.
     pub fn decide(&self, consumer: &Consumer, path: &CanonicalPath) -> Option<(usize, Action)> {
+        if self.0.is_empty() {
+            return None;
+        }
         let path = unversioned(path);
         let at = self.0.iter().position(|rule| rule.matches(consumer, path));
         at.map(|at| (at + 1, self.0[at].action))

@@ -18,7 +18,7 @@ use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -28,7 +28,8 @@ use tracing::{debug, warn};
 use crate::answer::Answer;
 use crate::connection::{Connection, Ends};
 use crate::drain::{self, Drain, Member};
-use crate::head::{MAX_HEAD, MAX_HEADERS};
+use crate::head::MAX_HEAD;
+use crate::idle::Idling;
 use crate::linger::Lingering;
 use crate::original;
 use crate::pulse::{Beats, Pulse};
@@ -129,6 +130,7 @@ async fn accept<A, F, E, G>(
                 let stream = Lingering::new(Stalling::new(stream, TAKE_TIMEOUT), LINGER);
                 let stream = Screened::new(stream);
                 let refused = stream.refused();
+                let stream = Idling::new(stream, HEAD_TIMEOUT);
                 let service = service_fn(move |mut request| {
                     if let Some(flaw) = screen::flaw(request.uri(), &refused) {
                         request.extensions_mut().insert(flaw);
@@ -144,12 +146,9 @@ async fn accept<A, F, E, G>(
                     }
                 });
                 let connection = http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(HEAD_TIMEOUT)
                     .max_buf_size(MAX_HEAD)
-                    .max_headers(MAX_HEADERS)
                     .half_close(true)
-                    .preserve_header_case(true)
+                    .title_case_headers(true)
                     .serve_connection(TokioIo::new(stream), service);
                 tokio::spawn(async move {
                     let Some(share) = entering.await else {

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use credpin_ledger::ImdsVersion;
-use http::{Extensions, Method, Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use tokio::time::Instant;
 use tracing::error;
 
@@ -35,35 +35,42 @@ pub(crate) struct Service {
 impl Service {
     pub(crate) async fn answer<B>(&self, request: Request<B>, connection: &Connection) -> Answer {
         let began = Instant::now();
-        let (parts, _) = request.into_parts();
-        let (class, answer) = match self.gate.admit(&parts, connection) {
-            Ok(admitted) => {
-                let class = latency::class(&admitted.path);
-                let answering = self.answer_admitted(admitted, parts.extensions, connection);
-                (class, answering.await)
-            }
-            Err(refusal) => {
-                let class = latency::class_of_refused(&parts.uri);
-                (class, answer::refused(refusal, &parts.uri))
-            }
+        let (class, answer) = match self.admit(request, connection) {
+            (class, Ok(admitted)) => (class, self.answer_admitted(admitted, connection).await),
+            (class, Err(refused)) => (class, refused),
         };
         let latency = &self.metrics.latency;
         latency.observe(class, answer.status(), began.elapsed());
         answer
     }
 
+    /// What is asked for, and what of it goes on; or the refusal.
+    fn admit<B>(
+        &self,
+        request: Request<B>,
+        connection: &Connection,
+    ) -> (&'static str, Result<Box<Admitted>, Answer>) {
+        let (mut head, _) = request.into_parts();
+        match self.gate.admit(&mut head, connection) {
+            // In a box, since what answers a request holds it in several places, one after the other.
+            Ok(admitted) => (latency::class(&admitted.path), Ok(Box::new(admitted))),
+            Err(refusal) => {
+                let class = latency::class_of_refused(&head.uri);
+                (class, Err(answer::refused(refusal, &head.uri)))
+            }
+        }
+    }
+
     async fn answer_admitted(
         &self,
-        mut admitted: Admitted,
-        extensions: Extensions,
+        mut admitted: Box<Admitted>,
         connection: &Connection,
     ) -> Answer {
         if admitted.method == Method::PUT {
             return self.new_session(&admitted, connection).await;
         }
         let Some(token) = admitted.headers.remove(TOKEN) else {
-            let forwarded = self.forward(admitted, extensions, false, connection);
-            return Box::pin(forwarded).await;
+            return self.forward(admitted, false, connection).await;
         };
         let left = match self.sessions.check(token.as_bytes(), connection.consumer()) {
             Ok(left) => left,
@@ -74,8 +81,7 @@ impl Service {
         };
         let class = Class::of(&admitted.path);
         let mut answer = if admitted.method != Method::GET || class == Class::Volatile {
-            let forwarded = self.forward(admitted, extensions, true, connection);
-            Box::pin(forwarded).await
+            self.forward(admitted, true, connection).await
         } else {
             match self.cache.get(&admitted.path, class).await {
                 Found::Credential(held) => self.release(&held, admitted.version, connection).await,
@@ -107,13 +113,11 @@ impl Service {
         self.end("session", answer::session(token, ttl.seconds()))
     }
 
-    /// A request that is for the metadata service itself; large, so to be put in a box, that an answer
-    /// from the cache needs no room for it; `in_session`: with the proxy's own token
+    /// A request that is for the metadata service itself; `in_session`: with the proxy's own token
     /// in the place of the client's.
     async fn forward(
         &self,
-        admitted: Admitted,
-        extensions: Extensions,
+        admitted: Box<Admitted>,
         in_session: bool,
         connection: &Connection,
     ) -> Answer {
@@ -121,8 +125,8 @@ impl Service {
         let is_get = admitted.method == Method::GET;
         let role = admitted.path.credential().filter(|_| is_get);
         let (role, version) = (role.map(|name| name.to_string()), admitted.version);
-        let answered = self.upstream.forward(admitted, extensions, in_session);
-        match Said::of(role, answered.await) {
+        let answered = self.upstream.forward(&admitted, in_session).await;
+        match Said::of(role, answered) {
             Said::Credential(held) => self.release(&held, version, connection).await,
             Said::Content(answer) | Said::Excuse(answer) | Said::No(answer) => {
                 self.end("passed", answer)

@@ -3,26 +3,29 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HOST};
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::{Body, Incoming};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::io;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use zeroize::Zeroizing;
 
-use self::pool::{Connection, Pool};
+use self::connection::{Connection, Unanswered};
+use self::pool::Pool;
+use self::reply::Head;
+use self::request::Request;
 use self::session::Session;
 use self::shield::Shield;
 use crate::config::Config;
 use crate::guard::Admitted;
-use crate::headers::{TOKEN, end_to_end};
+use crate::headers::end_to_end;
 use crate::metrics::Metrics;
 use crate::path::CanonicalPath;
 
+mod connection;
 mod pool;
+mod reply;
+mod request;
 mod session;
 mod shield;
 mod url;
@@ -36,8 +39,6 @@ pub(crate) struct Answered {
     pub(crate) status: StatusCode,
     /// End to end. `Content-Length` only where there is no body to tell it by (HEAD).
     pub(crate) headers: HeaderMap,
-    /// How hyper remembers the spelling of header names.
-    pub(crate) extensions: Extensions,
     /// It may hold a credential.
     pub(crate) body: Zeroizing<Vec<u8>>,
 }
@@ -96,12 +97,6 @@ struct Inner {
     metrics: Metrics,
 }
 
-/// How far an answer did not come.
-enum Unanswered {
-    NoHead(hyper::Error),
-    NoBody(UpstreamError),
-}
-
 /// User data has at most 16 KiB, and nothing else in the metadata service is longer. Being small,
 /// bodies are taken whole, so that one that breaks off becomes a 503 and not half an answer.
 const MAX_BODY: usize = 64 << 10;
@@ -145,20 +140,18 @@ impl Upstream {
     }
 
     /// Sends on what the guard let in, without any token in it. `in_session`: with the proxy's own.
-    pub(crate) async fn forward(
+    pub(crate) fn forward(
         &self,
-        admitted: Admitted,
-        extensions: Extensions,
+        admitted: &Admitted,
         in_session: bool,
-    ) -> Result<Answered, UpstreamError> {
-        let mut request = self.request(admitted.method, &admitted.path);
-        request.headers_mut().extend(admitted.headers);
-        request.headers_mut().remove(TOKEN);
-        *request.extensions_mut() = extensions;
-        if in_session {
-            session::send(self, request, Lane::Client).await
-        } else {
-            self.send(&request, Lane::Client).await
+    ) -> impl Future<Output = Result<Answered, UpstreamError>> {
+        let request = self.request(&admitted.method, &admitted.path, &admitted.headers);
+        async move {
+            if in_session {
+                session::send(self, request, Lane::Client).await
+            } else {
+                self.send(&request, Lane::Client).await
+            }
         }
     }
 
@@ -168,7 +161,8 @@ impl Upstream {
         path: &CanonicalPath,
         lane: Lane,
     ) -> Result<Answered, UpstreamError> {
-        session::send(self, self.request(Method::GET, path), lane).await
+        let request = self.request(&Method::GET, path, &HeaderMap::new());
+        session::send(self, request, lane).await
     }
 
     /// A request of the proxy itself outside of its session.
@@ -178,120 +172,89 @@ impl Upstream {
         path: &CanonicalPath,
         header: (HeaderName, HeaderValue),
     ) -> Result<Answered, UpstreamError> {
-        let mut request = self.request(method, path);
-        request.headers_mut().insert(header.0, header.1);
+        let headers = HeaderMap::from_iter([header]);
+        let request = self.request(&method, path, &headers);
         self.send(&request, Lane::Own).await
     }
 
-    fn request(&self, method: Method, path: &CanonicalPath) -> Request<Empty<Bytes>> {
-        let host = HeaderValue::from_str(self.0.url.authority().as_str());
-        let mut request = Request::new(Empty::new());
-        *request.method_mut() = method;
-        *request.uri_mut() = (path.as_str().parse())
-            .expect("a canonical path is made of characters that a URI may have");
-        let headers = request.headers_mut();
-        headers.insert(HOST, host.expect("an authority is visible ASCII"));
-        request
+    fn request(&self, method: &Method, path: &CanonicalPath, headers: &HeaderMap) -> Request {
+        Request::new(method, path, self.0.url.authority(), headers)
     }
 
-    async fn send(
-        &self,
-        request: &Request<Empty<Bytes>>,
-        lane: Lane,
-    ) -> Result<Answered, UpstreamError> {
-        let Some(_place) = self.0.shield.pass(lane).await else {
+    async fn send(&self, request: &Request, lane: Lane) -> Result<Answered, UpstreamError> {
+        let Some(place) = self.0.shield.pass(lane).await else {
             self.0.metrics.shielded.inc();
             return Err(UpstreamError::Crowded);
         };
-        let (begun, after) = (Instant::now(), self.0.response_timeout);
-        let answered = timeout(after, self.exchange(request)).await;
+        let begun = place.since;
+        let answered = self.exchange(request, begun).await;
         self.0.metrics.upstream_took(begun.elapsed());
-        answered.unwrap_or_else(|_| {
-            let upstream = self.0.url.clone();
-            Err(UpstreamError::Timeout { upstream, after })
-        })
+        answered
     }
 
-    /// One request, for which there is a place.
-    async fn exchange(&self, request: &Request<Empty<Bytes>>) -> Result<Answered, UpstreamError> {
+    /// One request, for which there is a place since `begun`: now.
+    async fn exchange(&self, request: &Request, begun: Instant) -> Result<Answered, UpstreamError> {
+        let until = begun + self.0.response_timeout;
         // A connection that was kept can have been closed meanwhile. What is asked of the metadata
         // service can be asked twice.
-        if let Some(mut connection) = self.0.pool.reuse().await {
-            match self.answer(&mut connection, request).await {
+        if let Some(mut connection) = self.0.pool.reuse(begun) {
+            match connection.ask(request, MAX_BODY, until).await {
                 Err(Unanswered::NoHead(_)) => {}
-                answered => return self.done(connection, answered),
+                answered => return self.done(connection, request, begun, answered),
             }
         }
-        let opened = self.0.pool.open().await;
+        // Seldom needed, and large: in a box it takes no room in what answers every request.
+        Box::pin(self.exchange_on_a_new_connection(request, begun)).await
+    }
+
+    async fn exchange_on_a_new_connection(
+        &self,
+        request: &Request,
+        begun: Instant,
+    ) -> Result<Answered, UpstreamError> {
+        let until = begun + self.0.response_timeout;
+        let opened = timeout_at(until, self.0.pool.open()).await;
+        let opened = opened.map_err(|_| self.late())?;
         let mut connection = opened.map_err(|error| self.broken(error))?;
-        let answered = self.answer(&mut connection, request).await;
-        self.done(connection, answered)
+        let answered = connection.ask(request, MAX_BODY, until).await;
+        self.done(connection, request, begun, answered)
     }
 
     fn done(
         &self,
         connection: Connection,
-        answered: Result<Answered, Unanswered>,
+        request: &Request,
+        begun: Instant,
+        answered: Result<(Head, Zeroizing<Vec<u8>>), Unanswered>,
     ) -> Result<Answered, UpstreamError> {
-        match answered {
-            Ok(answered) => {
-                self.0.pool.give_back(connection);
-                Ok(answered)
+        let (head, body) = match answered {
+            Ok(answered) => answered,
+            Err(Unanswered::NoHead(broken) | Unanswered::NoBody(broken)) => {
+                return Err(self.broken(broken));
             }
-            Err(Unanswered::NoHead(error)) => Err(self.broken(error)),
-            Err(Unanswered::NoBody(error)) => Err(error),
-        }
-    }
-
-    async fn answer(
-        &self,
-        connection: &mut Connection,
-        request: &Request<Empty<Bytes>>,
-    ) -> Result<Answered, Unanswered> {
-        let is_head = request.method() == Method::HEAD;
-        let asked = connection.run(async |sender| {
-            let response = sender.send_request(request.clone()).await;
-            let (head, body) = response.map_err(Unanswered::NoHead)?.into_parts();
-            let body = self.collect(body).await.map_err(Unanswered::NoBody)?;
-            Ok((head, body))
-        });
-        let (head, body) = asked.await?;
+            Err(Unanswered::Late) => return Err(self.late()),
+            Err(Unanswered::TooLarge) => {
+                let upstream = self.0.url.clone();
+                return Err(UpstreamError::TooLarge { upstream });
+            }
+        };
+        self.0.pool.give_back(connection, begun);
         let mut headers = end_to_end(head.headers);
-        if !is_head {
+        if !request.is_head {
             headers.remove(CONTENT_LENGTH);
         }
         Ok(Answered {
             status: head.status,
             headers,
-            extensions: head.extensions,
             body,
         })
     }
 
-    async fn collect(&self, mut body: Incoming) -> Result<Zeroizing<Vec<u8>>, UpstreamError> {
-        let too_large = || UpstreamError::TooLarge {
+    fn late(&self) -> UpstreamError {
+        UpstreamError::Timeout {
             upstream: self.0.url.clone(),
-        };
-        // All of the room at once: a buffer that grows leaves copies of a secret behind.
-        let room = match body.size_hint().exact() {
-            Some(length) => usize::try_from(length).unwrap_or(usize::MAX),
-            None => MAX_BODY,
-        };
-        if room > MAX_BODY {
-            return Err(too_large());
+            after: self.0.response_timeout,
         }
-        let mut whole = Zeroizing::new(Vec::with_capacity(room));
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| self.broken(error))?;
-            let Ok(data) = frame.into_data() else {
-                continue; // Trailers: IMDS has none.
-            };
-            if data.len() > room - whole.len() {
-                return Err(too_large());
-            }
-            whole.extend_from_slice(&data);
-        }
-        Ok(whole)
     }
 
     fn broken(&self, source: impl std::error::Error + Send + Sync + 'static) -> UpstreamError {

@@ -53,9 +53,14 @@ impl Class {
         if path.credential().is_some() {
             return Self::Credential;
         }
-        let segments = path.as_str().split('/').filter(|part| !part.is_empty());
-        let segments: Vec<_> = segments.skip(1).take(4).collect();
-        let Some((tree, leaf)) = segments.split_first() else {
+        // Behind the version; nothing that is named here has more of them.
+        let mut segments = [""; 4];
+        let mut count = 0;
+        for segment in path.segments().skip(1).take(segments.len()) {
+            segments[count] = segment;
+            count += 1;
+        }
+        let Some((tree, leaf)) = segments[..count].split_first() else {
             return Self::Volatile;
         };
         match (*tree, leaf) {

@@ -1,7 +1,7 @@
 //! What the metadata service said, told apart by what it means for what is kept.
 
 use http::header::{CONTENT_ENCODING, DATE};
-use http::{Extensions, HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode};
 use http_body_util::Full;
 use jiff::Timestamp;
 
@@ -41,7 +41,6 @@ pub(crate) struct Held {
     pub(crate) role: String,
     pub(crate) credential: Credential,
     headers: HeaderMap,
-    extensions: Extensions,
 }
 
 impl Said {
@@ -83,7 +82,6 @@ impl Said {
                     role,
                     credential,
                     headers: answered.headers,
-                    extensions: answered.extensions,
                 })
             }
             Ok(Document::Error(body)) => Self::Excuse(reply(answered, body.into())),
@@ -121,7 +119,6 @@ impl Held {
     pub(crate) fn release(&self, proof: &Recorded) -> Answer {
         let mut answer = Answer::new(Full::new(self.credential.release(proof)));
         *answer.headers_mut() = self.headers.clone();
-        *answer.extensions_mut() = self.extensions.clone();
         answer
     }
 
@@ -140,6 +137,5 @@ fn reply(answered: Answered, body: bytes::Bytes) -> Answer {
     let mut answer = Answer::new(Full::new(body));
     *answer.status_mut() = answered.status;
     *answer.headers_mut() = answered.headers;
-    *answer.extensions_mut() = answered.extensions;
     answer
 }

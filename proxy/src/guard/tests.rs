@@ -20,12 +20,12 @@ fn try_on(
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let (head, ()) = request.body(()).unwrap().into_parts();
+    let (mut head, ()) = request.body(()).unwrap().into_parts();
     let circumstances = Circumstances {
         local: local.parse().unwrap(),
         user_agents: &[],
     };
-    admit(&head, circumstances, Err)
+    admit(&mut head, circumstances, Err)
 }
 
 fn try_it(method: &str, target: &str, headers: &[(&str, &str)]) -> Result<Admitted, Refusal> {

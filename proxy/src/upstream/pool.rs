@@ -1,20 +1,15 @@
 //! Connections to the metadata service: a bounded number of them, kept open while it keeps them.
 
-use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Empty;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
+
+use super::connection::Connection;
 
 /// The connections that there are.
 pub(crate) struct Pool {
@@ -25,23 +20,10 @@ pub(crate) struct Pool {
     open: Arc<Semaphore>,
 }
 
-/// A connection on which one request can be sent at a time.
-///
-/// hyper's half of it is driven by the task that asks, and only while it asks: a task of its own would
-/// cost each request two wakeups, most of them on another CPU.
-pub(crate) struct Connection {
-    sender: SendRequest<Empty<Bytes>>,
-    driver: Driver,
-    /// Given back after the socket, which is the driver's, is closed.
-    _place: OwnedSemaphorePermit,
-}
-
-/// Nothing once the connection has ended: it is by being dropped that it tells its sender.
-struct Driver(Option<http1::Connection<TokioIo<TcpStream>, Empty<Bytes>>>);
-
 #[derive(Default)]
 struct Idle {
-    /// In the order in which they became idle; the last is used again first.
+    /// In the order in which they became idle, with when each was last used to ask; the last is used
+    /// again first.
     connections: Vec<(Connection, Instant)>,
     /// Whether a task looks after them.
     swept: bool,
@@ -61,11 +43,11 @@ impl Pool {
         }
     }
 
-    /// A connection that was used before. It may turn out to be closed only when it is used again.
-    pub(crate) async fn reuse(&self) -> Option<Connection> {
+    /// A connection that was used before, to be used `now`. It may turn out to be closed only then.
+    pub(crate) fn reuse(&self, now: Instant) -> Option<Connection> {
         loop {
-            let (mut connection, since) = lock(&self.idle).connections.pop()?;
-            if since.elapsed() < IDLE && connection.is_ready().await {
+            let (connection, since) = lock(&self.idle).connections.pop()?;
+            if now - since < IDLE && connection.is_quiet() {
                 return Some(connection);
             }
         }
@@ -77,24 +59,16 @@ impl Pool {
         let place = place.map_err(io::Error::other)?;
         let stream = timeout(self.connect_timeout, TcpStream::connect(self.address)).await??;
         stream.set_nodelay(true)?;
-        let handshake = http1::Builder::new()
-            .preserve_header_case(true)
-            .handshake(TokioIo::new(stream));
-        let (sender, connection) = handshake.await.map_err(io::Error::other)?;
-        Ok(Connection {
-            sender,
-            driver: Driver(Some(connection)),
-            _place: place,
-        })
+        Ok(Connection::new(stream, place))
     }
 
-    /// Takes back a connection whose answer was read to its end.
-    pub(crate) fn give_back(&self, connection: Connection) {
-        if connection.sender.is_closed() {
+    /// Takes back a connection on which something was asked at `asked`, and the answer read to its end.
+    pub(crate) fn give_back(&self, connection: Connection, asked: Instant) {
+        if !connection.is_reusable() {
             return;
         }
         let mut idle = lock(&self.idle);
-        idle.connections.push((connection, Instant::now()));
+        idle.connections.push((connection, asked));
         if !idle.swept {
             idle.swept = true;
             tokio::spawn(sweep(Arc::clone(&self.idle)));
@@ -102,8 +76,8 @@ impl Pool {
     }
 }
 
-/// Drops what has been idle for too long, until nothing is idle. Nobody polls a connection that is, so
-/// nobody else sees it closed; and its buffers may hold what was last read from it.
+/// Drops what has been idle for too long, until nothing is idle. Nobody reads from a connection that
+/// is, so nobody else sees it closed.
 async fn sweep(idle: Arc<Mutex<Idle>>) {
     loop {
         sleep(IDLE).await;
@@ -121,47 +95,6 @@ fn lock(idle: &Mutex<Idle>) -> MutexGuard<'_, Idle> {
     idle.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Connection {
-    /// Does what `work` does with the sender, which takes as long as the other side does.
-    pub(crate) async fn run<T>(
-        &mut self,
-        work: impl AsyncFnOnce(&mut SendRequest<Empty<Bytes>>) -> T,
-    ) -> T {
-        self.driver.run(work(&mut self.sender)).await
-    }
-
-    async fn is_ready(&mut self) -> bool {
-        let ready = self.driver.run(self.sender.ready());
-        ready.await.is_ok()
-    }
-}
-
-impl Driver {
-    /// Polls the connection before `work`, which so learns what has come and that it is closed, and after
-    /// it, which so sends what `work` has queued.
-    async fn run<T>(&mut self, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
-        poll_fn(|context| {
-            self.poll(context);
-            if let Poll::Ready(done) = work.as_mut().poll(context) {
-                return Poll::Ready(done);
-            }
-            self.poll(context);
-            work.as_mut().poll(context)
-        })
-        .await
-    }
-
-    /// How it ended is what who sent the request learns.
-    fn poll(&mut self, context: &mut Context<'_>) {
-        if let Some(connection) = &mut self.0
-            && Pin::new(connection).poll(context).is_ready()
-        {
-            self.0 = None;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncReadExt;
@@ -176,9 +109,9 @@ mod tests {
         let pool = Pool::new(listener.local_addr().unwrap(), 2, IDLE);
         let (opened, accepted) = tokio::join!(pool.open(), listener.accept());
         let (mut theirs, _) = accepted.unwrap();
-        pool.give_back(opened.unwrap());
-        let again = pool.reuse().await.expect("it is only just idle");
-        pool.give_back(again);
+        pool.give_back(opened.unwrap(), Instant::now());
+        let again = pool.reuse(Instant::now()).expect("it is only just idle");
+        pool.give_back(again, Instant::now());
         // Only now: while time stands still, a connect times out before it is done.
         time::pause();
         let closed = timeout(3 * IDLE, theirs.read_u8()).await.unwrap();

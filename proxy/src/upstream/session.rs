@@ -3,15 +3,14 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode};
-use http_body_util::Empty;
+use http::{HeaderValue, Method, StatusCode};
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
+use super::request::Request;
 use super::{Answered, Lane, Upstream, UpstreamError};
 use crate::flight::{Flight, Landing};
-use crate::headers::{TOKEN, TOKEN_TTL};
+use crate::headers::TOKEN_TTL;
 use crate::jitter::jittered;
 use crate::path::CanonicalPath;
 
@@ -100,7 +99,7 @@ pub(super) async fn standing(upstream: &Upstream) -> Standing {
         Known::Token(_) | Known::Away => drop(renew(upstream)),
         Known::Nothing | Known::Refused(_) => {
             // What came of it is known now, or there was no time.
-            let _ = timeout(PATIENCE, renew(upstream).wait()).await;
+            let _ = Box::pin(timeout(PATIENCE, renew(upstream).wait())).await;
         }
     }
     match upstream.0.session.known() {
@@ -113,23 +112,27 @@ pub(super) async fn standing(upstream: &Upstream) -> Standing {
 /// are none to be had, the metadata service decides about a request without.
 pub(super) async fn send(
     upstream: &Upstream,
-    mut request: Request<Empty<Bytes>>,
+    mut request: Request,
     lane: Lane,
 ) -> Result<Answered, UpstreamError> {
     let Some(held) = held(upstream).await? else {
         return upstream.send(&request, lane).await;
     };
-    request.headers_mut().insert(TOKEN, held.token.clone());
+    request.put_into(&held.token);
     let answered = upstream.send(&request, lane).await?;
     if answered.status != StatusCode::UNAUTHORIZED {
         return Ok(answered);
     }
     forget(upstream, &held.token);
-    let Some(held) = self::held(upstream).await? else {
-        return Ok(answered);
+    // Seldom needed, and large: in a box it takes no room in what answers every request.
+    let again = async {
+        let Some(held) = self::held(upstream).await? else {
+            return Ok(answered);
+        };
+        request.put_into(&held.token);
+        upstream.send(&request, lane).await
     };
-    request.headers_mut().insert(TOKEN, held.token);
-    upstream.send(&request, lane).await
+    Box::pin(again).await
 }
 
 /// The session that is good now; nothing where the metadata service gives none.
@@ -145,7 +148,7 @@ async fn held(upstream: &Upstream) -> Result<Option<Held>, UpstreamError> {
         Known::Refused(_) if upstream.0.session.is_spared() => return Ok(None),
         _ => {}
     }
-    match renew(upstream).wait().await {
+    match Box::pin(renew(upstream).wait()).await {
         Some(Ok(Known::Token(held))) => Ok(Some(held)),
         Some(Ok(_)) | None => Ok(None),
         Some(Err(error)) => Err(error),

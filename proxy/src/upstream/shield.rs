@@ -34,6 +34,8 @@ pub(crate) enum Lane {
 
 /// The right to send one request; held until its answer is there.
 pub(crate) struct Place<'a> {
+    /// From when on: now.
+    pub(crate) since: Instant,
     _any: SemaphorePermit<'a>,
     _for_client: Option<SemaphorePermit<'a>>,
 }
@@ -69,6 +71,10 @@ impl Shield {
 
     /// A place, and with it the right to send one request now. Nothing where there was none in time.
     pub(crate) async fn pass(&self, lane: Lane) -> Option<Place<'_>> {
+        // Nobody waits, nearly always, and then there is nothing to be timed.
+        if let Some(place) = self.pass_at_once(lane) {
+            return Some(place);
+        }
         let waiting = async {
             let for_client = match lane {
                 Lane::Client => Some(self.for_clients.acquire().await.ok()?),
@@ -79,21 +85,46 @@ impl Shield {
                 Lane::Client => Some(self.turn.lock().await),
                 Lane::Own => None,
             };
-            while let Err(until) = self.send(lane) {
-                sleep_until(until).await;
-            }
+            let since = loop {
+                match self.send(lane) {
+                    Ok(now) => break now,
+                    Err(until) => sleep_until(until).await,
+                }
+            };
             Some(Place {
+                since,
                 _any: any,
                 _for_client: for_client,
             })
         };
-        timeout(self.wait, waiting).await.ok().flatten()
+        // In a box it takes no room in what answers every request.
+        Box::pin(timeout(self.wait, waiting)).await.ok().flatten()
     }
 
-    fn send(&self, lane: Lane) -> Result<(), Instant> {
+    /// A place, where one is free and nobody waits for it.
+    fn pass_at_once(&self, lane: Lane) -> Option<Place<'_>> {
+        let for_client = match lane {
+            Lane::Client => Some(self.for_clients.try_acquire().ok()?),
+            Lane::Own => None,
+        };
+        let any = self.places.try_acquire().ok()?;
+        let _turn = match lane {
+            Lane::Client => Some(self.turn.try_lock().ok()?),
+            Lane::Own => None,
+        };
+        Some(Place {
+            since: self.send(lane).ok()?,
+            _any: any,
+            _for_client: for_client,
+        })
+    }
+
+    /// Counts a request as sent now, or says when there may be room for one.
+    fn send(&self, lane: Lane) -> Result<Instant, Instant> {
         // No panic can leave it half changed, so a poisoned lock is as good as any.
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        window.send(Instant::now(), lane)
+        let now = Instant::now();
+        window.send(now, lane).map(|()| now)
     }
 }
 

@@ -29,20 +29,17 @@ pub fn run(at: SocketAddr, upstream: SocketAddr) -> Result<()> {
     })
 }
 
-/// One connection upstream for each of a client, both driven by one task. The spelling of header names
-/// is kept, as ours is.
+/// One connection upstream for each of a client, both driven by one task.
 async fn connection(stream: TcpStream, upstream: SocketAddr) -> Result<()> {
     stream.set_nodelay(true)?;
     let onward = TcpStream::connect(upstream).await?;
     onward.set_nodelay(true)?;
     let (sender, onward) = client::conn::http1::Builder::new()
-        .preserve_header_case(true)
         .handshake::<_, Incoming>(TokioIo::new(onward))
         .await?;
     let sender = RefCell::new(sender);
     let pass = |request: Request<Incoming>| sender.borrow_mut().send_request(request);
     let served = server::conn::http1::Builder::new()
-        .preserve_header_case(true)
         .serve_connection(TokioIo::new(stream), service_fn(pass));
     tokio::select! {
         biased;

@@ -42,13 +42,13 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     proxy: Option<PathBuf>,
 
-    /// The ledger's example `durable` [default: the one that `make bench` builds]
-    #[arg(long, value_name = "FILE")]
-    durable: Option<PathBuf>,
-
     /// The proxy's example `identify` [default: the one that `make bench` builds]
     #[arg(long, value_name = "FILE")]
     identify: Option<PathBuf>,
+
+    /// The ledger's example `durable` [default: the one that `make bench` builds]
+    #[arg(long, value_name = "FILE")]
+    durable: Option<PathBuf>,
 
     /// A directory on the disk that records are written to [default: where the proxy is]
     #[arg(long, value_name = "DIR")]
@@ -82,8 +82,8 @@ fn run(arguments: Arguments) -> Result<()> {
         Some(disk) => disk.clone(),
         None => proxy.parent().unwrap_or(Path::new(".")).to_owned(),
     };
-    let durable = built(arguments.durable, "release/examples/durable")?;
     let identify = built(arguments.identify, "release/examples/identify")?;
+    let durable = built(arguments.durable, "release/examples/durable")?;
 
     machine::open_files(OPEN_FILES)?;
     let machine = Machine::this()?;
@@ -99,8 +99,8 @@ fn run(arguments: Arguments) -> Result<()> {
         upstream: upstream::start(now)?,
         rounds: arguments.rounds.max(1),
         turn,
-        durable,
         identify,
+        durable,
         disk,
     };
     let only = &arguments.only;

@@ -35,17 +35,17 @@ pub struct Bench {
     pub rounds: usize,
     /// How long each turn under load is.
     pub turn: Duration,
+    /// The program that times how long it takes to find out who asks: the proxy's example `identify`.
+    pub identify: PathBuf,
     /// The program that times records being made durable: the ledger's example `durable`.
     pub durable: PathBuf,
-    /// The program that times how who asks is found out: the proxy's example `identify`.
-    pub identify: PathBuf,
     /// A directory on the disk that it writes to.
     pub disk: PathBuf,
 }
 
 /// What there is to measure.
 pub const NAMES: [&str; 8] = [
-    "cached", "passed", "latency", "memory", "start", "size", "durable", "identity",
+    "cached", "passed", "latency", "identity", "memory", "start", "size", "durable",
 ];
 
 type Measure = fn(&Bench) -> Result<Vec<Row>>;
@@ -55,11 +55,11 @@ const MEASURES: [Measure; 8] = [
     cached::measure,
     passed::measure,
     latency::measure,
+    identity::measure,
     memory::measure,
     start::measure,
     size::measure,
     durable::measure,
-    identity::measure,
 ];
 
 impl Bench {
