@@ -51,11 +51,13 @@
 
 pub mod admin;
 mod clock;
+pub mod config;
 mod credential;
 mod derive;
 mod document;
 mod fault;
 mod host;
+pub mod launch;
 mod metadata;
 mod mock;
 mod path;

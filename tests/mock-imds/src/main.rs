@@ -1,40 +1,19 @@
 //! The binary: arguments, bind, run, exit code.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Parser;
-use credpin_mock_imds::{Settings, State, SystemClock, run};
+use cli::Arguments;
+use credpin_mock_imds::config::Layers;
+use credpin_mock_imds::launch::Launch;
+use credpin_mock_imds::{State, SystemClock, run};
 use tokio::net::TcpListener;
 
-/// A mock of the EC2 instance metadata service, for tests of what reads it.
-///
-/// Point AWS SDKs, the AWS CLI or cloud-init at it:
-///
-///     credpin-mock-imds &
-///     export AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:1338
-///
-/// Its credentials have the shape of real ones, expire and rotate, and open nothing.
-#[derive(Parser)]
-#[command(version, verbatim_doc_comment)]
-struct Arguments {
-    /// Name or address to listen on.
-    ///
-    /// Only this machine reaches the default; a container wants 0.0.0.0. What a mock gives out is
-    /// worthless, but a program that takes it for the real one might be led astray by it.
-    #[arg(short = 'n', long, value_name = "HOST", default_value = "127.0.0.1")]
-    hostname: String,
-
-    /// Port to listen on; 0 takes a free one.
-    #[arg(short, long, default_value_t = 1338)]
-    port: u16,
-
-    /// Require a session token: refuse requests of IMDSv1.
-    #[arg(short = 'I', long)]
-    imdsv2: bool,
-}
+mod cli;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -48,11 +27,15 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(arguments: Arguments) -> anyhow::Result<()> {
-    let Arguments {
+    let Launch {
         hostname,
         port,
-        imdsv2,
-    } = arguments;
+        settings,
+    } = Launch::read(Layers {
+        flags: arguments.flags(),
+        environment: variables(),
+        file: None,
+    })?;
     let listener = TcpListener::bind((hostname.as_str(), port))
         .await
         .with_context(|| {
@@ -61,18 +44,15 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     let addr = listener
         .local_addr()
         .context("cannot tell the address listened on")?;
-    let state = State::new(Settings {
-        imdsv2_only: imdsv2,
-        ..Settings::default()
-    });
-
-    // Before the ready line: who reads it may send the signal at once.
-    let stopped = stop_signal().context("cannot wait for signals")?;
-    let versions = if imdsv2 {
+    let versions = if settings.imdsv2_only {
         "IMDSv2 only"
     } else {
         "IMDSv1 and IMDSv2"
     };
+    let state = State::new(settings);
+
+    // Before the ready line: who reads it may send the signal at once.
+    let stopped = stop_signal().context("cannot wait for signals")?;
     let mut stdout = std::io::stdout();
     writeln!(
         stdout,
@@ -83,6 +63,13 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
 
     run(listener, Arc::new(state), Arc::new(SystemClock), stopped).await;
     Ok(())
+}
+
+/// The environment, but for what is no text: no setting could be made of that.
+fn variables() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// Resolves on SIGINT or SIGTERM, caught from the call on.

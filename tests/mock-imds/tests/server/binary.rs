@@ -93,3 +93,37 @@ fn it_tells_its_version() {
     let expected = concat!("credpin-mock-imds ", env!("CARGO_PKG_VERSION"), "\n");
     assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
 }
+
+/// Runs it where it cannot start, and returns what it says.
+fn refused(arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    let output = Command::new(BINARY)
+        .args(arguments)
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn all_that_is_wrong_is_said_at_once_and_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mock.json");
+    std::fs::write(&file, "{\n  \"server\": {\n    \"hostname\": []}}").unwrap();
+    let file = file.to_str().unwrap();
+    let said = refused(&["-c", file, "-p", "http"], &[("AEMM_IMDSV2", "perhaps")]);
+    assert_eq!(
+        said,
+        format!(
+            "credpin-mock-imds: {file}:3: server.hostname: [] is not a text\n\
+             --port: `http` is no port from 0 to 65535\n\
+             AEMM_IMDSV2: \"perhaps\" is not true or false\n"
+        )
+    );
+    assert!(
+        refused(&[], &[("AEMM_CONFIG_FILE", "none.json")]).starts_with(
+            "credpin-mock-imds: cannot read the config file none.json (set by --config-file): "
+        )
+    );
+}
