@@ -22,7 +22,7 @@ pub use file::{Entry, File, FileError};
 pub use reader::Reader;
 
 /// What settings are looked up in. The first that has one decides.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Layers {
     /// What the command line says, by key.
     pub flags: Vec<Flag>,

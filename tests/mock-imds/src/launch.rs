@@ -1,9 +1,58 @@
-//! What the binary starts: its settings, read from the layers.
+//! What the binary starts: its settings, read from where it was told.
+//!
+//! ```text
+//!   Invocation { program, command, layers, start }
+//!        │                 notices.rs   spot, events, asglifecycle
+//!        ▼                 host.rs      what AEMM's categories say of a Host
+//!   Launch::read ────────> Launch { hostname, port, settings, warnings, … }
+//!                          save.rs      all settings as they are in the end, for a file
+//! ```
 
-use std::path::PathBuf;
+mod host;
+mod notices;
+mod save;
 
-use crate::config::{File, FileError, Layers, Mistakes, Reader};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+pub use save::SaveError;
+
+use crate::aemm::{Fidelity, Routes};
+use crate::config::{File, FileError, Layers, Mistake, Mistakes, Reader};
 use crate::state::Settings;
+
+/// The name that amazon-ec2-metadata-mock's binary has.
+const AEMM: &str = "ec2-metadata-mock";
+
+/// The config file that AEMM reads where none is named.
+const HOME_FILE: &str = "$HOME/aemm-config.json";
+
+/// How the program was called.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// The name it was called by, without folders.
+    pub program: String,
+    /// Which notices it is to give.
+    pub command: Command,
+    /// Flags and environment; the file is read from where they say.
+    pub layers: Layers,
+    /// When it was: delays count from here.
+    pub start: Timestamp,
+}
+
+/// Which notices a mock gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Without a command: those that settings ask for; like AEMM, all of them.
+    All,
+    /// `spot`
+    Spot,
+    /// `events`
+    Events,
+    /// `asglifecycle`
+    AsgLifecycle,
+}
 
 /// All that a mock is started with.
 #[derive(Clone, Debug)]
@@ -14,6 +63,14 @@ pub struct Launch {
     pub port: u16,
     /// The mock itself.
     pub settings: Settings,
+    /// The config file that was read.
+    pub file: Option<PathBuf>,
+    /// Whether to read that file again when it changes.
+    pub watch: bool,
+    /// Where to save all settings, and their text.
+    pub save: Option<(PathBuf, String)>,
+    /// What is odd about the settings, and no reason not to start.
+    pub warnings: Vec<Mistake>,
 }
 
 /// Why there is nothing to start.
@@ -28,35 +85,114 @@ pub enum LaunchError {
 }
 
 impl Launch {
-    /// Reads the config file that the flags or the environment name into `layers`, and then all
-    /// settings.
-    pub fn read(mut layers: Layers) -> Result<Self, LaunchError> {
-        let mut reader = Reader::new(&layers);
-        let path = reader.text("config-file").filter(|path| !path.is_empty());
-        layers.file = path
-            .map(|path| File::read(&PathBuf::from(path)))
-            .transpose()?;
-        Ok(Self::resolve(&layers)?)
+    /// Reads the config file, if there is one, and then all settings.
+    pub fn read(invocation: &Invocation) -> Result<Self, LaunchError> {
+        let mut invocation = invocation.clone();
+        let (path, is_named) = invocation.file();
+        let read = path.as_deref().map(File::read).transpose();
+        invocation.layers.file = match read {
+            Err(FileError::Read { .. }) if !is_named => None,
+            read => read?,
+        };
+        let path = path.filter(|_| invocation.layers.file.is_some());
+        Ok(Self::resolve(&invocation, path)?)
     }
 
-    /// The settings that `layers` give.
-    pub fn resolve(layers: &Layers) -> Result<Self, Mistakes> {
-        let mut reader = Reader::new(layers);
-        let launch = Self {
-            hostname: reader
-                .text("server.hostname")
-                .unwrap_or_else(|| "127.0.0.1".into()),
-            port: reader
-                .parsed("server.port", |port| {
-                    port.parse()
-                        .map_err(|_| format!("`{port}` is no port from 0 to 65535"))
-                })
-                .unwrap_or(1338),
-            settings: Settings {
-                imdsv2_only: reader.boolean("imdsv2").unwrap_or_default(),
-                ..Settings::default()
-            },
+    fn resolve(invocation: &Invocation, file: Option<PathBuf>) -> Result<Self, Mistakes> {
+        let mut reader = Reader::new(&invocation.layers);
+        let aemm = invocation.resembles_aemm(&mut reader);
+        let everywhere = if aemm { "0.0.0.0" } else { "127.0.0.1" };
+        let hostname = reader.text("server.hostname", everywhere);
+        let port = reader.parsed("server.port", "1338", |port| {
+            port.parse()
+                .map_err(|_| format!("`{port}` is no port from 0 to 65535"))
+        });
+        reader.text("config-file", if aemm { HOME_FILE } else { "" });
+        let watch = reader.boolean("watch-config-file", false);
+        let save = reader.boolean("save-config-to-file", false);
+        let mut settings = Settings {
+            imdsv2_only: reader.boolean("imdsv2", false),
+            notices: notices::read(&mut reader, invocation, aemm),
+            ..Settings::default()
         };
-        reader.finish(launch)
+        if aemm {
+            settings.fidelity = Fidelity::Aemm(Routes::read(&mut reader));
+        } else {
+            host::read(&mut reader, &mut settings.host);
+        }
+        let mut warnings = Vec::new();
+        let unused = reader.unused();
+        if aemm {
+            warnings = unused;
+        } else {
+            reader.note(unused);
+        }
+        let ((), used) = reader.finish(())?;
+        let home = invocation.layers.environment.get("HOME");
+        Ok(Self {
+            hostname,
+            port: port.unwrap_or_default(),
+            settings,
+            file,
+            watch,
+            save: save.then(|| (save::path(home.map(String::as_str)), save::text(&used))),
+            warnings,
+        })
+    }
+
+    /// Writes the settings to the file that they are to be saved in, and returns its path.
+    pub fn save(&self) -> Option<Result<&Path, SaveError>> {
+        let (path, text) = self.save.as_ref()?;
+        Some(save::write(path, text).map(|()| path.as_path()))
+    }
+}
+
+impl Command {
+    /// What AEMM's log calls it.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::All => "all mocks",
+            Self::Spot => "EC2 Spot interruption notice",
+            Self::Events => "EC2 Events",
+            Self::AsgLifecycle => "EC2 ASG Lifecycle",
+        }
+    }
+}
+
+impl Invocation {
+    /// Whether the mock is to resemble AEMM. A file may say so too, if it was named.
+    fn resembles_aemm(&self, reader: &mut Reader<'_>) -> bool {
+        let default = if self.is_called_aemm() {
+            "aemm"
+        } else {
+            "imds"
+        };
+        let fidelity = reader.parsed("fidelity", default, |fidelity| match fidelity {
+            "aemm" => Ok(true),
+            "imds" => Ok(false),
+            other => Err(format!("`{other}` is neither aemm nor imds")),
+        });
+        fidelity.unwrap_or_default()
+    }
+
+    /// By its plain name, or by that of a release, as `ec2-metadata-mock-linux-amd64`.
+    fn is_called_aemm(&self) -> bool {
+        let name = self.program.strip_prefix("amazon-");
+        name.unwrap_or(&self.program).starts_with(AEMM)
+    }
+
+    /// The config file, and whether it was named: AEMM looks for one in the home folder, too.
+    fn file(&self) -> (Option<PathBuf>, bool) {
+        let mut reader = Reader::new(&self.layers);
+        let named = reader.text("config-file", "");
+        if !named.is_empty() {
+            return (Some(named.into()), true);
+        }
+        let home = self.layers.environment.get("HOME");
+        let home = home.filter(|home| !home.is_empty() && self.resembles_aemm(&mut reader));
+        (
+            home.map(|home| Path::new(home).join("aemm-config.json")),
+            false,
+        )
     }
 }

@@ -50,6 +50,7 @@
 //! the role, the credentials' fate, the faults.
 
 pub mod admin;
+mod aemm;
 mod clock;
 pub mod config;
 mod credential;
@@ -57,9 +58,12 @@ mod derive;
 mod document;
 mod fault;
 mod host;
+mod json;
 pub mod launch;
 mod metadata;
 mod mock;
+mod moment;
+mod notice;
 mod path;
 mod respond;
 mod response;
@@ -69,12 +73,19 @@ mod session;
 mod socket;
 mod state;
 mod tree;
+mod watch;
 
+pub use aemm::{Fidelity, Routes};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use credential::{CredentialError, Issued, Schedule};
 pub use fault::{Fault, FaultSpec, FaultStatus, ParseFaultError, Probability};
 pub use host::{Host, Interface, UserData};
 pub use mock::{Builder, MockImds, StartError};
+pub use moment::{Moment, NotAMoment};
+pub use notice::{
+    Event, EventCode, EventState, NotOneOf, Notices, Rebalance, Spot, SpotAction, Termination,
+};
 pub use respond::{Peer, Request, Response, respond};
 pub use server::run;
 pub use state::{Seen, Settings, State};
+pub use watch::watch;

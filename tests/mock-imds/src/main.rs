@@ -1,7 +1,8 @@
 //! The binary: arguments, bind, run, exit code.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -9,34 +10,48 @@ use anyhow::Context;
 use clap::Parser;
 use cli::Arguments;
 use credpin_mock_imds::config::Layers;
-use credpin_mock_imds::launch::Launch;
-use credpin_mock_imds::{State, SystemClock, run};
+use credpin_mock_imds::launch::{Invocation, Launch};
+use credpin_mock_imds::{Clock, Fidelity, State, SystemClock, run, watch};
 use tokio::net::TcpListener;
 
 mod cli;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match serve(Arguments::parse()).await {
+    let invocation = invocation();
+    match serve(&invocation).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("credpin-mock-imds: {error:#}");
+            eprintln!("{}: {error:#}", invocation.program);
             ExitCode::FAILURE
         }
     }
 }
 
-async fn serve(arguments: Arguments) -> anyhow::Result<()> {
-    let Launch {
-        hostname,
-        port,
-        settings,
-    } = Launch::read(Layers {
-        flags: arguments.flags(),
-        environment: variables(),
-        file: None,
-    })?;
-    let listener = TcpListener::bind((hostname.as_str(), port))
+fn invocation() -> Invocation {
+    let (command, flags) = Arguments::parse().read();
+    let program = std::env::args_os().next().unwrap_or_default();
+    let program = Path::new(&program).file_name().unwrap_or_default();
+    Invocation {
+        program: program.to_string_lossy().into_owned(),
+        command,
+        layers: Layers {
+            flags,
+            environment: variables(),
+            file: None,
+        },
+        start: SystemClock.now(),
+    }
+}
+
+async fn serve(invocation: &Invocation) -> anyhow::Result<()> {
+    let program = &invocation.program;
+    let launch = Launch::read(invocation)?;
+    for warning in &launch.warnings {
+        eprintln!("{program}: warning: {warning}; it is ignored");
+    }
+    let Launch { hostname, port, .. } = &launch;
+    let listener = TcpListener::bind((hostname.as_str(), *port))
         .await
         .with_context(|| {
             format!("cannot listen on {hostname} port {port} (set by --hostname and --port)")
@@ -44,25 +59,68 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     let addr = listener
         .local_addr()
         .context("cannot tell the address listened on")?;
-    let versions = if settings.imdsv2_only {
+    match launch.save() {
+        Some(Ok(path)) => say(&format!(
+            "Successfully saved final configuration to local file  {}",
+            path.display()
+        ))?,
+        // Nothing that is served hangs on it.
+        Some(Err(error)) => eprintln!("{program}: warning: {:#}", anyhow::Error::new(error)),
+        None => {}
+    }
+    let versions = if launch.settings.imdsv2_only {
         "IMDSv2 only"
     } else {
         "IMDSv1 and IMDSv2"
     };
-    let state = State::new(settings);
+    let like = match launch.settings.fidelity {
+        Fidelity::Imds => "",
+        Fidelity::Aemm(_) => {
+            // AEMM's log begins with it, and scripts wait for that.
+            let what = invocation.command.about();
+            eprintln!(
+                "Initiating ec2-metadata-mock for {what} on port {}",
+                addr.port()
+            );
+            ", like amazon-ec2-metadata-mock"
+        }
+    };
+    let state = Arc::new(State::new(launch.settings));
 
     // Before the ready line: who reads it may send the signal at once.
     let stopped = stop_signal().context("cannot wait for signals")?;
-    let mut stdout = std::io::stdout();
-    writeln!(
-        stdout,
-        "credpin-mock-imds: ready on http://{addr} ({versions})"
-    )
-    .and_then(|()| stdout.flush())
-    .context("cannot write to standard output")?;
+    say(&format!(
+        "{program}: ready on http://{addr} ({versions}{like})"
+    ))?;
 
-    run(listener, Arc::new(state), Arc::new(SystemClock), stopped).await;
+    let serving = run(listener, Arc::clone(&state), Arc::new(SystemClock), stopped);
+    match launch.file.filter(|_| launch.watch) {
+        None => serving.await,
+        Some(file) => tokio::select! {
+            () = serving => {}
+            () = watch(&file, || reload(invocation, &state)) => {}
+        },
+    }
     Ok(())
+}
+
+/// Serves by the settings as they are now; where they are wrong, as before.
+fn reload(invocation: &Invocation, state: &State) {
+    match Launch::read(invocation) {
+        Ok(launch) => state.configure(launch.settings),
+        Err(error) => eprintln!(
+            "{}: {:#}\nThe settings stay as they were.",
+            invocation.program,
+            anyhow::Error::new(error)
+        ),
+    }
+}
+
+fn say(line: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout();
+    writeln!(stdout, "{line}")
+        .and_then(|()| stdout.flush())
+        .context("cannot write to standard output")
 }
 
 /// The environment, but for what is no text: no setting could be made of that.

@@ -1,15 +1,17 @@
 //! The mock itself: a request, the state and the time make an answer.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
 
+use crate::aemm::{self, Fidelity};
 use crate::document::document;
 use crate::fault::Fault;
 use crate::metadata::VERSIONS;
+use crate::notice::{Dates, Said};
 use crate::path::Path;
 use crate::response::{self, OCTETS, TEXT, TOKEN_TTL};
 use crate::session::MAX_TTL;
@@ -28,7 +30,7 @@ pub struct Peer(pub SocketAddr);
 /// An answer with its whole body; empty if the request was a HEAD.
 pub type Response = http::Response<Bytes>;
 
-const TOKEN: &str = "x-aws-ec2-metadata-token";
+pub(crate) const TOKEN_HEADER: &str = "x-aws-ec2-metadata-token";
 const FORWARDED: &str = "x-forwarded-for";
 
 /// What [`Fault::Garbage`] answers: the start of a document, and bytes that no text has.
@@ -58,13 +60,20 @@ pub(crate) fn respond_with(
         Some(Fault::Skew(skew)) => now.checked_add(skew).unwrap_or(now),
         _ => now,
     };
+    let aemm = matches!(inner.fidelity, Fidelity::Aemm(_));
     let response = match fault {
         Some(Fault::Status(status)) => response::error(status),
         Some(Fault::Throttle(_)) => response::error(StatusCode::SERVICE_UNAVAILABLE),
         Some(Fault::Garbage) => response::content(TEXT, GARBAGE),
+        _ if aemm => aemm::answer(&mut inner, request, shown),
         _ => answer(&mut inner, request, fault, shown),
     };
-    let response = response::sealed(response, request.method(), shown);
+    let response = if aemm {
+        response
+    } else {
+        response::sealed(response)
+    };
+    let response = response::framed(response, request.method(), shown);
     inner
         .seen
         .push(Seen::new(request, Some(response.status()), now));
@@ -83,11 +92,12 @@ fn answer(inner: &mut Inner, request: &Request, fault: Option<Fault>, now: Times
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return response::not_allowed("OPTIONS, GET, HEAD");
     }
+    let client = request.extensions().get().map(|Peer(peer)| peer.ip());
     match session(inner, headers, now) {
         Err(status) => response::error(status),
-        Ok(None) => read(inner, &path, fault, now),
+        Ok(None) => read(inner, &path, client, fault, now),
         Ok(Some(seconds_left)) => {
-            let mut response = read(inner, &path, fault, now);
+            let mut response = read(inner, &path, client, fault, now);
             response
                 .headers_mut()
                 .insert(TOKEN_TTL, seconds_left.into());
@@ -116,18 +126,24 @@ fn mint(inner: &mut Inner, headers: &HeaderMap, now: Timestamp) -> Result<Respon
 /// The seconds left of the request's session, `None` for a request of IMDSv1. Either of IMDSv2's
 /// headers makes a request one of IMDSv2, which needs a token.
 fn session(inner: &Inner, headers: &HeaderMap, now: Timestamp) -> Result<Option<u64>, StatusCode> {
-    let v2 = headers.contains_key(TOKEN) || headers.contains_key(TOKEN_TTL);
+    let v2 = headers.contains_key(TOKEN_HEADER) || headers.contains_key(TOKEN_TTL);
     if !v2 && !inner.imdsv2_only {
         return Ok(None);
     }
-    only(headers, TOKEN)
+    only(headers, TOKEN_HEADER)
         .and_then(|token| inner.sessions.seconds_left(token, now))
         .map(Some)
         .ok_or(StatusCode::UNAUTHORIZED)
 }
 
 /// What is at `path`, for a request that may read it.
-fn read(inner: &mut Inner, path: &Path, fault: Option<Fault>, now: Timestamp) -> Response {
+fn read(
+    inner: &mut Inner,
+    path: &Path,
+    client: Option<IpAddr>,
+    fault: Option<Fault>,
+    now: Timestamp,
+) -> Response {
     let Some((version, rest)) = path.segments().split_first() else {
         return response::content(TEXT, VERSIONS.join("\n"));
     };
@@ -137,6 +153,7 @@ fn read(inner: &mut Inner, path: &Path, fault: Option<Fault>, now: Timestamp) ->
     if fault == Some(Fault::NoRole) {
         return response::content(TEXT, "");
     }
+    inner.plant(now);
     let launched = inner.host.launched;
     let (content, renewed) = if rest.is_empty() {
         (response::content(TEXT, inner.tree.names()), launched)
@@ -149,6 +166,17 @@ fn read(inner: &mut Inner, path: &Path, fault: Option<Fault>, now: Timestamp) ->
             Some(Node::Leaf(Leaf::Text(text))) => (response::content(TEXT, text.clone()), launched),
             Some(Node::Leaf(Leaf::Bytes(bytes))) => {
                 (response::content(OCTETS, bytes.clone()), launched)
+            }
+            Some(Node::Leaf(Leaf::Notice(place))) => {
+                let place = *place;
+                let admitted = inner.audience.admits(place, client, inner.notices.clients);
+                match inner.notices.read(place, Dates::Converted, now) {
+                    Some(Said::Text(text)) if admitted => (response::content(TEXT, text), now),
+                    Some(Said::Json(json)) if admitted => {
+                        (response::content(TEXT, json.compact()), now)
+                    }
+                    _ => return response::error(StatusCode::NOT_FOUND),
+                }
             }
             Some(Node::Leaf(Leaf::IamInfo)) => iam_info(inner),
             Some(Node::Leaf(Leaf::Credentials(role))) => {

@@ -6,16 +6,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use http::{HeaderMap, Method, StatusCode, Uri};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::aemm::Fidelity;
 use crate::credential::{CredentialError, Issued, Issuer, Schedule};
 use crate::derive::Key;
 use crate::fault::{Fault, FaultSpec, FaultStatus, Faults};
 use crate::host::Host;
 use crate::metadata::tree;
+use crate::notice::{Audience, Notices, Place};
 use crate::path::Path;
 use crate::respond::{Peer, Request};
 use crate::ring::Ring;
 use crate::session::Sessions;
-use crate::tree::Directory;
+use crate::tree::{Directory, Leaf};
 
 /// How many requests are remembered.
 const REMEMBERED: usize = 4096;
@@ -33,6 +35,10 @@ pub struct Settings {
     pub schedule: Schedule,
     /// What goes wrong from the start, set in this order.
     pub faults: Vec<FaultSpec>,
+    /// Whom it resembles.
+    pub fidelity: Fidelity,
+    /// What the host is told beforehand.
+    pub notices: Notices,
 }
 
 /// A mock's state. It is shared between the server and the test: all methods take `&self`, and each
@@ -47,6 +53,11 @@ pub(crate) struct Inner {
     pub(crate) sessions: Sessions,
     pub(crate) issuer: Issuer,
     pub(crate) faults: Faults,
+    pub(crate) fidelity: Fidelity,
+    pub(crate) notices: Notices,
+    /// The notices that hang in the tree.
+    planted: Vec<Place>,
+    pub(crate) audience: Audience,
     pub(crate) seen: Ring<Seen, REMEMBERED>,
     clock_offset: SignedDuration,
 }
@@ -77,6 +88,8 @@ impl State {
             seed,
             schedule,
             faults: specs,
+            fidelity,
+            notices,
         } = settings;
         let key = seed.map_or_else(Key::random, |seed| Key::from_seed(seed, &host.instance_id));
         let mut faults = Faults::new(key.clone());
@@ -90,6 +103,10 @@ impl State {
             sessions: Sessions::new(key.clone()),
             issuer: Issuer::new(key, schedule),
             faults,
+            fidelity,
+            notices,
+            planted: Vec::new(),
+            audience: Audience::default(),
             seen: Ring::new(),
             clock_offset: SignedDuration::ZERO,
         }))
@@ -137,7 +154,28 @@ impl State {
     pub fn update_host(&self, change: impl FnOnce(&mut Host)) {
         let mut inner = self.lock();
         change(&mut inner.host);
-        inner.tree = tree(&inner.host);
+        inner.replant();
+    }
+
+    /// Changes what is described and served to what `settings` say. What was issued and seen stays, and
+    /// so do the seed, the schedule and the faults.
+    pub fn configure(&self, settings: Settings) {
+        let mut inner = self.lock();
+        inner.host = settings.host;
+        inner.imdsv2_only = settings.imdsv2_only;
+        inner.fidelity = settings.fidelity;
+        inner.notices = settings.notices;
+        inner.replant();
+    }
+
+    /// Replaces what the host is told beforehand. Who was among the first to see it remains so.
+    pub fn set_notices(&self, notices: Notices) {
+        self.lock().notices = notices;
+    }
+
+    /// Changes whom it resembles.
+    pub fn set_fidelity(&self, fidelity: Fidelity) {
+        self.lock().fidelity = fidelity;
     }
 
     /// Swaps the host's role, or with `None` removes it. Another role gets credentials of its own.
@@ -226,6 +264,30 @@ impl State {
     /// A test that panicked while it held the lock left nothing half done that would matter.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Makes the tree anew, without notices.
+    fn replant(&mut self) {
+        self.tree = tree(&self.host);
+        self.planted.clear();
+    }
+
+    /// Hangs the notices that are due into the tree, and only those.
+    pub(crate) fn plant(&mut self, now: Timestamp) {
+        let due = self.notices.due(now);
+        if due == self.planted {
+            return;
+        }
+        self.replant();
+        for &place in &due {
+            let path: Vec<&str> = std::iter::once("meta-data")
+                .chain(place.path().split('/'))
+                .collect();
+            self.tree.graft(&path, Leaf::Notice(place));
+        }
+        self.planted = due;
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use crate::notice::Place;
+
 /// One place in the tree.
 pub(crate) enum Node {
     Directory(Directory),
@@ -20,6 +22,8 @@ pub(crate) enum Leaf {
     IamInfo,
     /// The current credentials of the role of this name.
     Credentials(String),
+    /// What the host is told beforehand.
+    Notice(Place),
 }
 
 /// Named nodes, listed in the order of their names.
@@ -51,6 +55,23 @@ impl Directory {
             self.0.insert(name.to_owned(), Node::Directory(directory));
         }
         self
+    }
+
+    /// Hangs a leaf in at the end of `path`, below directories that are made where there are none.
+    pub(crate) fn graft(&mut self, path: &[&str], leaf: Leaf) {
+        match path {
+            [] => {}
+            [name] => {
+                self.0.insert((*name).to_owned(), Node::Leaf(leaf));
+            }
+            [name, rest @ ..] => {
+                let node = self.0.entry((*name).to_owned());
+                let node = node.or_insert_with(|| Node::Directory(Self::default()));
+                if let Node::Directory(directory) = node {
+                    directory.graft(rest, leaf);
+                }
+            }
+        }
     }
 
     /// The node at the end of `path`, `None` if there is none.
@@ -108,5 +129,18 @@ mod tests {
         );
         assert!(tree.find(&segments("a/c/d")).is_none());
         assert!(tree.find(&[]).is_none());
+    }
+
+    #[test]
+    fn what_is_grafted_leaves_the_rest() {
+        let mut tree = Directory::default().directory("a", Directory::default().text("b", "1"));
+        tree.graft(&["a", "c", "d"], Leaf::Text("2".into()));
+        tree.graft(&["e"], Leaf::Text("3".into()));
+        assert_eq!(tree.listing(), "a/\ne");
+        let Some(Node::Directory(a)) = tree.find(&segments("a")) else {
+            panic!("no directory");
+        };
+        assert_eq!(a.listing(), "b\nc/");
+        assert!(tree.find(&segments("a/c/d")).is_some());
     }
 }

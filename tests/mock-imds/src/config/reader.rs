@@ -1,14 +1,17 @@
 //! Settings as what they are: text, numbers, yes or no. What they are not is noted, and not fatal
 //! before all were read.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::{Layers, Mistake, Mistakes, Setting};
 
-/// Reads settings and gathers the mistakes.
+/// Reads settings, each with its default, and gathers the mistakes.
 pub struct Reader<'a> {
     layers: &'a Layers,
     mistakes: Vec<Mistake>,
+    used: BTreeMap<String, Value>,
 }
 
 impl<'a> Reader<'a> {
@@ -17,25 +20,34 @@ impl<'a> Reader<'a> {
         Self {
             layers,
             mistakes: Vec::new(),
+            used: BTreeMap::new(),
         }
     }
 
-    /// A text; a number is the text of its digits.
-    pub fn text(&mut self, key: &str) -> Option<String> {
-        self.read(key, "a text", text)
+    /// Whether anything gives this setting.
+    pub fn is_set(&self, key: &str) -> bool {
+        self.layers.get(key).is_some()
     }
 
-    /// A whole number, or the text of one.
-    pub fn integer(&mut self, key: &str) -> Option<i64> {
-        self.read(key, "a whole number", |value| match value {
+    /// A text; a number is the text of its digits.
+    pub fn text(&mut self, key: &str, default: &str) -> String {
+        self.read(key, default.to_owned(), "a text", text)
+    }
+
+    /// A whole number, or the text of one; an empty text is 0.
+    pub fn integer(&mut self, key: &str, default: i64) -> i64 {
+        self.read(key, default, "a whole number", |value| match value {
             Value::Number(number) => number.as_i64(),
-            value => text(value)?.parse().ok(),
+            value => match text(value)?.as_str() {
+                "" => Some(0),
+                digits => digits.parse().ok(),
+            },
         })
     }
 
     /// Yes or no, as Go's flags have it: `true`, `t`, `1`, `false`, `f`, `0`.
-    pub fn boolean(&mut self, key: &str) -> Option<bool> {
-        self.read(key, "true or false", |value| match value {
+    pub fn boolean(&mut self, key: &str, default: bool) -> bool {
+        self.read(key, default, "true or false", |value| match value {
             Value::Bool(value) => Some(*value),
             value => match text(value)?.as_str() {
                 "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
@@ -45,57 +57,119 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Whatever `parse` makes of a text; its error says what would be right.
+    /// Whatever `parse` makes of a text; its error says what would be right. `None` where that was
+    /// noted.
     pub fn parsed<T, E: ToString>(
         &mut self,
         key: &str,
+        default: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        let setting = self.layers.get(key)?;
-        let parsed = match text(&setting.value) {
-            Some(text) => parse(&text).map_err(|error| error.to_string()),
-            None => Err(format!("{} is not a text", setting.value)),
+        let text = self.text(key, default);
+        match (parse(&text), self.layers.get(key)) {
+            (Ok(value), _) => Some(value),
+            (Err(error), Some(setting)) => {
+                self.mistakes.push(Mistake {
+                    origin: setting.origin,
+                    what: error.to_string(),
+                });
+                None
+            }
+            // A default that cannot be parsed is no setting's fault.
+            (Err(_), None) => None,
+        }
+    }
+
+    /// Any JSON; null by default.
+    pub fn any(&mut self, key: &str) -> Value {
+        let value = self.layers.get(key).map(|setting| setting.value);
+        let value = value.unwrap_or_default();
+        self.used.insert(key.to_owned(), value.clone());
+        value
+    }
+
+    /// The texts of an object in the file whose keys anybody may choose: here case matters.
+    pub fn members(&mut self, key: &str) -> Vec<(String, String)> {
+        let prefix = format!("{key}.");
+        let Some(file) = &self.layers.file else {
+            return Vec::new();
         };
-        self.kept(setting, parsed)
+        let mut members = Vec::new();
+        for entry in file.entries() {
+            let Some((start, name)) = entry.key.split_at_checked(prefix.len()) else {
+                continue;
+            };
+            if !start.eq_ignore_ascii_case(&prefix) {
+                continue;
+            }
+            self.used
+                .insert(format!("{prefix}{name}"), entry.value.clone());
+            match text(&entry.value) {
+                Some(text) => members.push((name.to_owned(), text)),
+                None => self.mistakes.push(Mistake {
+                    origin: file.origin(entry),
+                    what: format!("{} is not a text", entry.value),
+                }),
+            }
+        }
+        members
     }
 
-    /// Notes a mistake that is found elsewhere.
-    pub fn note(&mut self, mistake: Mistake) {
-        self.mistakes.push(mistake);
+    /// What the file gives and nobody has read: no settings.
+    pub fn unused(&self) -> Vec<Mistake> {
+        let Some(file) = &self.layers.file else {
+            return Vec::new();
+        };
+        let is_used = |key: &str| {
+            let mut used = self.used.keys();
+            used.any(|used| used.eq_ignore_ascii_case(key))
+        };
+        let unused = file.entries().iter().filter(|entry| !is_used(&entry.key));
+        unused
+            .map(|entry| Mistake {
+                origin: file.origin(entry),
+                what: "there is no such setting".into(),
+            })
+            .collect()
     }
 
-    /// `value`, if nothing was wrong.
-    pub fn finish<T>(self, value: T) -> Result<T, Mistakes> {
+    /// Notes mistakes that were found elsewhere.
+    pub fn note(&mut self, mistakes: Vec<Mistake>) {
+        self.mistakes.extend(mistakes);
+    }
+
+    /// `value` and all settings that were read, as they are in the end; if nothing was wrong.
+    pub fn finish<T>(self, value: T) -> Result<(T, BTreeMap<String, Value>), Mistakes> {
         if self.mistakes.is_empty() {
-            Ok(value)
+            Ok((value, self.used))
         } else {
             Err(Mistakes(self.mistakes))
         }
     }
 
-    fn read<T>(
+    fn read<T: Clone + Into<Value>>(
         &mut self,
         key: &str,
+        default: T,
         wanted: &str,
         read: impl FnOnce(&Value) -> Option<T>,
-    ) -> Option<T> {
-        let setting = self.layers.get(key)?;
-        let value =
-            read(&setting.value).ok_or_else(|| format!("{} is not {wanted}", setting.value));
-        self.kept(setting, value)
-    }
-
-    fn kept<T>(&mut self, setting: Setting, value: Result<T, String>) -> Option<T> {
-        match value {
-            Ok(value) => Some(value),
-            Err(what) => {
-                self.mistakes.push(Mistake {
-                    origin: setting.origin,
-                    what,
-                });
-                None
+    ) -> T {
+        let mut value = default;
+        if let Some(Setting {
+            value: found,
+            origin,
+        }) = self.layers.get(key)
+        {
+            match read(&found) {
+                Some(read) => value = read,
+                None => self.mistakes.push(Mistake {
+                    origin,
+                    what: format!("{found} is not {wanted}"),
+                }),
             }
         }
+        self.used.insert(key.to_owned(), value.clone().into());
+        value
     }
 }
 

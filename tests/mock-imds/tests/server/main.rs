@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod admin;
+#[cfg(unix)]
+mod aemm;
 mod binary;
 mod faults;
 
