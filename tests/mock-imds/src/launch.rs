@@ -64,7 +64,7 @@ pub struct Launch {
     /// The mock itself.
     pub settings: Settings,
     /// The config file that was read.
-    pub file: Option<PathBuf>,
+    pub file: Option<File>,
     /// Whether to read that file again when it changes.
     pub watch: bool,
     /// Where to save all settings, and their text.
@@ -94,11 +94,10 @@ impl Launch {
             Err(FileError::Read { .. }) if !is_named => None,
             read => read?,
         };
-        let path = path.filter(|_| invocation.layers.file.is_some());
-        Ok(Self::resolve(&invocation, path)?)
+        Ok(Self::resolve(&invocation)?)
     }
 
-    fn resolve(invocation: &Invocation, file: Option<PathBuf>) -> Result<Self, Mistakes> {
+    fn resolve(invocation: &Invocation) -> Result<Self, Mistakes> {
         let mut reader = Reader::new(&invocation.layers);
         let aemm = invocation.resembles_aemm(&mut reader);
         let everywhere = if aemm { "0.0.0.0" } else { "127.0.0.1" };
@@ -133,7 +132,7 @@ impl Launch {
             hostname,
             port: port.unwrap_or_default(),
             settings,
-            file,
+            file: invocation.layers.file.clone(),
             watch,
             save: save.then(|| (save::path(home.map(String::as_str)), save::text(&used))),
             warnings,

@@ -98,7 +98,7 @@ async fn serve(invocation: &Invocation) -> anyhow::Result<()> {
         None => serving.await,
         Some(file) => tokio::select! {
             () = serving => {}
-            () = watch(&file, || reload(invocation, &state)) => {}
+            () = watch(Path::new(file.name()), file.text(), || reload(invocation, &state)) => {}
         },
     }
     Ok(())

@@ -7,17 +7,19 @@ use std::time::Duration;
 /// containers, and where a file is replaced by a link to another.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// Calls `on_change` whenever the text of the file at `path` is another than before. A file that is
-/// gone for a while has not changed.
-pub async fn watch(path: &Path, mut on_change: impl FnMut()) {
-    let mut seen = std::fs::read(path).ok();
+/// Calls `on_change` whenever the text of the file at `path` is another than before; at first, another
+/// than `read`. A file that is gone for a while has not changed.
+pub async fn watch(path: &Path, read: &str, mut on_change: impl FnMut()) {
+    let mut seen = read.as_bytes().to_vec();
     let mut interval = tokio::time::interval(INTERVAL);
     loop {
         interval.tick().await;
-        let now = std::fs::read(path).ok();
-        if now.is_some() && now != seen {
-            seen = now;
-            on_change();
+        match std::fs::read(path) {
+            Ok(now) if now != seen => {
+                seen = now;
+                on_change();
+            }
+            _ => {}
         }
     }
 }

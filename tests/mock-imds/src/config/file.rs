@@ -16,6 +16,7 @@ use super::{Origin, Setting};
 #[derive(Clone, Debug, PartialEq)]
 pub struct File {
     name: String,
+    text: String,
     entries: Vec<Entry>,
 }
 
@@ -72,6 +73,7 @@ impl File {
         flatten(text, "", members, &mut entries);
         Ok(Self {
             name: name.to_owned(),
+            text: text.to_owned(),
             entries,
         })
     }
@@ -79,6 +81,11 @@ impl File {
     /// The file's name, as it was given.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// All that stands in it.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// All values, in the file's order.
