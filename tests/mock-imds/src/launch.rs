@@ -12,6 +12,7 @@ mod host;
 mod notices;
 mod save;
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -91,7 +92,11 @@ impl Launch {
         let (path, is_named) = invocation.file();
         let read = path.as_deref().map(File::read).transpose();
         invocation.layers.file = match read {
-            Err(FileError::Read { .. }) if !is_named => None,
+            Err(FileError::Read { source, .. })
+                if !is_named && source.kind() == io::ErrorKind::NotFound =>
+            {
+                None
+            }
             read => read?,
         };
         Ok(Self::resolve(&invocation)?)
@@ -120,10 +125,10 @@ impl Launch {
             host::read(&mut reader, &mut settings.host);
         }
         let mut warnings = Vec::new();
-        let unused = reader.unused();
         if aemm {
-            warnings = unused;
+            warnings = reader.unused("there is no such setting");
         } else {
+            let unused = reader.unused("there is no such setting with --fidelity imds");
             reader.note(unused);
         }
         let ((), used) = reader.finish(())?;

@@ -12,8 +12,12 @@
 //!               the faults   ├─ session.rs     IMDSv2: is the token good?
 //!               of sockets)  ├─ metadata.rs    Host ──> tree.rs: listings and leaves
 //!                            ├─ credential.rs  the role's current set, issued when due
+//!                            ├─ notice.rs      Spot interruptions and the like, when due
 //!                            └─ response.rs    IMDS's headers and error pages
 //! ```
+//!
+//! With [`Fidelity::Aemm`] it answers as amazon-ec2-metadata-mock does (`aemm.rs`). The binary takes that
+//! one's settings ([`config`], [`launch`]).
 //!
 //! [`respond()`] is the mock: no socket, no clock, and with a seed no chance either. [`MockImds`] puts
 //! it on a loopback port for as long as a test needs it:

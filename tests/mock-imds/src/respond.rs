@@ -1,6 +1,6 @@
 //! The mock itself: a request, the state and the time make an answer.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -92,12 +92,11 @@ fn answer(inner: &mut Inner, request: &Request, fault: Option<Fault>, now: Times
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return response::not_allowed("OPTIONS, GET, HEAD");
     }
-    let client = request.extensions().get().map(|Peer(peer)| peer.ip());
     match session(inner, headers, now) {
         Err(status) => response::error(status),
-        Ok(None) => read(inner, &path, client, fault, now),
+        Ok(None) => read(inner, &path, request, fault, now),
         Ok(Some(seconds_left)) => {
-            let mut response = read(inner, &path, client, fault, now);
+            let mut response = read(inner, &path, request, fault, now);
             response
                 .headers_mut()
                 .insert(TOKEN_TTL, seconds_left.into());
@@ -140,7 +139,7 @@ fn session(inner: &Inner, headers: &HeaderMap, now: Timestamp) -> Result<Option<
 fn read(
     inner: &mut Inner,
     path: &Path,
-    client: Option<IpAddr>,
+    request: &Request,
     fault: Option<Fault>,
     now: Timestamp,
 ) -> Response {
@@ -169,6 +168,7 @@ fn read(
             }
             Some(Node::Leaf(Leaf::Notice(place))) => {
                 let place = *place;
+                let client = request.extensions().get().map(|Peer(peer)| peer.ip());
                 let admitted = inner.audience.admits(place, client, inner.notices.clients);
                 match inner.notices.read(place, Dates::Converted, now) {
                     Some(Said::Text(text)) if admitted => (response::content(TEXT, text), now),

@@ -115,8 +115,8 @@ impl<'a> Reader<'a> {
         members
     }
 
-    /// What the file gives and nobody has read: no settings.
-    pub fn unused(&self) -> Vec<Mistake> {
+    /// What the file gives and nobody has read, each with the reason `why` it is no setting.
+    pub fn unused(&self, why: &str) -> Vec<Mistake> {
         let Some(file) = &self.layers.file else {
             return Vec::new();
         };
@@ -128,7 +128,7 @@ impl<'a> Reader<'a> {
         unused
             .map(|entry| Mistake {
                 origin: file.origin(entry),
-                what: "there is no such setting".into(),
+                what: why.to_owned(),
             })
             .collect()
     }

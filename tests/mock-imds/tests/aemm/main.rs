@@ -5,6 +5,7 @@
 
 mod answers;
 mod notices;
+mod properties;
 mod settings;
 mod table;
 mod tokens;
