@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::document::document;
 use crate::host::{Host, Interface};
+use crate::identity::Signature;
 use crate::tree::{Directory, Leaf};
 
 /// The versions that `/` lists. All of them serve the same tree; an unknown one is a 404.
@@ -41,7 +42,11 @@ pub(crate) const VERSIONS: &[&str] = &[
 
 /// What lies under each version.
 pub(crate) fn tree(host: &Host) -> Directory {
-    let identity = Directory::default().text("document", identity_document(host));
+    let identity = Directory::default()
+        .text("document", identity_document(host))
+        .leaf("pkcs7", Leaf::Signature(Signature::Message))
+        .leaf("rsa2048", Leaf::Signature(Signature::Message))
+        .leaf("signature", Leaf::Signature(Signature::Plain));
     let tree = Directory::default()
         .directory(
             "dynamic",
@@ -173,7 +178,7 @@ fn interface(host: &Host, device: usize, card: &Interface) -> Directory {
 }
 
 /// The instance identity document (EC2 User Guide, instance identity documents).
-fn identity_document(host: &Host) -> String {
+pub(crate) fn identity_document(host: &Host) -> String {
     let private_ip = host
         .interface
         .private_ipv4s

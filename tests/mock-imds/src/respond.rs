@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::aemm::{self, Fidelity};
 use crate::document::document;
 use crate::fault::Fault;
-use crate::metadata::VERSIONS;
+use crate::metadata::{VERSIONS, identity_document};
 use crate::notice::{Dates, Said};
 use crate::path::Path;
 use crate::response::{self, OCTETS, TEXT, TOKEN_TTL};
@@ -177,6 +177,10 @@ fn read(
                     }
                     _ => return response::error(StatusCode::NOT_FOUND),
                 }
+            }
+            Some(Node::Leaf(Leaf::Signature(kind))) => {
+                let text = inner.signer.text(&identity_document(&inner.host), *kind);
+                (response::content(TEXT, text), launched)
             }
             Some(Node::Leaf(Leaf::IamInfo)) => iam_info(inner),
             Some(Node::Leaf(Leaf::Credentials(role))) => {

@@ -11,6 +11,7 @@ use crate::credential::{CredentialError, Issued, Issuer, Schedule};
 use crate::derive::Key;
 use crate::fault::{Fault, FaultSpec, FaultStatus, Faults};
 use crate::host::Host;
+use crate::identity::Signer;
 use crate::metadata::tree;
 use crate::notice::{Audience, Notices, Place};
 use crate::path::Path;
@@ -52,6 +53,7 @@ pub(crate) struct Inner {
     pub(crate) imdsv2_only: bool,
     pub(crate) sessions: Sessions,
     pub(crate) issuer: Issuer,
+    pub(crate) signer: Signer,
     pub(crate) faults: Faults,
     pub(crate) fidelity: Fidelity,
     pub(crate) notices: Notices,
@@ -102,6 +104,7 @@ impl State {
             imdsv2_only,
             sessions: Sessions::new(key.clone()),
             issuer: Issuer::new(key, schedule),
+            signer: Signer::default(),
             faults,
             fidelity,
             notices,

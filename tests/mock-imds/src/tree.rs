@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use crate::identity::Signature;
 use crate::notice::Place;
 
 /// One place in the tree.
@@ -18,6 +19,8 @@ pub(crate) enum Leaf {
     Text(String),
     /// Bytes, as application/octet-stream.
     Bytes(Bytes),
+    /// A signature of the identity document.
+    Signature(Signature),
     /// `iam/info`: says when the role's credentials were last renewed.
     IamInfo,
     /// The current credentials of the role of this name.
