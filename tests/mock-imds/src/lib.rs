@@ -62,6 +62,7 @@ mod der;
 mod derive;
 mod document;
 mod fault;
+mod hop_limit;
 mod host;
 mod identity;
 mod json;
@@ -74,6 +75,7 @@ mod path;
 mod respond;
 mod response;
 mod ring;
+mod schedule;
 mod server;
 mod session;
 mod socket;
@@ -83,9 +85,10 @@ mod watch;
 
 pub use aemm::{Fidelity, Routes};
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use credential::{CredentialError, Issued, Schedule};
+pub use credential::{CredentialError, Delivery, Issued};
 pub use fault::{Fault, FaultSpec, FaultStatus, ParseFaultError, Probability};
-pub use host::{Host, Interface, UserData};
+pub use hop_limit::{HopLimit, HopLimitError};
+pub use host::{Host, Interface, MAX_USER_DATA_BYTES, UserData};
 pub use identity::IDENTITY_CERTIFICATE;
 pub use mock::{Builder, MockImds, StartError};
 pub use moment::{Moment, NotAMoment};
@@ -93,6 +96,7 @@ pub use notice::{
     Event, EventCode, EventState, NotOneOf, Notices, Rebalance, Spot, SpotAction, Termination,
 };
 pub use respond::{Peer, Request, Response, respond};
+pub use schedule::{Schedule, ScheduleError};
 pub use server::run;
 pub use state::{Seen, Settings, State};
 pub use watch::watch;

@@ -10,8 +10,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::clock::{Clock, SystemClock};
-use crate::credential::Schedule;
 use crate::host::Host;
+use crate::schedule::Schedule;
 use crate::server::run;
 use crate::state::{Settings, State};
 

@@ -8,8 +8,10 @@ use http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
 
 use crate::aemm::{self, Fidelity};
+use crate::credential::{Asker, Holder, whole_seconds};
 use crate::document::document;
 use crate::fault::Fault;
+use crate::host::Host;
 use crate::metadata::{VERSIONS, identity_document};
 use crate::notice::{Dates, Said};
 use crate::path::Path;
@@ -39,7 +41,8 @@ const GARBAGE: &[u8] = b"{\n  \"Code\" : \"Succ\xff\x00\xfe<<<";
 /// Answers `request` as IMDS would at the time `now`, and notes both in `state`'s log.
 ///
 /// Answers are (EC2 User Guide, how IMDSv2 works): 400 for a PUT without a usable TTL, 401 for a
-/// missing, unknown or expired token, 403 for a PUT that was forwarded, 404, 405. [`Fault`]s that
+/// missing, unknown or expired token, 403 for a PUT that was forwarded and for all where the service is
+/// switched off, 404, 405. [`Fault`]s that
 /// concern the answer are applied here; those that concern the socket are [`run`]'s.
 ///
 /// [`run`]: crate::run
@@ -80,10 +83,22 @@ pub(crate) fn respond_with(
     response
 }
 
+/// Whether the request is one for a session token: a PUT to where they are.
+pub(crate) fn asks_for_token(request: &Request) -> bool {
+    request.method() == Method::PUT && is_token(&Path::parse(request.uri().path()))
+}
+
+fn is_token(path: &Path) -> bool {
+    path.segments() == ["latest", "api", "token"]
+}
+
 fn answer(inner: &mut Inner, request: &Request, fault: Option<Fault>, now: Timestamp) -> Response {
+    if inner.disabled {
+        return response::error(StatusCode::FORBIDDEN);
+    }
     let path = Path::parse(request.uri().path());
     let headers = request.headers();
-    if path.segments() == ["latest", "api", "token"] {
+    if is_token(&path) {
         return match *request.method() {
             Method::PUT => mint(inner, headers, now).unwrap_or_else(response::error),
             _ => response::not_allowed("OPTIONS, PUT"),
@@ -154,6 +169,11 @@ fn read(
     }
     inner.plant(now);
     let launched = inner.host.launched;
+    let asker = Asker {
+        peer: request.extensions().get().map(|Peer(peer)| *peer),
+        session: only(request.headers(), TOKEN_HEADER).and_then(|token| std::str::from_utf8(token).ok()),
+        now,
+    };
     let (content, renewed) = if rest.is_empty() {
         (response::content(TEXT, inner.tree.names()), launched)
     } else {
@@ -168,7 +188,7 @@ fn read(
             }
             Some(Node::Leaf(Leaf::Notice(place))) => {
                 let place = *place;
-                let client = request.extensions().get().map(|Peer(peer)| peer.ip());
+                let client = asker.peer.map(|peer| peer.ip());
                 let admitted = inner.audience.admits(place, client, inner.notices.clients);
                 match inner.notices.read(place, Dates::Converted, now) {
                     Some(Said::Text(text)) if admitted => (response::content(TEXT, text), now),
@@ -182,9 +202,14 @@ fn read(
                 let text = inner.signer.text(&identity_document(&inner.host), *kind);
                 (response::content(TEXT, text), launched)
             }
-            Some(Node::Leaf(Leaf::IamInfo)) => iam_info(inner),
-            Some(Node::Leaf(Leaf::Credentials(role))) => {
-                let (document, renewed) = inner.issuer.document(&inner.host, role, fault, now);
+            Some(Node::Leaf(Leaf::IamInfo)) => iam_info(inner, now),
+            Some(Node::Leaf(Leaf::IdentityInfo)) => identity_info(&inner.host),
+            Some(Node::Leaf(leaf @ (Leaf::Credentials(_) | Leaf::IdentityCredentials))) => {
+                let holder = match leaf {
+                    Leaf::Credentials(role) => Holder::Role(role),
+                    _ => Holder::Identity,
+                };
+                let (document, renewed) = inner.issuer.document(&inner.host, holder, fault, &asker);
                 (response::content(TEXT, document), renewed)
             }
         }
@@ -192,7 +217,11 @@ fn read(
     response::modified(content, renewed)
 }
 
-fn iam_info(inner: &Inner) -> (Response, Timestamp) {
+fn iam_info(inner: &Inner, now: Timestamp) -> (Response, Timestamp) {
+    if let Some(error) = &inner.profile_error {
+        let updated = whole_seconds(now);
+        return (response::content(TEXT, error.document(updated)), updated);
+    }
     let renewed = inner.issuer.last_updated().unwrap_or(inner.host.launched);
     let document = document([
         ("Code", "Success"),
@@ -204,6 +233,15 @@ fn iam_info(inner: &Inner) -> (Response, Timestamp) {
         ("InstanceProfileId", &inner.host.instance_profile_id),
     ]);
     (response::content(TEXT, document), renewed)
+}
+
+fn identity_info(host: &Host) -> (Response, Timestamp) {
+    let document = document([
+        ("Code", "Success"),
+        ("LastUpdated", &host.launched.to_string()),
+        ("AccountId", &host.account),
+    ]);
+    (response::content(TEXT, document), host.launched)
 }
 
 /// The value of a header that must be there once.

@@ -7,9 +7,10 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::aemm::Fidelity;
-use crate::credential::{CredentialError, Issued, Issuer, Schedule};
+use crate::credential::{CredentialError, Delivery, Issued, Issuer};
 use crate::derive::Key;
 use crate::fault::{Fault, FaultSpec, FaultStatus, Faults};
+use crate::hop_limit::HopLimit;
 use crate::host::Host;
 use crate::identity::Signer;
 use crate::metadata::tree;
@@ -17,6 +18,7 @@ use crate::notice::{Audience, Notices, Place};
 use crate::path::Path;
 use crate::respond::{Peer, Request};
 use crate::ring::Ring;
+use crate::schedule::Schedule;
 use crate::session::Sessions;
 use crate::tree::{Directory, Leaf};
 
@@ -30,6 +32,11 @@ pub struct Settings {
     pub host: Host,
     /// Whether a request without a session token is refused (`HttpTokens: required`).
     pub imdsv2_only: bool,
+    /// Whether every request is answered with 403 (`HttpEndpoint: disabled`).
+    pub disabled: bool,
+    /// How many hops the answer to a PUT for a token gets (`HttpPutResponseHopLimit`; EC2's default is
+    /// 1); absent: as many as any other packet of this machine.
+    pub hop_limit: Option<HopLimit>,
     /// Makes tokens and credentials the same on every run. Without it nobody can guess them.
     pub seed: Option<u64>,
     /// When credentials expire and are renewed.
@@ -51,6 +58,9 @@ pub(crate) struct Inner {
     pub(crate) host: Host,
     pub(crate) tree: Directory,
     pub(crate) imdsv2_only: bool,
+    pub(crate) disabled: bool,
+    pub(crate) hop_limit: Option<HopLimit>,
+    pub(crate) profile_error: Option<CredentialError>,
     pub(crate) sessions: Sessions,
     pub(crate) issuer: Issuer,
     pub(crate) signer: Signer,
@@ -87,6 +97,8 @@ impl State {
         let Settings {
             host,
             imdsv2_only,
+            disabled,
+            hop_limit,
             seed,
             schedule,
             faults: specs,
@@ -102,6 +114,9 @@ impl State {
             tree: tree(&host),
             host,
             imdsv2_only,
+            disabled,
+            hop_limit,
+            profile_error: None,
             sessions: Sessions::new(key.clone()),
             issuer: Issuer::new(key, schedule),
             signer: Signer::default(),
@@ -117,7 +132,22 @@ impl State {
 
     /// The credentials issued so far, oldest first; the last 1,024 of them.
     pub fn issued(&self) -> Vec<Issued> {
-        self.lock().issuer.issued()
+        self.lock().issuer.issued().to_vec()
+    }
+
+    /// How many issued credentials are not remembered any more because there were too many.
+    pub fn dropped_issued(&self) -> u64 {
+        self.lock().issuer.issued().dropped()
+    }
+
+    /// Who got which credentials, oldest first; the last 4,096 answers.
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        self.lock().issuer.deliveries().to_vec()
+    }
+
+    /// How many deliveries are not remembered any more because there were too many.
+    pub fn dropped_deliveries(&self) -> u64 {
+        self.lock().issuer.deliveries().dropped()
     }
 
     /// The requests seen so far, oldest first; the last 4,096 of them.
@@ -157,7 +187,7 @@ impl State {
     pub fn update_host(&self, change: impl FnOnce(&mut Host)) {
         let mut inner = self.lock();
         change(&mut inner.host);
-        inner.replant();
+        inner.host_changed();
     }
 
     /// Changes what is described and served to what `settings` say. What was issued and seen stays, and
@@ -168,7 +198,7 @@ impl State {
         inner.imdsv2_only = settings.imdsv2_only;
         inner.fidelity = settings.fidelity;
         inner.notices = settings.notices;
-        inner.replant();
+        inner.host_changed();
     }
 
     /// Replaces what the host is told beforehand. Who was among the first to see it remains so.
@@ -191,6 +221,21 @@ impl State {
         self.lock().issuer.fail_with(error);
     }
 
+    /// Answers this at `iam/info`, until `None` is set.
+    pub fn fail_profile(&self, error: Option<CredentialError>) {
+        self.lock().profile_error = error;
+    }
+
+    /// When credentials expire and are renewed.
+    pub fn schedule(&self) -> Schedule {
+        self.lock().issuer.schedule()
+    }
+
+    /// From now on lets credentials expire and be renewed so. Sets that are out expire when they say.
+    pub fn set_schedule(&self, schedule: Schedule) {
+        self.lock().issuer.set_schedule(schedule);
+    }
+
     /// The next request for credentials gets a new set, whenever the current one expires.
     pub fn rotate_credentials(&self) {
         self.lock().issuer.rotate();
@@ -209,6 +254,26 @@ impl State {
     /// Whether requests without a session token are refused.
     pub fn requires_tokens(&self) -> bool {
         self.lock().imdsv2_only
+    }
+
+    /// Switches the service off: every request is answered with 403. Or on again.
+    pub fn disable(&self, disabled: bool) {
+        self.lock().disabled = disabled;
+    }
+
+    /// Whether the service is switched off.
+    pub fn is_disabled(&self) -> bool {
+        self.lock().disabled
+    }
+
+    /// From now on gives the answers to PUTs for a token so many hops.
+    pub fn set_hop_limit(&self, limit: Option<HopLimit>) {
+        self.lock().hop_limit = limit;
+    }
+
+    /// How many hops the answers to PUTs for a token get.
+    pub fn hop_limit(&self) -> Option<HopLimit> {
+        self.lock().hop_limit
     }
 
     /// From now on serves as if the clock that the mock was started with showed so much more, or with
@@ -271,6 +336,11 @@ impl State {
 }
 
 impl Inner {
+    fn host_changed(&mut self) {
+        self.issuer.keep_roles_of(&self.host);
+        self.replant();
+    }
+
     /// Makes the tree anew, without notices.
     fn replant(&mut self) {
         self.tree = tree(&self.host);
