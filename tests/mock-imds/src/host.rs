@@ -75,7 +75,9 @@ pub struct Host {
     pub launched: Timestamp,
     /// Private DNS name; absent: made from the first private address, as EC2 does.
     pub hostname: Option<String>,
-    /// Name of the role whose credentials are given out; absent: there is no `iam/`.
+    /// Name of the role whose credentials are given out; absent: there is no `iam/`. In a file `""` is
+    /// absent too: TOML has no other way to say so.
+    #[serde(deserialize_with = "role")]
     pub role: Option<String>,
     /// Further roles in `security-credentials/`. EC2 knows one role a host; a client that meets more
     /// takes the first of the list, which goes by name.
@@ -248,6 +250,10 @@ fn shortened((place, word): (usize, &str)) -> &str {
         word if word.starts_with(|first: char| first.is_ascii_alphabetic()) => &word[..1],
         word => word,
     }
+}
+
+fn role<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.filter(|role: &String| !role.is_empty()))
 }
 
 fn dashed(address: Ipv4Addr) -> String {

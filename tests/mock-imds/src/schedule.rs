@@ -7,6 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 /// "New credentials at least five minutes before the old expire" (EC2 User Guide).
 const OVERLAP: Duration = Duration::from_mins(5);
 
+/// What a lifetime is called where it is wrong.
+pub(crate) const LIFETIME: &str = "a lifetime";
+
 /// How long credentials live and when the next ones appear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
@@ -51,7 +54,7 @@ impl Schedule {
         rotate_every: Option<SignedDuration>,
     ) -> Result<Self, ScheduleError> {
         let lifetime = match lifetime {
-            Some(time) => seconds("a lifetime", time)?,
+            Some(time) => seconds(LIFETIME, time)?,
             None => Self::default().lifetime,
         };
         let Some(every) = rotate_every else {
