@@ -30,6 +30,7 @@ use crate::hop_limit::HopLimit;
 use crate::host::{Host, MAX_USER_DATA_BYTES};
 use crate::merge::merge;
 use crate::schedule::{LIFETIME, Schedule, ScheduleError};
+use crate::state::Settings;
 use source::{Source, Step};
 
 /// A description with every key, its default and what it is: TOML.
@@ -162,7 +163,7 @@ fn described(
         .and_then(|top| top.remove("imds"))
         .unwrap_or_else(|| json!({}));
     let imds: Imds = typed(source, imds, number, &[key("imds")])?;
-    if let Err(error) = imds.schedule(None, None) {
+    if let Err(error) = imds.schedule() {
         let at = match error {
             ScheduleError::NotSeconds { what: LIFETIME, .. } => "credential-lifetime",
             _ => "rotate-every",
@@ -178,17 +179,25 @@ fn described(
 }
 
 impl Imds {
-    /// The schedule of credentials; the arguments go before what the description says, and what
-    /// neither says is as EC2 has it.
-    pub fn schedule(
-        &self,
-        lifetime: Option<SignedDuration>,
-        rotate_every: Option<SignedDuration>,
-    ) -> Result<Schedule, ScheduleError> {
-        Schedule::new(
-            lifetime.or(self.credential_lifetime),
-            rotate_every.or(self.rotate_every),
-        )
+    /// `settings` with what is said here in their place; the faults come after theirs.
+    pub fn over(self, mut settings: Settings) -> Result<Settings, ScheduleError> {
+        if let Some(tokens) = self.tokens {
+            settings.imdsv2_only = tokens == Tokens::Required;
+        }
+        if let Some(enabled) = self.enabled {
+            settings.disabled = !enabled;
+        }
+        if self.credential_lifetime.is_some() || self.rotate_every.is_some() {
+            settings.schedule = self.schedule()?;
+        }
+        settings.hop_limit = self.hop_limit.or(settings.hop_limit);
+        settings.faults.extend(self.faults);
+        Ok(settings)
+    }
+
+    /// The schedule of credentials. What is not said is as EC2 has it.
+    fn schedule(&self) -> Result<Schedule, ScheduleError> {
+        Schedule::new(self.credential_lifetime, self.rotate_every)
     }
 }
 

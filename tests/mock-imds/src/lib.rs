@@ -11,8 +11,9 @@
 //!               clock.rs,    ├─ fault.rs       is it to go wrong?
 //!               the faults   ├─ session.rs     IMDSv2: is the token good?
 //!               of sockets)  ├─ metadata.rs    Host ──> tree.rs: listings and leaves
-//!                            ├─ credential.rs  the role's current set, issued when due
+//!                            ├─ credential.rs  the role's current set, issued when due (schedule.rs)
 //!                            ├─ notice.rs      Spot interruptions and the like, when due
+//!                            ├─ identity.rs    the signatures of the identity document
 //!                            └─ response.rs    IMDS's headers and error pages
 //! ```
 //!
@@ -52,6 +53,39 @@
 //!
 //! What a test changes on the way, it changes on the [`State`] that [`MockImds::handle`] returns:
 //! the role, the credentials' fate, the faults.
+//!
+//! ```
+//! use credpin_mock_imds::{CredentialError, Fault, MockImds, Schedule};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let imds = MockImds::builder()
+//!     .imdsv2_only(true)
+//!     .seed(7) // the same tokens and credentials on every run
+//!     .schedule(Schedule::new(Some("10m".parse()?), Some("1s".parse()?))?)
+//!     .start()
+//!     .await?;
+//! let state = imds.handle();
+//!
+//! // The client under test should keep its credentials while the service is away …
+//! state.add_fault("/:503:count=3".parse()?);
+//! state.set_fault("/latest/meta-data/iam", Fault::Hang);
+//! state.clear_faults();
+//! // … notice a new role, and that a role cannot be assumed.
+//! state.set_role(Some("other"));
+//! state.fail_credentials(Some(CredentialError::assume_role_unauthorized("other")));
+//!
+//! // And afterwards: who got what?
+//! for delivery in state.deliveries() {
+//!     println!("{:?} got {}", delivery.peer, delivery.access_key_id);
+//! }
+//! imds.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A host, or a fleet of them, can be described in a file: [`describe`]. What runs in another process
+//! changes and asks over [`admin`].
 
 pub mod admin;
 mod aemm;

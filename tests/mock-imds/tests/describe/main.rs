@@ -4,9 +4,10 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use credpin_mock_imds::describe::{Described, EXAMPLE, Tokens, parse, read};
-use credpin_mock_imds::{Host, UserData};
+use credpin_mock_imds::{Host, Schedule, Settings, UserData};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -198,6 +199,30 @@ fn mistakes_are_told_with_file_line_and_key() {
 }
 
 #[test]
+fn a_service_is_as_described_and_else_as_it_was() {
+    let before = || Settings {
+        imdsv2_only: true,
+        seed: Some(1),
+        faults: vec!["/:cut".parse().unwrap()],
+        ..Settings::default()
+    };
+    let silent = one("").imds.over(before()).unwrap();
+    assert!(silent.imdsv2_only && !silent.disabled && silent.hop_limit.is_none());
+    assert_eq!(silent.schedule, Schedule::default());
+
+    let text = "[imds]\ntokens = 'optional'\nenabled = false\nhop-limit = 2\nrotate-every = '1m'\n\
+                credential-lifetime = '1h'\nfaults = ['/latest:503']\n";
+    let said = one(text).imds.over(before()).unwrap();
+    assert!(!said.imdsv2_only && said.disabled);
+    assert_eq!(said.hop_limit.map(u32::from), Some(2));
+    assert_eq!(said.seed, Some(1));
+    let faults: Vec<String> = said.faults.iter().map(ToString::to_string).collect();
+    assert_eq!(faults, ["/:cut", "/latest:503"]);
+    assert_eq!(said.schedule.lifetime, Duration::from_hours(1));
+    assert_eq!(said.schedule.overlap, Duration::from_mins(59));
+}
+
+#[test]
 fn user_data_lies_beside_the_description() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("host.toml");
@@ -210,9 +235,9 @@ fn user_data_lies_beside_the_description() {
         Some(UserData::Bytes(vec![0x1f, 0x8b, 0xff]))
     );
 
-    std::fs::write(&data, [0; 16_384]).unwrap();
+    std::fs::write(&data, vec![0; 16_384]).unwrap();
     assert!(read(&file).is_ok());
-    std::fs::write(&data, [0; 16_385]).unwrap();
+    std::fs::write(&data, vec![0; 16_385]).unwrap();
     let said = read(&file).unwrap_err().to_string();
     assert!(
         said.contains(":1: user-data: the user data has 16385 bytes"),
