@@ -7,6 +7,7 @@ mod admin;
 mod aemm;
 mod binary;
 mod faults;
+mod fleet;
 
 use std::io;
 use std::net::SocketAddr;
