@@ -35,7 +35,7 @@ pub struct Entry {
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It is not there, or not to be read.
-    #[error("cannot read the config file {name} (set by --config-file)")]
+    #[error("cannot read the config file {name} (set by --config-file or AEMM_CONFIG_FILE)")]
     Read {
         /// The file's name.
         name: String,

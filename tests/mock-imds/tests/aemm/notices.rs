@@ -211,7 +211,13 @@ fn a_host_like_a_real_one_is_told_nothing_before_it_is_due() {
     let quiet = imds(Command::All, &[]);
     assert_eq!(status(&get(&quiet, ACTION)), 404);
 
-    let state = imds(Command::All, &[("AEMM_MOCK_DELAY_SEC", "10")]);
+    let state = imds(
+        Command::All,
+        &[
+            ("AEMM_MOCK_DELAY_SEC", "10"),
+            ("AEMM_REBALANCE_DELAY_SEC", "20"),
+        ],
+    );
     let early = get_at(&state, "/latest/meta-data/", after(9_000));
     assert!(!text(&early).contains("spot/"));
     assert_eq!(status(&get_at(&state, ACTION, after(9_000))), 404);
@@ -223,6 +229,15 @@ fn a_host_like_a_real_one_is_told_nothing_before_it_is_due() {
         r#"{"action":"terminate","time":"2027-01-15T08:02:10Z"}"#
     );
     assert_eq!(header(&action, "server"), Some("EC2ws"));
+    // Another one is listed when its time has come, and none before, wherever the clock goes.
+    let lists_events = |milliseconds| {
+        let listing = get_at(&state, "/latest/meta-data/", after(milliseconds));
+        text(&listing).lines().any(|line| line == "events/")
+    };
+    assert_eq!(
+        [19_000, 20_000, 19_000].map(lists_events),
+        [false, true, false]
+    );
     // The delay is the Spot interruption's, and the event's if there is one.
     assert_eq!(status(&get_at(&state, EVENTS, after(10_000))), 404);
 

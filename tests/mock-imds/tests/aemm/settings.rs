@@ -225,6 +225,20 @@ fn like_aemm_it_looks_for_a_file_in_the_home_folder() {
 }
 
 #[test]
+fn a_file_that_was_named_has_to_be_there() {
+    for name in ["ec2-metadata-mock", "credpin-mock-imds"] {
+        let variables = [("AEMM_CONFIG_FILE", "nowhere/mock.json")];
+        let said = Launch::read(&invocation(name, Command::All, &variables))
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            said,
+            "cannot read the config file nowhere/mock.json (set by --config-file or AEMM_CONFIG_FILE)"
+        );
+    }
+}
+
+#[test]
 fn a_file_for_aemm_describes_a_host_like_a_real_one() {
     let config = r#"{
         "metadata": {"values": {

@@ -444,7 +444,7 @@ fn what_is_wrong_keeps_it_from_starting() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(
         said.starts_with(
-            "ec2-metadata-mock: cannot read the config file nowhere.json (set by --config-file): "
+            "ec2-metadata-mock: cannot read the config file nowhere.json (set by --config-file or AEMM_CONFIG_FILE): "
         ),
         "{said}"
     );

@@ -123,7 +123,7 @@ fn all_that_is_wrong_is_said_at_once_and_where() {
     );
     assert!(
         refused(&[], &[("AEMM_CONFIG_FILE", "none.json")]).starts_with(
-            "credpin-mock-imds: cannot read the config file none.json (set by --config-file): "
+            "credpin-mock-imds: cannot read the config file none.json (set by --config-file or AEMM_CONFIG_FILE): "
         )
     );
 }
