@@ -2,7 +2,9 @@
 //! flags, environment and file decide, is the library's (`config.rs`, `launch.rs`).
 
 use clap::{Args, Parser, Subcommand};
+use credpin_mock_imds::IDENTITY_CERTIFICATE;
 use credpin_mock_imds::config::Flag;
+use credpin_mock_imds::describe::EXAMPLE;
 use credpin_mock_imds::launch::Command;
 
 const LAYERS: &str = "\
@@ -27,6 +29,8 @@ every notice, and that to two client addresses.";
 pub(crate) struct Arguments {
     #[command(flatten)]
     server: Server,
+    #[command(flatten)]
+    host: Hosts,
     #[command(flatten)]
     notices: Notices,
     #[command(subcommand)]
@@ -71,6 +75,48 @@ struct Server {
     #[arg(short, long, value_name = "true|false", global = true)]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     save_config_to_file: Option<String>,
+}
+
+/// What amazon-ec2-metadata-mock does not have.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Hosts and faults")]
+struct Hosts {
+    /// File that describes a host, or a fleet: TOML or JSON, as `credpin-mock-imds example` prints it.
+    /// Flags go before what it says of the service.
+    #[arg(long, value_name = "FILE", global = true)]
+    host: Option<String>,
+
+    /// How long credentials live, as 10m or 1h30m [default: 6h].
+    #[arg(long, value_name = "TIME", global = true)]
+    credential_lifetime: Option<String>,
+
+    /// How often there are new ones, in whole seconds [default: five minutes before they expire].
+    #[arg(long, value_name = "TIME", global = true)]
+    rotate_every: Option<String>,
+
+    /// How many hops the answer to a PUT for a session token goes, 1 to 64; EC2's default is 1
+    /// [default: no limit].
+    #[arg(long, value_name = "HOPS", global = true)]
+    hop_limit: Option<String>,
+
+    /// What goes wrong: PATH:FAULT[:p=PROBABILITY][:count=N], as /latest/meta-data/iam:503:p=0.2. Can
+    /// be given several times, or with commas.
+    ///
+    /// PATH is where, with all below it; / is everywhere. FAULT is a status from 400 to 599,
+    /// throttle=N (503 to all but N requests a second), delay=TIME, hang, close, reset, cut (half of
+    /// the answer), garbage, skew=TIME (a clock that is wrong by that), expired or unparsable
+    /// (credentials), no-role (an empty list).
+    #[arg(long, value_name = "SPEC", global = true)]
+    fault: Vec<String>,
+
+    /// Make tokens, credentials and the chances of faults the same on every run.
+    #[arg(long, value_name = "NUMBER", global = true)]
+    seed: Option<String>,
+
+    /// Where the admin API listens, which changes all of this and shows what was asked and issued:
+    /// PORT, ADDRESS:PORT or unix:PATH [default: nowhere]. GET / there lists what it can do.
+    #[arg(long, value_name = "ADDRESS", global = true)]
+    admin: Option<String>,
 }
 
 /// When and to whom notices are given.
@@ -130,6 +176,10 @@ enum Mock {
     /// Tell the target lifecycle state in the Auto Scaling group, and give no notice.
     #[command(visible_aliases = ["asg", "autoscaling"])]
     Asglifecycle,
+    /// Print a description for --host with every key, commented.
+    Example,
+    /// Print the certificate that identity documents verify with. Its key is public: for tests only.
+    Certificate,
 }
 
 #[derive(Debug, Args)]
@@ -175,16 +225,26 @@ struct Events {
 type Given = (&'static str, &'static str, Option<String>);
 
 impl Arguments {
+    /// What is only to be printed.
+    pub(crate) fn printed(&self) -> Option<&'static str> {
+        match self.command {
+            Some(Mock::Example) => Some(EXAMPLE),
+            Some(Mock::Certificate) => Some(IDENTITY_CERTIFICATE),
+            _ => None,
+        }
+    }
+
     /// Which notices to give, and what the flags say by setting.
     pub(crate) fn read(self) -> (Command, Vec<Flag>) {
         let (command, own) = match self.command {
-            None => (Command::All, vec![]),
+            None | Some(Mock::Example | Mock::Certificate) => (Command::All, vec![]),
             Some(Mock::Spot(spot)) => (Command::Spot, spot.given()),
             Some(Mock::Events(events)) => (Command::Events, events.given()),
             Some(Mock::Asglifecycle) => (Command::AsgLifecycle, vec![]),
         };
         let all = self.server.given().into_iter();
-        let all = all.chain(self.notices.given()).chain(own);
+        let all = all.chain(self.host.given()).chain(self.notices.given());
+        let all = all.chain(own);
         let flags = all.filter_map(|(key, name, value)| {
             let value = value?;
             Some(Flag { key, name, value })
@@ -204,6 +264,22 @@ impl Server {
             same("config-file", self.config_file),
             same("watch-config-file", self.watch_config_file),
             same("save-config-to-file", self.save_config_to_file),
+        ]
+    }
+}
+
+impl Hosts {
+    fn given(self) -> Vec<Given> {
+        let same = |key, value| (key, key, value);
+        let faults = Some(self.fault.join(",")).filter(|faults| !faults.is_empty());
+        vec![
+            same("host", self.host),
+            same("credential-lifetime", self.credential_lifetime),
+            same("rotate-every", self.rotate_every),
+            same("hop-limit", self.hop_limit),
+            same("fault", faults),
+            same("seed", self.seed),
+            same("admin", self.admin),
         ]
     }
 }
@@ -283,5 +359,13 @@ mod tests {
         assert_eq!(given("save-config-to-file"), Some("false"));
         assert_eq!(given("server.port"), Some("2"));
         assert_eq!(given("spot.time"), None);
+    }
+
+    #[test]
+    fn every_fault_that_is_given_counts() {
+        let line = "mock --fault /:cut --fault /a:hang,/b:503 --seed 7";
+        let (_, flags) = Arguments::try_parse_from(line.split(' ')).unwrap().read();
+        let fault = flags.iter().find(|flag| flag.key == "fault").unwrap();
+        assert_eq!(fault.value, "/:cut,/a:hang,/b:503");
     }
 }

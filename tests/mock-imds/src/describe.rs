@@ -112,6 +112,14 @@ pub enum DescribeError {
     },
 }
 
+/// An error and its cause, in one line.
+pub(crate) fn told(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {}", told(cause)),
+        None => error.to_string(),
+    }
+}
+
 /// Reads the description in `file`: one host or more, in the file's order.
 pub fn read(file: &Path) -> Result<Vec<Described>, DescribeError> {
     let text = std::fs::read_to_string(file).map_err(|source| DescribeError::Read {

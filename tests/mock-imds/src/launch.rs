@@ -3,6 +3,7 @@
 //! ```text
 //!   Invocation { program, command, layers, start }
 //!        │                 notices.rs   spot, events, asglifecycle
+//!        │                 own.rs       what AEMM does not have: descriptions, faults, …
 //!        ▼                 host.rs      what AEMM's categories say of a Host
 //!   Launch::read ────────> Launch { hostname, port, settings, warnings, … }
 //!                          save.rs      all settings as they are in the end, for a file
@@ -10,6 +11,7 @@
 
 mod host;
 mod notices;
+mod own;
 mod save;
 
 use std::io;
@@ -19,9 +21,13 @@ use jiff::Timestamp;
 
 pub use save::SaveError;
 
+use crate::admin::Listen;
 use crate::aemm::{Fidelity, Routes};
 use crate::config::{File, FileError, Layers, Mistake, Mistakes, Reader};
+use crate::describe::Described;
+use crate::fleet::Address;
 use crate::state::Settings;
+use own::Own;
 
 /// The name that amazon-ec2-metadata-mock's binary has.
 const AEMM: &str = "ec2-metadata-mock";
@@ -62,8 +68,12 @@ pub struct Launch {
     pub hostname: String,
     /// Port to listen on; 0 for a free one.
     pub port: u16,
-    /// The mock itself.
+    /// The mock itself; of a fleet, the first host.
     pub settings: Settings,
+    /// The other hosts of a fleet, and where they listen.
+    pub others: Vec<(Address, Settings)>,
+    /// Where the admin API listens, if it does.
+    pub admin: Option<Listen>,
     /// The config file that was read.
     pub file: Option<File>,
     /// Whether to read that file again when it changes.
@@ -114,16 +124,23 @@ impl Launch {
         reader.text("config-file", if aemm { HOME_FILE } else { "" });
         let watch = reader.boolean("watch-config-file", false);
         let save = reader.boolean("save-config-to-file", false);
-        let mut settings = Settings {
+        let own = Own::read(&mut reader);
+        let mut base = Settings {
             imdsv2_only: reader.boolean("imdsv2", false),
             notices: notices::read(&mut reader, invocation, aemm),
             ..Settings::default()
         };
         if aemm {
-            settings.fidelity = Fidelity::Aemm(Routes::read(&mut reader));
-        } else {
-            host::read(&mut reader, &mut settings.host);
+            base.fidelity = Fidelity::Aemm(Routes::read(&mut reader));
+            if !reader.text("host", "").is_empty() {
+                let what = "a description is served with --fidelity imds only";
+                reader.wrong("host", what.into());
+            }
         }
+        let port = port.unwrap_or_default();
+        let mut hosts = hosts(&mut reader, &own, &base, &Address { hostname, port }).into_iter();
+        let first = hosts.next().expect("a description has a host at least");
+        let (Address { hostname, port }, settings) = first;
         let mut warnings = Vec::new();
         if aemm {
             warnings = reader.unused("there is no such setting");
@@ -135,8 +152,10 @@ impl Launch {
         let home = invocation.layers.environment.get("HOME");
         Ok(Self {
             hostname,
-            port: port.unwrap_or_default(),
+            port,
             settings,
+            others: hosts.collect(),
+            admin: own.admin,
             file: invocation.layers.file.clone(),
             watch,
             save: save.then(|| (save::path(home.map(String::as_str)), save::text(&used))),
@@ -144,11 +163,44 @@ impl Launch {
         })
     }
 
+    /// All hosts, and where they listen.
+    pub fn hosts(&self) -> impl Iterator<Item = (Address, &Settings)> {
+        let first = Address {
+            hostname: self.hostname.clone(),
+            port: self.port,
+        };
+        let others = self.others.iter();
+        std::iter::once((first, &self.settings))
+            .chain(others.map(|(address, settings)| (address.clone(), settings)))
+    }
+
     /// Writes the settings to the file that they are to be saved in, and returns its path.
     pub fn save(&self) -> Option<Result<&Path, SaveError>> {
         let (path, text) = self.save.as_ref()?;
         Some(save::write(path, text).map(|()| path.as_path()))
     }
+}
+
+/// All hosts that are described. `base` has what is said of none of them in particular.
+fn hosts(
+    reader: &mut Reader<'_>,
+    own: &Own,
+    base: &Settings,
+    default: &Address,
+) -> Vec<(Address, Settings)> {
+    let is_said = reader.is_set("server.hostname") || reader.is_set("server.port");
+    let imdsv2_only = reader.is_set("imdsv2").then_some(base.imdsv2_only);
+    let mut hosts = Vec::new();
+    for (place, Described { host, imds }) in own.hosts.iter().enumerate() {
+        let mut settings = own.settings(imds, base.clone());
+        settings.imdsv2_only = imdsv2_only.unwrap_or(settings.imdsv2_only);
+        settings.host = host.clone();
+        if settings.fidelity == Fidelity::Imds {
+            host::read(reader, &mut settings.host);
+        }
+        hosts.push((own::address(default, is_said, imds, place), settings));
+    }
+    hosts
 }
 
 impl Command {

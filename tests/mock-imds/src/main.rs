@@ -9,16 +9,21 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Parser;
 use cli::Arguments;
+use credpin_mock_imds::admin::Listener;
 use credpin_mock_imds::config::Layers;
 use credpin_mock_imds::launch::{Invocation, Launch};
-use credpin_mock_imds::{Clock, Fidelity, State, SystemClock, run, watch};
-use tokio::net::TcpListener;
+use credpin_mock_imds::{Clock, Fidelity, Fleet, FleetError, State, SystemClock, admin, watch};
 
 mod cli;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let invocation = invocation();
+    let arguments = Arguments::parse();
+    if let Some(text) = arguments.printed() {
+        print!("{text}");
+        return ExitCode::SUCCESS;
+    }
+    let invocation = invocation(arguments);
     match serve(&invocation).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -28,8 +33,8 @@ async fn main() -> ExitCode {
     }
 }
 
-fn invocation() -> Invocation {
-    let (command, flags) = Arguments::parse().read();
+fn invocation(arguments: Arguments) -> Invocation {
+    let (command, flags) = arguments.read();
     let program = std::env::args_os().next().unwrap_or_default();
     let program = Path::new(&program).file_name().unwrap_or_default();
     Invocation {
@@ -50,15 +55,16 @@ async fn serve(invocation: &Invocation) -> anyhow::Result<()> {
     for warning in &launch.warnings {
         eprintln!("{program}: warning: {warning}; it is ignored");
     }
-    let Launch { hostname, port, .. } = &launch;
-    let listener = TcpListener::bind((hostname.as_str(), *port))
-        .await
-        .with_context(|| {
-            format!("cannot listen on {hostname} port {port} (set by --hostname and --port)")
-        })?;
-    let addr = listener
-        .local_addr()
-        .context("cannot tell the address listened on")?;
+    let hosts = launch.hosts().map(|(at, settings)| (at, settings.clone()));
+    let fleet = Fleet::bind(hosts).await.map_err(|error| {
+        let FleetError { address, source } = error;
+        let by = "set by --hostname and --port, or by the description";
+        anyhow::Error::new(source).context(format!("cannot listen on {address} ({by})"))
+    })?;
+    let admin = match &launch.admin {
+        Some(admin) => Some(admin.clone().bind().await?),
+        None => None,
+    };
     match launch.save() {
         Some(Ok(path)) => say(&format!(
             "Successfully saved final configuration to local file  {}",
@@ -68,51 +74,94 @@ async fn serve(invocation: &Invocation) -> anyhow::Result<()> {
         Some(Err(error)) => eprintln!("{program}: warning: {:#}", anyhow::Error::new(error)),
         None => {}
     }
-    let versions = if launch.settings.imdsv2_only {
-        "IMDSv2 only"
-    } else {
-        "IMDSv1 and IMDSv2"
-    };
-    let like = match launch.settings.fidelity {
-        Fidelity::Imds => "",
-        Fidelity::Aemm(_) => {
-            // AEMM's log begins with it, and scripts wait for that.
-            let what = invocation.command.about();
-            eprintln!(
-                "Initiating ec2-metadata-mock for {what} on port {}",
-                addr.port()
-            );
-            ", like amazon-ec2-metadata-mock"
-        }
-    };
-    let state = Arc::new(State::new(launch.settings));
-
     // Before the ready line: who reads it may send the signal at once.
     let stopped = stop_signal().context("cannot wait for signals")?;
-    say(&format!(
-        "{program}: ready on http://{addr} ({versions}{like})"
-    ))?;
+    say(&ready(invocation, &launch, &fleet, admin.as_ref()))?;
 
-    let serving = run(listener, Arc::clone(&state), Arc::new(SystemClock), stopped);
-    match launch.file.filter(|_| launch.watch) {
-        None => serving.await,
-        Some(file) => tokio::select! {
-            () = serving => {}
-            () = watch(Path::new(file.name()), file.text(), || reload(invocation, &state)) => {}
-        },
+    let clock = Arc::new(SystemClock);
+    let states: Vec<_> = fleet
+        .members()
+        .map(|(_, state)| Arc::clone(state))
+        .collect();
+    let hosts = fleet.hosts();
+    let admin_clock = Arc::clone(&clock);
+    let serving_admin = async move {
+        match admin {
+            Some(admin) => admin::run(admin, hosts, admin_clock, std::future::pending()).await,
+            None => std::future::pending().await,
+        }
+    };
+    let watching = async {
+        match launch.file.filter(|_| launch.watch) {
+            Some(file) => {
+                let reload = || reload(invocation, &states);
+                watch(Path::new(file.name()), file.text(), reload).await;
+            }
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = fleet.run(clock, stopped) => {}
+        () = serving_admin => {}
+        () = watching => {}
     }
     Ok(())
 }
 
+/// One line for each host, and one for the admin API: all at once, for whoever reads only the first.
+fn ready(
+    invocation: &Invocation,
+    launch: &Launch,
+    fleet: &Fleet,
+    admin: Option<&Listener>,
+) -> String {
+    let program = &invocation.program;
+    let mut lines = Vec::new();
+    for ((addr, state), (_, settings)) in fleet.members().zip(launch.hosts()) {
+        let versions = if settings.imdsv2_only {
+            "IMDSv2 only"
+        } else {
+            "IMDSv1 and IMDSv2"
+        };
+        let like = match settings.fidelity {
+            Fidelity::Imds => "",
+            Fidelity::Aemm(_) => {
+                // AEMM's log begins with it, and scripts wait for that.
+                let (what, port) = (invocation.command.about(), addr.port());
+                eprintln!("Initiating ec2-metadata-mock for {what} on port {port}");
+                ", like amazon-ec2-metadata-mock"
+            }
+        };
+        let id = match launch.others[..] {
+            [] => String::new(),
+            _ => format!(", {}", state.host().instance_id),
+        };
+        lines.push(format!(
+            "{program}: ready on http://{addr} ({versions}{like}{id})"
+        ));
+    }
+    if let Some(admin) = admin {
+        lines.push(format!("{program}: admin API on {}", admin.at()));
+    }
+    lines.join("\n")
+}
+
 /// Serves by the settings as they are now; where they are wrong, as before.
-fn reload(invocation: &Invocation, state: &State) {
+fn reload(invocation: &Invocation, states: &[Arc<State>]) {
+    let complain = |what: &str| {
+        eprintln!(
+            "{}: {what}\nThe settings stay as they were.",
+            invocation.program
+        );
+    };
     match Launch::read(invocation) {
-        Ok(launch) => state.configure(launch.settings),
-        Err(error) => eprintln!(
-            "{}: {:#}\nThe settings stay as they were.",
-            invocation.program,
-            anyhow::Error::new(error)
-        ),
+        Ok(launch) if launch.hosts().count() == states.len() => {
+            for (state, (_, settings)) in states.iter().zip(launch.hosts()) {
+                state.configure(settings.clone());
+            }
+        }
+        Ok(_) => complain("there are more or fewer hosts than there were: start again for that"),
+        Err(error) => complain(&format!("{:#}", anyhow::Error::new(error))),
     }
 }
 

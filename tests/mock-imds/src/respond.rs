@@ -171,7 +171,8 @@ fn read(
     let launched = inner.host.launched;
     let asker = Asker {
         peer: request.extensions().get().map(|Peer(peer)| *peer),
-        session: only(request.headers(), TOKEN_HEADER).and_then(|token| std::str::from_utf8(token).ok()),
+        session: only(request.headers(), TOKEN_HEADER)
+            .and_then(|token| std::str::from_utf8(token).ok()),
         now,
     };
     let (content, renewed) = if rest.is_empty() {

@@ -80,6 +80,46 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whatever `parse` makes of a text, where one is given that is not empty.
+    pub fn optional<T, E: ToString>(
+        &mut self,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let parse = |text: &str| match text {
+            "" => Ok(None),
+            text => parse(text).map(Some),
+        };
+        self.parsed(key, "", parse).flatten()
+    }
+
+    /// Texts: a list in a file, else one text with commas between them.
+    pub fn list(&mut self, key: &str) -> Vec<String> {
+        let split = |text: &str| -> Vec<String> {
+            let parts = text.split(',').map(str::trim);
+            parts
+                .filter(|part| !part.is_empty())
+                .map(str::to_owned)
+                .collect()
+        };
+        self.read(
+            key,
+            Vec::new(),
+            "a text or a list of texts",
+            |value| match value {
+                Value::Array(values) => values.iter().map(text).collect(),
+                value => text(value).map(|text| split(&text)),
+            },
+        )
+    }
+
+    /// Notes that what gives this setting is wrong.
+    pub fn wrong(&mut self, key: &str, what: String) {
+        if let Some(Setting { origin, .. }) = self.layers.get(key) {
+            self.mistakes.push(Mistake { origin, what });
+        }
+    }
+
     /// Any JSON; null by default.
     pub fn any(&mut self, key: &str) -> Value {
         let value = self.layers.get(key).map(|setting| setting.value);

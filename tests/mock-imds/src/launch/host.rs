@@ -50,7 +50,9 @@ pub(super) fn read(reader: &mut Reader<'_>, host: &mut Host) {
                 .map(Some)
                 .map_err(|_| format!("`{text}` is no IPv4 address")),
         });
-        *target = address.flatten().into_iter().collect();
+        if reader.is_set(&key) {
+            *target = address.flatten().into_iter().collect();
+        }
     }
     host.tags
         .extend(reader.members("metadata.values.tags-instance"));
