@@ -191,11 +191,14 @@ impl State {
     }
 
     /// Changes what is described and served to what `settings` say. What was issued and seen stays, and
-    /// so do the seed, the schedule and the faults.
+    /// so do the seed and the faults.
     pub fn configure(&self, settings: Settings) {
         let mut inner = self.lock();
         inner.host = settings.host;
         inner.imdsv2_only = settings.imdsv2_only;
+        inner.disabled = settings.disabled;
+        inner.hop_limit = settings.hop_limit;
+        inner.issuer.set_schedule(settings.schedule);
         inner.fidelity = settings.fidelity;
         inner.notices = settings.notices;
         inner.host_changed();
