@@ -10,12 +10,13 @@
 //!              defaults.rs: key, path and value of each category
 //! ```
 
-mod base64;
 mod defaults;
 mod respond;
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -24,7 +25,6 @@ use crate::config::{Layers, Reader};
 use crate::json::Json;
 use crate::notice::{Notices, Place};
 
-pub(crate) use base64::decode;
 pub(crate) use defaults::EVENT_ID;
 pub(crate) use respond::answer;
 
@@ -207,4 +207,10 @@ fn value(reader: &mut Reader<'_>, key: &str, shape: Shape) -> Json {
                 .collect(),
         ),
     }
+}
+
+/// The bytes of user data in base64, as the config file has it; `None` where it is none. Line breaks
+/// are skipped, as Go does.
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text.replace(['\r', '\n'], "")).ok()
 }

@@ -9,11 +9,13 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::aemm::Fidelity;
 use crate::clock::{Clock, SystemClock};
 use crate::describe::Described;
 use crate::fault::FaultSpec;
 use crate::hop_limit::HopLimit;
 use crate::host::Host;
+use crate::notice::Notices;
 use crate::schedule::{Schedule, ScheduleError};
 use crate::server::run;
 use crate::state::{Settings, State};
@@ -161,6 +163,29 @@ impl Builder {
         self.settings = imds.over(self.settings)?;
         self.settings.host = host;
         Ok(self)
+    }
+
+    /// Whom it resembles. Default: the real service.
+    #[must_use]
+    pub fn fidelity(mut self, fidelity: Fidelity) -> Self {
+        self.settings.fidelity = fidelity;
+        self
+    }
+
+    /// What the host is told beforehand. Default: nothing.
+    ///
+    /// ```
+    /// use credpin_mock_imds::{MockImds, Notices, Spot};
+    ///
+    /// let about_to_be_terminated = MockImds::builder().notices(Notices {
+    ///     spot: Some(Spot::default()),
+    ///     ..Notices::default()
+    /// });
+    /// ```
+    #[must_use]
+    pub fn notices(mut self, notices: Notices) -> Self {
+        self.settings.notices = notices;
+        self
     }
 
     /// Makes tokens and credentials the same on every run; hosts of a fleet may share a seed.

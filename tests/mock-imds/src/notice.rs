@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use jiff::civil::DateTime;
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::json::Json;
 use crate::moment::Moment;
@@ -15,8 +16,17 @@ use crate::moment::Moment;
 /// How long before a Spot interruption the notice of it appears.
 const NOTICE: SignedDuration = SignedDuration::from_mins(2);
 
-/// The notices that a host gets.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The notices that a host gets. In JSON what is due at no given time is due at once:
+///
+/// ```
+/// use credpin_mock_imds::{Notices, SpotAction};
+///
+/// let notices: Notices = serde_json::from_str(r#"{"spot": {"action": "stop"}}"#)?;
+/// assert_eq!(notices.spot.unwrap().action, SpotAction::Stop);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Notices {
     /// A Spot interruption.
     pub spot: Option<Spot>,
@@ -31,7 +41,8 @@ pub struct Notices {
 }
 
 /// `spot/instance-action` and `spot/termination-time`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Spot {
     /// When the notice appears, to the second.
     pub due: Timestamp,
@@ -42,7 +53,8 @@ pub struct Spot {
 }
 
 /// `events/recommendations/rebalance`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Rebalance {
     /// When the notice appears, to the second.
     pub due: Timestamp,
@@ -51,9 +63,11 @@ pub struct Rebalance {
 }
 
 /// `events/maintenance/scheduled`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Event {
     /// When the notice appears, to the second.
+    #[serde(default)]
     pub due: Timestamp,
     /// What is going to happen.
     pub code: EventCode,
@@ -70,7 +84,8 @@ pub struct Event {
 }
 
 /// `autoscaling/target-lifecycle-state`: `InService`, and at last `Terminated`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Termination {
     /// From when on it is `Terminated`, to the second.
     pub due: Timestamp,
@@ -82,9 +97,11 @@ pub struct Termination {
 pub struct NotOneOf(Vec<&'static str>);
 
 /// What happens to an interrupted Spot instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum SpotAction {
     /// `terminate`
+    #[default]
     Terminate,
     /// `hibernate`
     Hibernate,
@@ -93,7 +110,8 @@ pub enum SpotAction {
 }
 
 /// What a scheduled event is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum EventCode {
     /// `instance-reboot`
     InstanceReboot,
@@ -108,7 +126,8 @@ pub enum EventCode {
 }
 
 /// How far a scheduled event is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum EventState {
     /// `active`
     Active,

@@ -204,6 +204,11 @@ impl State {
         inner.host_changed();
     }
 
+    /// What the host is told beforehand.
+    pub fn notices(&self) -> Notices {
+        self.lock().notices.clone()
+    }
+
     /// Replaces what the host is told beforehand. Who was among the first to see it remains so.
     pub fn set_notices(&self, notices: Notices) {
         self.lock().notices = notices;

@@ -15,6 +15,7 @@ use crate::fault::FaultSpec;
 use crate::hop_limit::HopLimit;
 use crate::host::Host;
 use crate::merge::merge;
+use crate::notice::Notices;
 use crate::schedule::{Schedule, ScheduleError};
 use crate::state::State;
 
@@ -25,7 +26,7 @@ pub type Request = http::Request<Bytes>;
 pub type Response = http::Response<Bytes>;
 
 /// What there is. A path that is here with another method is answered with 405.
-const ROUTES: [(&str, &str, &str); 29] = [
+const ROUTES: [(&str, &str, &str); 32] = [
     ("GET", "/", "this list"),
     (
         "GET",
@@ -77,6 +78,13 @@ const ROUTES: [(&str, &str, &str); 29] = [
         "/schedule",
         r#"{"credential-lifetime": "6h", "rotate-every": "1s"}; what is not named is as by default"#,
     ),
+    ("GET", "/notices", "what the host is told beforehand"),
+    (
+        "PUT",
+        "/notices",
+        r#"tell it, as {"spot": {"action": "stop", "due": "2027-01-15T08:00:00Z"}}; without `due`: now"#,
+    ),
+    ("DELETE", "/notices", "tell it nothing"),
     (
         "GET",
         "/faults",
@@ -277,6 +285,7 @@ fn route(
         ("GET", "/endpoint") => json!({ "enabled": !state.is_disabled() }),
         ("GET", "/hop-limit") => json!({ "hops": state.hop_limit() }),
         ("GET", "/host") => json!(state.host()),
+        ("GET", "/notices") => json!(state.notices()),
         ("GET", "/faults") => json!({ "faults": state.faults() }),
         ("GET", "/clock") => clock(state, now),
         ("GET", "/imdsv1") => json!({ "enabled": !state.requires_tokens() }),
@@ -312,6 +321,8 @@ fn change(state: &State, request: &Request, path: &str) -> Result<(), Refusal> {
             } = body(request)?;
             state.set_schedule(Schedule::new(credential_lifetime, rotate_every)?);
         }
+        ("PUT", "/notices") => state.set_notices(body(request)?),
+        ("DELETE", "/notices") => state.set_notices(Notices::default()),
         ("PUT", "/endpoint") => {
             let EnabledBody { enabled } = body(request)?;
             state.disable(!enabled);

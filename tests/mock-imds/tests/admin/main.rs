@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use credpin_mock_imds::admin::{Hosts, Request, Response, answer};
-use credpin_mock_imds::{Host, Settings, State, respond};
+use credpin_mock_imds::{Host, Notices, Settings, State, respond};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -239,6 +239,35 @@ fn the_clock_tokens_and_imdsv1_are_changed() {
     assert_eq!(respond(&state, &get, NOW).status(), 200);
     change(&state, "DELETE", "/tokens", "");
     assert_eq!(respond(&state, &get, NOW).status(), 401);
+}
+
+#[test]
+fn a_host_is_told_of_its_end_and_of_nothing_again() {
+    let state = state();
+    let action = "/latest/meta-data/spot/instance-action";
+    assert_eq!(metadata(&state, action).0, 404);
+    change(&state, "PUT", "/notices", r#"{"spot": {"action": "stop"}}"#);
+    let (status, document) = metadata(&state, action);
+    assert_eq!(status, 200);
+    assert_eq!(
+        document,
+        r#"{"action":"stop","time":"2027-01-15T08:02:00Z"}"#
+    );
+    let later = r#"{"spot": {"due": "2027-01-15T08:00:01Z", "time": "2027-01-15T08:00:02+00:00"}}"#;
+    change(&state, "PUT", "/notices", later);
+    assert_eq!(metadata(&state, action).0, 404);
+    let shown = shown(&state, "/notices");
+    assert_eq!(shown["spot"]["action"], "terminate");
+    assert_eq!(shown["spot"]["time"], "2027-01-15T08:00:02+00:00");
+    assert_eq!(shown["event"], Value::Null);
+    // What is shown can be told again.
+    change(&state, "PUT", "/notices", &shown.to_string());
+
+    change(&state, "DELETE", "/notices", "");
+    assert_eq!(state.notices(), Notices::default());
+    let body = r#"{"spot": {"action": "explode"}}"#;
+    let said = refused(&state, "PUT", "/notices", body, 400);
+    assert!(said.contains("explode"), "{said}");
 }
 
 #[test]

@@ -109,6 +109,14 @@ fn a_part_of_a_document_can_be_set_and_numbers_are_text() {
 }
 
 #[test]
+fn user_data_is_base64_and_what_is_none_is_nothing() {
+    for (data, served) in [("Zm9v\nYg==\r\n", "foob"), ("no base64", ""), ("Zg", "")] {
+        let state = aemm(Command::All, &[("AEMM_USERDATA_VALUES_USERDATA", data)]);
+        assert_eq!(text(&get(&state, "/latest/user-data")), served, "{data}");
+    }
+}
+
+#[test]
 fn a_variable_sets_any_value_or_path_before_the_file_does() {
     let file = r#"{"metadata": {"values": {"instance-id": "i-file", "mac": "file"}},
                    "spot": {"action": "stop"}, "imdsv2": true, "server": {"port": 1}}"#;
