@@ -1,5 +1,5 @@
 //! The admin API: a test that is another process changes the mock and asks about it, as one in the
-//! same process does with [`State`].
+//! same process does with [`State`](crate::State).
 //!
 //! ```text
 //!   Listen ──bind──> Listener ──run──> answer(&Hosts, &request, now) ──> JSON
