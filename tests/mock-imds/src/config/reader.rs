@@ -38,10 +38,9 @@ impl<'a> Reader<'a> {
     pub fn integer(&mut self, key: &str, default: i64) -> i64 {
         self.read(key, default, "a whole number", |value| match value {
             Value::Number(number) => number.as_i64(),
-            value => match text(value)?.as_str() {
-                "" => Some(0),
-                digits => digits.parse().ok(),
-            },
+            Value::String(digits) if digits.is_empty() => Some(0),
+            Value::String(digits) => digits.parse().ok(),
+            _ => None,
         })
     }
 
@@ -180,10 +179,17 @@ impl<'a> Reader<'a> {
 
     /// `value` and all settings that were read, as they are in the end; if nothing was wrong.
     pub fn finish<T>(self, value: T) -> Result<(T, BTreeMap<String, Value>), Mistakes> {
-        if self.mistakes.is_empty() {
+        let mut mistakes = Vec::new();
+        for mistake in self.mistakes {
+            // What stands in several paths is read as often.
+            if !mistakes.contains(&mistake) {
+                mistakes.push(mistake);
+            }
+        }
+        if mistakes.is_empty() {
             Ok((value, self.used))
         } else {
-            Err(Mistakes(self.mistakes))
+            Err(Mistakes(mistakes))
         }
     }
 

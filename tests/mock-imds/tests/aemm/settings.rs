@@ -186,6 +186,27 @@ fn a_key_that_nobody_knows_is_warned_of_like_aemm_and_refused_otherwise() {
 }
 
 #[test]
+fn what_is_of_the_wrong_kind_is_refused_with_its_line() {
+    let config = "{\n\"mock-delay-sec\": true,\n\"mock-ip-count\": 1.5,\n\"imdsv2\": 2,\n\
+        \"spot\": {\"action\": []},\n\"metadata\": {\"values\": {\"mac\": [1]}}}";
+    let called = Called::with_file("ec2-metadata-mock", config, &[]);
+    let file = called.path().display().to_string();
+    let said = called.launch().unwrap_err().to_string();
+    let mut said: Vec<&str> = said.lines().collect();
+    said.sort_unstable();
+    assert_eq!(
+        said,
+        [
+            format!("{file}:2: mock-delay-sec: true is not a whole number"),
+            format!("{file}:3: mock-ip-count: 1.5 is not a whole number"),
+            format!("{file}:4: imdsv2: 2 is not true or false"),
+            format!("{file}:5: spot.action: [] is not a text"),
+            format!("{file}:6: metadata.values.mac: [1] is not a text"),
+        ]
+    );
+}
+
+#[test]
 fn the_name_decides_whom_it_resembles_where_nothing_else_does() {
     for (program, variables, like_aemm) in [
         ("credpin-mock-imds", &[][..], false),
