@@ -102,6 +102,29 @@ impl Builder {
         self
     }
 
+    /// Whom it resembles. Default: the real service.
+    #[must_use]
+    pub fn fidelity(mut self, fidelity: Fidelity) -> Self {
+        self.settings.fidelity = fidelity;
+        self
+    }
+
+    /// What the host is told beforehand. Default: nothing.
+    ///
+    /// ```
+    /// use credpin_mock_imds::{MockImds, Notices, Spot};
+    ///
+    /// let about_to_be_terminated = MockImds::builder().notices(Notices {
+    ///     spot: Some(Spot::default()),
+    ///     ..Notices::default()
+    /// });
+    /// ```
+    #[must_use]
+    pub fn notices(mut self, notices: Notices) -> Self {
+        self.settings.notices = notices;
+        self
+    }
+
     /// Whether requests without a session token are refused. Default: they are not.
     #[must_use]
     pub fn imdsv2_only(mut self, only: bool) -> Self {
@@ -163,29 +186,6 @@ impl Builder {
         self.settings = imds.over(self.settings)?;
         self.settings.host = host;
         Ok(self)
-    }
-
-    /// Whom it resembles. Default: the real service.
-    #[must_use]
-    pub fn fidelity(mut self, fidelity: Fidelity) -> Self {
-        self.settings.fidelity = fidelity;
-        self
-    }
-
-    /// What the host is told beforehand. Default: nothing.
-    ///
-    /// ```
-    /// use credpin_mock_imds::{MockImds, Notices, Spot};
-    ///
-    /// let about_to_be_terminated = MockImds::builder().notices(Notices {
-    ///     spot: Some(Spot::default()),
-    ///     ..Notices::default()
-    /// });
-    /// ```
-    #[must_use]
-    pub fn notices(mut self, notices: Notices) -> Self {
-        self.settings.notices = notices;
-        self
     }
 
     /// Makes tokens and credentials the same on every run; hosts of a fleet may share a seed.

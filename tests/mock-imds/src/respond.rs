@@ -68,6 +68,7 @@ pub(crate) fn respond_with(
         Some(Fault::Status(status)) => response::error(status),
         Some(Fault::Throttle(_)) => response::error(StatusCode::SERVICE_UNAVAILABLE),
         Some(Fault::Garbage) => response::content(TEXT, GARBAGE),
+        _ if inner.disabled => response::error(StatusCode::FORBIDDEN),
         _ if aemm => aemm::answer(&mut inner, request, shown),
         _ => answer(&mut inner, request, fault, shown),
     };
@@ -93,9 +94,6 @@ fn is_token(path: &Path) -> bool {
 }
 
 fn answer(inner: &mut Inner, request: &Request, fault: Option<Fault>, now: Timestamp) -> Response {
-    if inner.disabled {
-        return response::error(StatusCode::FORBIDDEN);
-    }
     let path = Path::parse(request.uri().path());
     let headers = request.headers();
     if is_token(&path) {

@@ -141,3 +141,18 @@ fn answers_carry_no_header_of_the_real_service_and_any_method_is_a_get() {
     assert_eq!(text(&head), "");
     assert_eq!(header(&head, "content-length"), Some("19"));
 }
+
+#[test]
+fn what_goes_wrong_goes_wrong_like_aemm_too() {
+    let state = aemm(Command::All, &[]);
+    let path = "/latest/meta-data/instance-id";
+    state.set_fault("/latest/meta-data", "503".parse().unwrap());
+    assert_eq!(status(&get(&state, path)), 503);
+    assert_eq!(status(&get(&state, "/latest/user-data")), 200);
+    state.clear_faults();
+    state.disable(true);
+    assert_eq!(status(&get(&state, path)), 403);
+    state.disable(false);
+    assert_eq!(status(&get(&state, path)), 200);
+    assert_eq!(state.requests().len(), 4);
+}
