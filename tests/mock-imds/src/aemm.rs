@@ -36,6 +36,9 @@ pub enum Fidelity {
     Imds,
     /// amazon-ec2-metadata-mock. A [`Host`](crate::Host), its credentials and their
     /// [`Schedule`](crate::Schedule) have no part in it, nor have the faults of credentials.
+    ///
+    /// Known to differ: a path with doubled slashes or dots is served, and not redirected to; what is no
+    /// HTTP gets a 400 without a page; a notice whose path was set is served there.
     Aemm(Routes),
 }
 
