@@ -112,6 +112,22 @@ fn a_delay_hides_no_route() {
 }
 
 #[test]
+fn a_notice_is_where_its_path_says() {
+    let state = aemm(
+        Command::Spot,
+        &[
+            ("AEMM_METADATA_PATHS_SPOT", "/latest/meta-data/spot/soon"),
+            ("AEMM_METADATA_PATHS_REBALANCE_REC_TIME", ""),
+        ],
+    );
+    assert_eq!(status(&get(&state, ACTION)), 404);
+    let moved = get(&state, "/latest/meta-data/spot/soon");
+    assert!(text(&moved).contains("\"action\": \"terminate\""));
+    assert_eq!(status(&get(&state, REBALANCE)), 404);
+    assert!(!text(&get(&state, "/latest/meta-data")).contains("events/"));
+}
+
+#[test]
 fn an_event_lasts_from_the_start_for_a_week() {
     let state = aemm(Command::Events, &[]);
     assert_eq!(
