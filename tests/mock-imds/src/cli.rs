@@ -41,7 +41,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Server")]
 struct Server {
-    /// Name or address to listen on [default: 127.0.0.1; like AEMM: 0.0.0.0].
+    /// Name or address to listen on; empty is 0.0.0.0 [default: 127.0.0.1; like AEMM: 0.0.0.0].
     ///
     /// Only this machine reaches the default; a container wants 0.0.0.0. What a mock gives out is
     /// worthless, but a program that takes it for the real one might be led astray by it.

@@ -116,7 +116,11 @@ impl Launch {
         let mut reader = Reader::new(&invocation.layers);
         let aemm = invocation.resembles_aemm(&mut reader);
         let everywhere = if aemm { "0.0.0.0" } else { "127.0.0.1" };
-        let hostname = reader.text("server.hostname", everywhere);
+        let mut hostname = reader.text("server.hostname", everywhere);
+        if hostname.is_empty() {
+            // As AEMM's Helm chart has it.
+            hostname = "0.0.0.0".into();
+        }
         let port = reader.parsed("server.port", "1338", |port| {
             port.parse()
                 .map_err(|_| format!("`{port}` is no port from 0 to 65535"))

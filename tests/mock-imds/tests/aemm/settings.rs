@@ -230,6 +230,14 @@ fn the_name_decides_whom_it_resembles_where_nothing_else_does() {
 }
 
 #[test]
+fn an_empty_hostname_is_every_address() {
+    for program in ["ec2-metadata-mock", "credpin-mock-imds"] {
+        let called = invocation(program, Command::All, &[("AEMM_SERVER_HOSTNAME", "")]);
+        assert_eq!(Launch::read(&called).unwrap().hostname, "0.0.0.0");
+    }
+}
+
+#[test]
 fn like_aemm_it_looks_for_a_file_in_the_home_folder() {
     let home = tempfile::tempdir().unwrap();
     let variables = [("HOME", home.path().to_str().unwrap())];
