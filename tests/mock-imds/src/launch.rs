@@ -14,7 +14,6 @@ mod notices;
 mod own;
 mod save;
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -99,16 +98,8 @@ impl Launch {
     /// Reads the config file, if there is one, and then all settings.
     pub fn read(invocation: &Invocation) -> Result<Self, LaunchError> {
         let mut invocation = invocation.clone();
-        let (path, is_named) = invocation.file();
-        let read = path.as_deref().map(File::read).transpose();
-        invocation.layers.file = match read {
-            Err(FileError::Read { source, .. })
-                if !is_named && source.kind() == io::ErrorKind::NotFound =>
-            {
-                None
-            }
-            read => read?,
-        };
+        let path = invocation.file();
+        invocation.layers.file = path.as_deref().map(File::read).transpose()?;
         Ok(Self::resolve(&invocation)?)
     }
 
@@ -241,18 +232,17 @@ impl Invocation {
         name.unwrap_or(&self.program).starts_with(AEMM)
     }
 
-    /// The config file, and whether it was named: AEMM looks for one in the home folder, too.
-    fn file(&self) -> (Option<PathBuf>, bool) {
+    /// The config file. Where none is named AEMM looks for one in the home folder, which need not be
+    /// there, nor a folder that may be looked into.
+    fn file(&self) -> Option<PathBuf> {
         let mut reader = Reader::new(&self.layers);
         let named = reader.text("config-file", "");
         if !named.is_empty() {
-            return (Some(named.into()), true);
+            return Some(named.into());
         }
         let home = self.layers.environment.get("HOME");
         let home = home.filter(|home| !home.is_empty() && self.resembles_aemm(&mut reader));
-        (
-            home.map(|home| Path::new(home).join("aemm-config.json")),
-            false,
-        )
+        let file = Path::new(home?).join("aemm-config.json");
+        file.is_file().then_some(file)
     }
 }
