@@ -115,12 +115,10 @@ impl Routes {
         routes
     }
 
-    /// Where two categories have one path, the first has it. An empty one is how to be rid of a
-    /// category.
+    /// Where two categories have one path, the first has it. An empty path is how to be rid of one: no
+    /// request asks for it, and no listing has it.
     fn add(&mut self, path: String, content: Content) {
-        if !path.is_empty() {
-            self.0.entry(path).or_insert(content);
-        }
+        self.0.entry(path).or_insert(content);
     }
 
     fn get(&self, path: &str, notices: &Notices) -> Option<&Content> {
