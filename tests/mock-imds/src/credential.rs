@@ -1,6 +1,8 @@
 //! A role's credentials: well-formed, expiring, renewed before they do (EC2 User Guide, retrieve
 //! security credentials from instance metadata).
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,35 +12,21 @@ use crate::document::document;
 use crate::fault::Fault;
 use crate::host::Host;
 use crate::ring::Ring;
+use crate::schedule::Schedule;
 
 /// How many issued credentials are remembered.
 const REMEMBERED: usize = 1024;
+/// How many deliveries of them are remembered.
+const DELIVERIES: usize = 4096;
 
-/// How long credentials live and when the next ones appear.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Schedule {
-    /// From issue to expiry, in whole seconds. Default: 6 hours.
-    pub lifetime: Duration,
-    /// How long before the expiry of a set the next one takes its place: "at least five minutes",
-    /// says AWS, and so says the default. A test that wants a new set every second sets it to one
-    /// second less than `lifetime`.
-    pub overlap: Duration,
-}
-
-impl Default for Schedule {
-    fn default() -> Self {
-        Self {
-            lifetime: Duration::from_hours(6),
-            overlap: Duration::from_mins(5),
-        }
-    }
-}
+/// The name that the instance's own identity has in the place of a role's.
+const IDENTITY: &str = "ec2-instance";
 
 /// One set of credentials that the mock issued. The mock is a test double: this is the one place in
 /// the project where a secret is kept, for tests to look for it where it must not be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issued {
-    /// Name of the role.
+    /// Name of the role; `ec2-instance` for the credentials of the instance's own identity.
     pub role: String,
     /// `ASIA` and 16 more.
     pub access_key_id: String,
@@ -52,6 +40,37 @@ pub struct Issued {
     pub expires: Timestamp,
     /// When it was first asked for, which is what made the mock issue it.
     pub first_handed_out: Timestamp,
+}
+
+/// One answer with credentials: who got which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// When.
+    pub time: Timestamp,
+    /// Who asked, where that is known: over a socket it is.
+    pub peer: Option<SocketAddr>,
+    /// The session token it was asked with; `None` for a request of IMDSv1.
+    pub session: Option<String>,
+    /// Name of the role, as in [`Issued`].
+    pub role: String,
+    /// Which set it was.
+    pub access_key_id: String,
+}
+
+/// Whose credentials are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holder<'a> {
+    /// The role of this name.
+    Role(&'a str),
+    /// The instance itself.
+    Identity,
+}
+
+/// Who asks for them, and when.
+pub(crate) struct Asker<'a> {
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) session: Option<&'a str>,
+    pub(crate) now: Timestamp,
 }
 
 /// An answer in place of credentials, as IMDS gives it where it cannot assume the role.
@@ -75,15 +94,31 @@ impl CredentialError {
             ),
         }
     }
+
+    /// The instance profile was deleted (same page): what `iam/info` then says.
+    pub fn instance_profile_not_found(arn: &str) -> Self {
+        Self {
+            code: "InstanceProfileNotFound".into(),
+            message: format!(
+                "Instance Profile {arn} cannot be found. Please see documentation at \
+                 https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_iam-ec2.html\
+                 #troubleshoot_iam-ec2_errors-info-doc."
+            ),
+        }
+    }
 }
 
 /// Issues the credentials of one instance and remembers them.
 pub(crate) struct Issuer {
     key: Key,
     schedule: Schedule,
-    current: Option<Issued>,
+    /// The current set of each role that was asked for.
+    roles: BTreeMap<String, Issued>,
+    /// That of the instance itself.
+    identity: Option<Issued>,
     count: u64,
     log: Ring<Issued, REMEMBERED>,
+    deliveries: Ring<Delivery, DELIVERIES>,
     failure: Option<CredentialError>,
 }
 
@@ -92,32 +127,38 @@ impl Issuer {
         Self {
             key,
             schedule,
-            current: None,
+            roles: BTreeMap::new(),
+            identity: None,
             count: 0,
             log: Ring::new(),
+            deliveries: Ring::new(),
             failure: None,
         }
     }
 
-    /// The document that `role`'s path answers with now, and when that was last renewed. A fault
+    /// The document that the holder's path answers with now, and when that was last renewed. A fault
     /// spoils the document and leaves the set as it is.
     pub(crate) fn document(
         &mut self,
         host: &Host,
-        role: &str,
+        holder: Holder,
         fault: Option<Fault>,
-        now: Timestamp,
+        asker: &Asker,
     ) -> (String, Timestamp) {
-        if let Some(failure) = &self.failure {
+        let now = asker.now;
+        if let (Some(failure), Holder::Role(_)) = (&self.failure, holder) {
             let updated = whole_seconds(now);
             return (failure.document(updated), updated);
         }
         let schedule = self.schedule;
-        let current = match self.current.take() {
-            Some(current) if current.role == role && !schedule.is_due(&current, now) => current,
-            _ => self.issue(host, role, now),
-        };
-        let current = self.current.insert(current);
+        let current = self.current(host, holder, now).clone();
+        self.deliveries.push(Delivery {
+            time: now,
+            peer: asker.peer,
+            session: asker.session.map(str::to_owned),
+            role: current.role.clone(),
+            access_key_id: current.access_key_id.clone(),
+        });
         match fault {
             Some(Fault::Expired) => {
                 let expired = current.expired(schedule.lifetime, now);
@@ -132,22 +173,62 @@ impl Issuer {
         }
     }
 
-    /// When the current set was issued, if there is one.
+    /// When the newest of the roles' sets was issued, if there is one.
     pub(crate) fn last_updated(&self) -> Option<Timestamp> {
-        self.current.as_ref().map(|current| current.issued)
+        self.roles.values().map(|current| current.issued).max()
     }
 
-    /// The next request gets a new set.
+    /// The next request for each gets a new set.
     pub(crate) fn rotate(&mut self) {
-        self.current = None;
+        self.roles.clear();
+        self.identity = None;
+    }
+
+    /// Forgets the sets of roles that the host does not have any more: should it get one back, that
+    /// starts anew.
+    pub(crate) fn keep_roles_of(&mut self, host: &Host) {
+        self.roles
+            .retain(|name, _| host.roles().any(|role| role == name));
     }
 
     pub(crate) fn fail_with(&mut self, failure: Option<CredentialError>) {
         self.failure = failure;
     }
 
-    pub(crate) fn issued(&self) -> Vec<Issued> {
-        self.log.to_vec()
+    pub(crate) fn schedule(&self) -> Schedule {
+        self.schedule
+    }
+
+    pub(crate) fn set_schedule(&mut self, schedule: Schedule) {
+        self.schedule = schedule;
+    }
+
+    pub(crate) fn issued(&self) -> &Ring<Issued, REMEMBERED> {
+        &self.log
+    }
+
+    pub(crate) fn deliveries(&self) -> &Ring<Delivery, DELIVERIES> {
+        &self.deliveries
+    }
+
+    /// The set that is good now, issued if need be.
+    fn current(&mut self, host: &Host, holder: Holder, now: Timestamp) -> &Issued {
+        let (role, current) = match holder {
+            Holder::Role(role) => (role, self.roles.remove(role)),
+            Holder::Identity => (IDENTITY, self.identity.take()),
+        };
+        let current = match current {
+            Some(set) if !self.schedule.is_due(set.issued, set.expires, now) => set,
+            _ => self.issue(host, role, now),
+        };
+        match holder {
+            Holder::Role(role) => self
+                .roles
+                .entry(role.to_owned())
+                .insert_entry(current)
+                .into_mut(),
+            Holder::Identity => self.identity.insert(current),
+        }
     }
 
     fn issue(&mut self, host: &Host, role: &str, now: Timestamp) -> Issued {
@@ -173,16 +254,6 @@ impl Issuer {
         };
         self.log.push(credential.clone());
         credential
-    }
-}
-
-impl Schedule {
-    fn is_due(self, current: &Issued, now: Timestamp) -> bool {
-        let due = current
-            .expires
-            .checked_sub(self.overlap)
-            .unwrap_or(Timestamp::MIN);
-        now >= due
     }
 }
 
@@ -212,7 +283,7 @@ impl Issued {
 }
 
 impl CredentialError {
-    fn document(&self, updated: Timestamp) -> String {
+    pub(crate) fn document(&self, updated: Timestamp) -> String {
         document([
             ("Code", self.code.as_str()),
             ("Message", &self.message),
@@ -237,6 +308,6 @@ fn access_key_id(account: &str, random: impl Iterator<Item = u8>) -> String {
 }
 
 /// Credentials carry times in whole seconds.
-fn whole_seconds(time: Timestamp) -> Timestamp {
+pub(crate) fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }

@@ -112,8 +112,20 @@ impl Fault {
         let roles = ["meta-data", "iam", "security-credentials"];
         match self {
             Self::Expired | Self::Unparsable => {
-                below_version.len() == roles.len() + 1
-                    && below_version.starts_with(&roles.map(String::from))
+                let own = [
+                    "meta-data",
+                    "identity-credentials",
+                    "ec2",
+                    "security-credentials",
+                ];
+                let holds = |directory: &[&str]| {
+                    below_version.len() == directory.len() + 1
+                        && below_version
+                            .iter()
+                            .zip(directory)
+                            .all(|(is, should)| is == should)
+                };
+                holds(&roles) || holds(&own)
             }
             Self::NoRole => below_version == roles,
             _ => true,

@@ -1,11 +1,16 @@
 //! What a mock says about the host that it pretends to run on.
 
-use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, Ipv6Addr};
+mod interface;
+mod user_data;
 
-use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub use interface::Interface;
+pub use user_data::{MAX_USER_DATA_BYTES, UserData};
 
 /// A host as its metadata describes it. Set what matters to the test, leave the rest:
 ///
@@ -36,76 +41,71 @@ pub struct Host {
     pub region: String,
     /// Availability zone; absent: the region's `a`.
     pub zone: Option<String>,
+    /// The zone's id, as `use1-az1`; absent: made from the zone, its letter as its number.
+    pub zone_id: Option<String>,
+    /// Name of the placement group.
+    pub placement_group: Option<String>,
+    /// The partition of the placement group.
+    pub partition_number: Option<u32>,
+    /// The dedicated host, `h-…`.
+    pub host_id: Option<String>,
     /// `i-…`
     pub instance_id: String,
     /// As `t3.micro`.
     pub instance_type: String,
     /// `ami-…`
     pub ami_id: String,
+    /// AMIs that the AMI was made from.
+    pub ancestor_ami_ids: Vec<String>,
+    /// Product codes of the marketplace.
+    pub product_codes: Vec<String>,
+    /// `aki-…`
+    pub kernel_id: Option<String>,
+    /// `ari-…`
+    pub ramdisk_id: Option<String>,
     /// `x86_64` or `arm64`.
     pub architecture: String,
     /// `r-…`
     pub reservation_id: String,
+    /// Its place among the instances of one launch.
+    pub launch_index: u32,
+    /// `on-demand`, `spot`, `scheduled` or `capacity-block`.
+    pub life_cycle: String,
     /// When the host was launched (`pendingTime` of the identity document).
     pub launched: Timestamp,
     /// Private DNS name; absent: made from the first private address, as EC2 does.
     pub hostname: Option<String>,
-    /// Name of the role whose credentials are given out; absent: there is no `iam/`.
+    /// Name of the role whose credentials are given out; absent: there is no `iam/`. In a file `""` is
+    /// absent too: TOML has no other way to say so.
+    #[serde(deserialize_with = "role")]
     pub role: Option<String>,
+    /// Further roles in `security-credentials/`. EC2 knows one role a host; a client that meets more
+    /// takes the first of the list, which goes by name.
+    pub other_roles: Vec<String>,
     /// ARN of the instance profile; absent: the profile is named like the role.
     pub instance_profile_arn: Option<String>,
     /// `AIPA…`
     pub instance_profile_id: String,
+    /// Whether the host has credentials of its own identity (`identity-credentials/`), as all have.
+    pub identity_credentials: bool,
     /// The primary network interface.
     pub interface: Interface,
     /// Further interfaces, from device number 1.
     pub secondary_interfaces: Vec<Interface>,
     /// The instance's tags, as with instance metadata tags enabled.
     pub tags: BTreeMap<String, String>,
+    /// Virtual devices, as `ebs1`, and the names they have on the host, as `sdb`.
+    pub block_device_mapping: BTreeMap<String, String>,
+    /// SSH keys that the host was launched with, by name: `ssh-ed25519 AAAA…`.
+    pub public_keys: BTreeMap<String, String>,
+    /// SSH keys that EC2 Instance Connect has pushed, by user.
+    pub managed_ssh_keys: BTreeMap<String, String>,
+    /// What an Auto Scaling group brings the host to, as `InService`; absent: it is in none.
+    pub target_lifecycle_state: Option<String>,
+    /// Since when EC2 recommends to replace the host; absent: it does not.
+    pub rebalance_recommended: Option<Timestamp>,
     /// User data; absent: 404.
     pub user_data: Option<UserData>,
-}
-
-/// One network interface.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Interface {
-    /// `eni-…`
-    pub interface_id: String,
-    /// MAC address, as `0e:00:00:00:00:0a`.
-    pub mac: String,
-    /// Private IPv4 addresses, the primary one first.
-    pub private_ipv4s: Vec<Ipv4Addr>,
-    /// Public IPv4 addresses; the first belongs to the first private one, and so on.
-    pub public_ipv4s: Vec<Ipv4Addr>,
-    /// IPv6 addresses.
-    pub ipv6s: Vec<Ipv6Addr>,
-    /// `subnet-…`
-    pub subnet_id: String,
-    /// The subnet's IPv4 block.
-    pub subnet_ipv4_cidr: String,
-    /// The subnet's IPv6 blocks.
-    pub subnet_ipv6_cidrs: Vec<String>,
-    /// `vpc-…`
-    pub vpc_id: String,
-    /// The VPC's IPv4 blocks, the primary one first.
-    pub vpc_ipv4_cidrs: Vec<String>,
-    /// The VPC's IPv6 blocks.
-    pub vpc_ipv6_cidrs: Vec<String>,
-    /// `sg-…`
-    pub security_group_ids: Vec<String>,
-    /// Their names.
-    pub security_groups: Vec<String>,
-}
-
-/// User data: text, or bytes that are none. In a file: a string, or a list of numbers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum UserData {
-    /// A script or a cloud-config.
-    Text(String),
-    /// Anything, as a gzipped cloud-config.
-    Bytes(Vec<u8>),
 }
 
 /// A host of AWS's example account, with addresses that no network routes (RFC 5737).
@@ -115,40 +115,39 @@ impl Default for Host {
             account: "123456789012".into(),
             region: "us-east-1".into(),
             zone: None,
+            zone_id: None,
+            placement_group: None,
+            partition_number: None,
+            host_id: None,
             instance_id: "i-0123456789abcdef0".into(),
             instance_type: "t3.micro".into(),
             ami_id: "ami-0123456789abcdef0".into(),
+            ancestor_ami_ids: Vec::new(),
+            product_codes: Vec::new(),
+            kernel_id: None,
+            ramdisk_id: None,
             architecture: "x86_64".into(),
             reservation_id: "r-0123456789abcdef0".into(),
+            launch_index: 0,
+            life_cycle: "on-demand".into(),
             launched: Timestamp::constant(1_735_732_800, 0), // 2025-01-01T12:00:00Z
             hostname: None,
             role: Some("example-role".into()),
+            other_roles: Vec::new(),
             instance_profile_arn: None,
             instance_profile_id: "AIPAQAAAAAAAAEXAMPLE0".into(),
+            identity_credentials: true,
             interface: Interface::default(),
             secondary_interfaces: Vec::new(),
             tags: BTreeMap::new(),
+            block_device_mapping: ["ami", "root"]
+                .map(|name| (name.into(), "/dev/xvda".into()))
+                .into(),
+            public_keys: BTreeMap::new(),
+            managed_ssh_keys: BTreeMap::new(),
+            target_lifecycle_state: None,
+            rebalance_recommended: None,
             user_data: None,
-        }
-    }
-}
-
-impl Default for Interface {
-    fn default() -> Self {
-        Self {
-            interface_id: "eni-0123456789abcdef0".into(),
-            mac: "0e:00:00:00:00:0a".into(),
-            private_ipv4s: vec![Ipv4Addr::new(10, 0, 0, 10)],
-            public_ipv4s: vec![Ipv4Addr::new(192, 0, 2, 10)],
-            ipv6s: Vec::new(),
-            subnet_id: "subnet-0123456789abcdef0".into(),
-            subnet_ipv4_cidr: "10.0.0.0/24".into(),
-            subnet_ipv6_cidrs: Vec::new(),
-            vpc_id: "vpc-0123456789abcdef0".into(),
-            vpc_ipv4_cidrs: vec!["10.0.0.0/16".into()],
-            vpc_ipv6_cidrs: Vec::new(),
-            security_group_ids: vec!["sg-0123456789abcdef0".into()],
-            security_groups: vec!["default".into()],
         }
     }
 }
@@ -159,6 +158,25 @@ impl Host {
         self.zone
             .clone()
             .unwrap_or_else(|| format!("{}a", self.region))
+    }
+
+    /// The availability zone's id. EC2 numbers zones in another order for each account; here `a` is 1.
+    pub fn zone_id(&self) -> String {
+        if let Some(id) = &self.zone_id {
+            return id.clone();
+        }
+        let short: String = self.region.split('-').enumerate().map(shortened).collect();
+        let zone = self.zone();
+        let number = match zone.bytes().last() {
+            Some(letter @ b'a'..=b'z') => letter - b'a' + 1,
+            _ => 1,
+        };
+        format!("{short}-az{number}")
+    }
+
+    /// The names of all roles whose credentials are given out.
+    pub(crate) fn roles(&self) -> impl Iterator<Item = &String> {
+        self.role.iter().chain(&self.other_roles)
     }
 
     /// The partition that the region belongs to.
@@ -221,29 +239,25 @@ impl Host {
     }
 }
 
+/// A word of a region's name in the id of a zone: `us-east-1` is `use1`.
+fn shortened((place, word): (usize, &str)) -> &str {
+    match word {
+        _ if place == 0 => word,
+        "northeast" => "ne",
+        "northwest" => "nw",
+        "southeast" => "se",
+        "southwest" => "sw",
+        word if word.starts_with(|first: char| first.is_ascii_alphabetic()) => &word[..1],
+        word => word,
+    }
+}
+
+fn role<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.filter(|role: &String| !role.is_empty()))
+}
+
 fn dashed(address: Ipv4Addr) -> String {
     address.to_string().replace('.', "-")
-}
-
-impl UserData {
-    pub(crate) fn to_bytes(&self) -> Bytes {
-        match self {
-            Self::Text(text) => Bytes::copy_from_slice(text.as_bytes()),
-            Self::Bytes(bytes) => Bytes::copy_from_slice(bytes),
-        }
-    }
-}
-
-impl From<&str> for UserData {
-    fn from(text: &str) -> Self {
-        Self::Text(text.into())
-    }
-}
-
-impl From<Vec<u8>> for UserData {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self::Bytes(bytes)
-    }
 }
 
 #[cfg(test)]
@@ -268,5 +282,23 @@ mod tests {
         let again = serde_json::from_str(&serde_json::to_string(&host).unwrap());
         assert_eq!(host, again.unwrap());
         assert!(serde_json::from_str::<Host>(r#"{"regoin": "eu-west-1"}"#).is_err());
+    }
+
+    #[test]
+    fn zones_are_numbered_by_their_letters() {
+        for (region, zone, id) in [
+            ("us-east-1", "us-east-1a", "use1-az1"),
+            ("ap-southeast-2", "ap-southeast-2c", "apse2-az3"),
+            ("us-gov-west-1", "us-gov-west-1b", "usgw1-az2"),
+            ("cn-north-1", "odd", "cnn1-az4"),
+            ("", "", "-az1"),
+        ] {
+            let host = Host {
+                region: region.into(),
+                zone: Some(zone.into()),
+                ..Host::default()
+            };
+            assert_eq!(host.zone_id(), id);
+        }
     }
 }

@@ -1,88 +1,182 @@
 //! The binary: arguments, bind, run, exit code.
 
-use std::io::Write;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Parser;
-use credpin_mock_imds::{Settings, State, SystemClock, run};
-use tokio::net::TcpListener;
+use cli::Arguments;
+use credpin_mock_imds::admin::Listener;
+use credpin_mock_imds::config::Layers;
+use credpin_mock_imds::launch::{Invocation, Launch};
+use credpin_mock_imds::{Clock, Fidelity, Fleet, FleetError, State, SystemClock, admin, watch};
 
-/// A mock of the EC2 instance metadata service, for tests of what reads it.
-///
-/// Point AWS SDKs, the AWS CLI or cloud-init at it:
-///
-///     credpin-mock-imds &
-///     export AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:1338
-///
-/// Its credentials have the shape of real ones, expire and rotate, and open nothing.
-#[derive(Parser)]
-#[command(version, verbatim_doc_comment)]
-struct Arguments {
-    /// Name or address to listen on.
-    ///
-    /// Only this machine reaches the default; a container wants 0.0.0.0. What a mock gives out is
-    /// worthless, but a program that takes it for the real one might be led astray by it.
-    #[arg(short = 'n', long, value_name = "HOST", default_value = "127.0.0.1")]
-    hostname: String,
-
-    /// Port to listen on; 0 takes a free one.
-    #[arg(short, long, default_value_t = 1338)]
-    port: u16,
-
-    /// Require a session token: refuse requests of IMDSv1.
-    #[arg(short = 'I', long)]
-    imdsv2: bool,
-}
+mod cli;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match serve(Arguments::parse()).await {
+    let arguments = Arguments::parse();
+    if let Some(text) = arguments.printed() {
+        print!("{text}");
+        return ExitCode::SUCCESS;
+    }
+    let invocation = invocation(arguments);
+    match serve(&invocation).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("credpin-mock-imds: {error:#}");
+            eprintln!("{}: {error:#}", invocation.program);
             ExitCode::FAILURE
         }
     }
 }
 
-async fn serve(arguments: Arguments) -> anyhow::Result<()> {
-    let Arguments {
-        hostname,
-        port,
-        imdsv2,
-    } = arguments;
-    let listener = TcpListener::bind((hostname.as_str(), port))
-        .await
-        .with_context(|| {
-            format!("cannot listen on {hostname} port {port} (set by --hostname and --port)")
-        })?;
-    let addr = listener
-        .local_addr()
-        .context("cannot tell the address listened on")?;
-    let state = State::new(Settings {
-        imdsv2_only: imdsv2,
-        ..Settings::default()
-    });
+fn invocation(arguments: Arguments) -> Invocation {
+    let (command, flags) = arguments.read();
+    let program = std::env::args_os().next().unwrap_or_default();
+    let program = Path::new(&program).file_name().unwrap_or_default();
+    Invocation {
+        program: program.to_string_lossy().into_owned(),
+        command,
+        layers: Layers {
+            flags,
+            environment: variables(),
+            file: None,
+        },
+        start: SystemClock.now(),
+    }
+}
 
+async fn serve(invocation: &Invocation) -> anyhow::Result<()> {
+    let program = &invocation.program;
+    let launch = Launch::read(invocation)?;
+    for warning in &launch.warnings {
+        eprintln!("{program}: warning: {warning}; it is ignored");
+    }
+    let hosts = launch.hosts().map(|(at, settings)| (at, settings.clone()));
+    let fleet = Fleet::bind(hosts).await.map_err(|error| {
+        let FleetError { address, source } = error;
+        let by = "set by --hostname and --port, or by the description";
+        anyhow::Error::new(source).context(format!("cannot listen on {address} ({by})"))
+    })?;
+    let admin = match &launch.admin {
+        Some(admin) => Some(admin.clone().bind().await?),
+        None => None,
+    };
+    match launch.save() {
+        Some(Ok(path)) => say(&format!(
+            "Successfully saved final configuration to local file  {}",
+            path.display()
+        ))?,
+        // Nothing that is served hangs on it.
+        Some(Err(error)) => eprintln!("{program}: warning: {:#}", anyhow::Error::new(error)),
+        None => {}
+    }
     // Before the ready line: who reads it may send the signal at once.
     let stopped = stop_signal().context("cannot wait for signals")?;
-    let versions = if imdsv2 {
-        "IMDSv2 only"
-    } else {
-        "IMDSv1 and IMDSv2"
-    };
-    let mut stdout = std::io::stdout();
-    writeln!(
-        stdout,
-        "credpin-mock-imds: ready on http://{addr} ({versions})"
-    )
-    .and_then(|()| stdout.flush())
-    .context("cannot write to standard output")?;
+    say(&ready(invocation, &launch, &fleet, admin.as_ref()))?;
 
-    run(listener, Arc::new(state), Arc::new(SystemClock), stopped).await;
+    let clock = Arc::new(SystemClock);
+    let states: Vec<_> = fleet
+        .members()
+        .map(|(_, state)| Arc::clone(state))
+        .collect();
+    let hosts = fleet.hosts();
+    let admin_clock = Arc::clone(&clock);
+    let serving_admin = async move {
+        match admin {
+            Some(admin) => admin::run(admin, hosts, admin_clock, std::future::pending()).await,
+            None => std::future::pending().await,
+        }
+    };
+    let watching = async {
+        match launch.file.filter(|_| launch.watch) {
+            Some(file) => {
+                let reload = || reload(invocation, &states);
+                watch(Path::new(file.name()), file.text(), reload).await;
+            }
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = fleet.run(clock, stopped) => {}
+        () = serving_admin => {}
+        () = watching => {}
+    }
     Ok(())
+}
+
+/// One line for each host, and one for the admin API: all at once, for whoever reads only the first.
+fn ready(
+    invocation: &Invocation,
+    launch: &Launch,
+    fleet: &Fleet,
+    admin: Option<&Listener>,
+) -> String {
+    let program = &invocation.program;
+    let mut lines = Vec::new();
+    for ((addr, state), (_, settings)) in fleet.members().zip(launch.hosts()) {
+        let versions = if settings.imdsv2_only {
+            "IMDSv2 only"
+        } else {
+            "IMDSv1 and IMDSv2"
+        };
+        let like = match settings.fidelity {
+            Fidelity::Imds => "",
+            Fidelity::Aemm(_) => {
+                // AEMM's log begins with it, and scripts wait for that.
+                let (what, port) = (invocation.command.about(), addr.port());
+                eprintln!("Initiating ec2-metadata-mock for {what} on port {port}");
+                ", like amazon-ec2-metadata-mock"
+            }
+        };
+        let id = match launch.others[..] {
+            [] => String::new(),
+            _ => format!(", {}", state.host().instance_id),
+        };
+        lines.push(format!(
+            "{program}: ready on http://{addr} ({versions}{like}{id})"
+        ));
+    }
+    if let Some(admin) = admin {
+        lines.push(format!("{program}: admin API on {}", admin.at()));
+    }
+    lines.join("\n")
+}
+
+/// Serves by the settings as they are now; where they are wrong, as before.
+fn reload(invocation: &Invocation, states: &[Arc<State>]) {
+    let complain = |what: &str| {
+        eprintln!(
+            "{}: {what}\nThe settings stay as they were.",
+            invocation.program
+        );
+    };
+    match Launch::read(invocation) {
+        Ok(launch) if launch.hosts().count() == states.len() => {
+            for (state, (_, settings)) in states.iter().zip(launch.hosts()) {
+                state.configure(settings.clone());
+            }
+        }
+        Ok(_) => complain("there are more or fewer hosts than there were: start again for that"),
+        Err(error) => complain(&format!("{:#}", anyhow::Error::new(error))),
+    }
+}
+
+fn say(line: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout();
+    writeln!(stdout, "{line}")
+        .and_then(|()| stdout.flush())
+        .context("cannot write to standard output")
+}
+
+/// The environment, but for what is no text: no setting could be made of that.
+fn variables() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// Resolves on SIGINT or SIGTERM, caught from the call on.

@@ -1,10 +1,16 @@
 //! What hangs where: the metadata tree of a [`Host`] (EC2 User Guide, instance metadata categories).
 
+mod network;
+
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::document::document;
-use crate::host::{Host, Interface};
+use crate::host::Host;
+use crate::identity::{IDENTITY_CERTIFICATE, Signature};
 use crate::tree::{Directory, Leaf};
+use network::network;
 
 /// The versions that `/` lists. All of them serve the same tree; an unknown one is a 404.
 pub(crate) const VERSIONS: &[&str] = &[
@@ -41,7 +47,11 @@ pub(crate) const VERSIONS: &[&str] = &[
 
 /// What lies under each version.
 pub(crate) fn tree(host: &Host) -> Directory {
-    let identity = Directory::default().text("document", identity_document(host));
+    let identity = Directory::default()
+        .text("document", identity_document(host))
+        .leaf("pkcs7", Leaf::Signature(Signature::Message))
+        .leaf("rsa2048", Leaf::Signature(Signature::Message))
+        .leaf("signature", Leaf::Signature(Signature::Plain));
     let tree = Directory::default()
         .directory(
             "dynamic",
@@ -56,47 +66,45 @@ pub(crate) fn tree(host: &Host) -> Directory {
 
 fn meta_data(host: &Host) -> Directory {
     let interface = &host.interface;
-    let tags = host
-        .tags
-        .iter()
-        .fold(Directory::default(), |tags, (key, value)| {
-            tags.text(key, value)
-        });
-    let public_names: Vec<String> = interface
+    let public_name = interface
         .public_ipv4s
-        .iter()
-        .take(1)
-        .map(|&ip| host.public_name(ip))
-        .collect();
+        .first()
+        .map(|&ip| host.public_name(ip));
     Directory::default()
         .text("ami-id", &host.ami_id)
-        .text("ami-launch-index", "0")
+        .text("ami-launch-index", host.launch_index.to_string())
         .text("ami-manifest-path", "(unknown)")
+        .lines("ancestor-ami-ids", &host.ancestor_ami_ids)
         .directory(
-            "block-device-mapping",
-            Directory::default()
-                .text("ami", "/dev/xvda")
-                .text("root", "/dev/xvda"),
+            "autoscaling",
+            Directory::default().maybe(
+                "target-lifecycle-state",
+                host.target_lifecycle_state.as_ref(),
+            ),
         )
+        .directory("block-device-mapping", texts(&host.block_device_mapping))
+        .directory("events", events(host))
         .text("hostname", host.local_hostname())
         .directory("iam", iam(host))
+        .directory("identity-credentials", identity_credentials(host))
         .text("instance-action", "none")
         .text("instance-id", &host.instance_id)
-        .text("instance-life-cycle", "on-demand")
+        .text("instance-life-cycle", &host.life_cycle)
         .text("instance-type", &host.instance_type)
+        .maybe("ipv6", interface.ipv6s.first())
+        .maybe("kernel-id", host.kernel_id.as_ref())
         .text("local-hostname", host.local_hostname())
-        .lines("local-ipv4", first(&interface.private_ipv4s))
+        .maybe("local-ipv4", interface.private_ipv4s.first())
         .text("mac", &interface.mac)
+        .directory("managed-ssh-keys", managed_ssh_keys(host))
         .directory("network", network(host))
-        .directory(
-            "placement",
-            Directory::default()
-                .text("availability-zone", host.zone())
-                .text("region", &host.region),
-        )
+        .directory("placement", placement(host))
+        .lines("product-codes", &host.product_codes)
         .text("profile", "default-hvm")
-        .lines("public-hostname", &public_names)
-        .lines("public-ipv4", first(&interface.public_ipv4s))
+        .maybe("public-hostname", public_name)
+        .maybe("public-ipv4", interface.public_ipv4s.first())
+        .directory("public-keys", public_keys(host))
+        .maybe("ramdisk-id", host.ramdisk_id.as_ref())
         .text("reservation-id", &host.reservation_id)
         .lines("security-groups", &interface.security_groups)
         .directory(
@@ -106,98 +114,108 @@ fn meta_data(host: &Host) -> Directory {
                 .text("partition", host.partition()),
         )
         .text("system", "nitro")
-        .directory("tags", Directory::default().directory("instance", tags))
+        .directory(
+            "tags",
+            Directory::default().directory("instance", texts(&host.tags)),
+        )
 }
 
 /// Absent where the host has no role.
 fn iam(host: &Host) -> Directory {
-    let Some(role) = &host.role else {
+    let roles = host.roles().fold(Directory::default(), |roles, role| {
+        roles.leaf(role, Leaf::Credentials(role.clone()))
+    });
+    if roles.is_empty() {
+        return roles;
+    }
+    Directory::default()
+        .leaf("info", Leaf::IamInfo)
+        .directory("security-credentials", roles)
+}
+
+/// The instance's own identity, which AWS's agents on it use (EC2 User Guide, instance identity roles).
+fn identity_credentials(host: &Host) -> Directory {
+    if !host.identity_credentials {
         return Directory::default();
-    };
-    Directory::default().leaf("info", Leaf::IamInfo).directory(
-        "security-credentials",
-        Directory::default().leaf(role, Leaf::Credentials(role.clone())),
+    }
+    let credentials = Directory::default().leaf("ec2-instance", Leaf::IdentityCredentials);
+    let ec2 = Directory::default()
+        .leaf("info", Leaf::IdentityInfo)
+        .directory("security-credentials", credentials);
+    Directory::default().directory("ec2", ec2)
+}
+
+fn events(host: &Host) -> Directory {
+    let notice = host
+        .rebalance_recommended
+        .map(|since| format!(r#"{{"noticeTime":"{since}"}}"#));
+    Directory::default().directory(
+        "recommendations",
+        Directory::default().maybe("rebalance", notice),
     )
 }
 
-fn network(host: &Host) -> Directory {
-    let macs = std::iter::once(&host.interface)
-        .chain(&host.secondary_interfaces)
-        .enumerate()
-        .fold(Directory::default(), |macs, (device, card)| {
-            macs.directory(&card.mac, interface(host, device, card))
-        });
-    Directory::default().directory("interfaces", Directory::default().directory("macs", macs))
+/// EC2 Instance Connect: who signs the keys that it pushes, and the keys.
+fn managed_ssh_keys(host: &Host) -> Directory {
+    Directory::default()
+        .directory("active-keys", texts(&host.managed_ssh_keys))
+        .text("signer-cert", IDENTITY_CERTIFICATE.trim_end())
 }
 
-fn interface(host: &Host, device: usize, card: &Interface) -> Directory {
-    let associations = card
-        .public_ipv4s
-        .iter()
-        .zip(&card.private_ipv4s)
-        .fold(Directory::default(), |all, (public, private)| {
-            all.text(&public.to_string(), private.to_string())
-        });
-    let private_names: Vec<String> = card
-        .private_ipv4s
-        .iter()
-        .take(1)
-        .map(|&ip| host.private_name(ip))
-        .collect();
-    let public_names: Vec<String> = card
-        .public_ipv4s
-        .iter()
-        .take(1)
-        .map(|&ip| host.public_name(ip))
-        .collect();
+fn placement(host: &Host) -> Directory {
     Directory::default()
-        .text("device-number", device.to_string())
-        .text("interface-id", &card.interface_id)
-        .directory("ipv4-associations", associations)
-        .lines("ipv6s", &card.ipv6s)
-        .lines("local-hostname", &private_names)
-        .lines("local-ipv4s", &card.private_ipv4s)
-        .text("mac", &card.mac)
-        .text("owner-id", &host.account)
-        .lines("public-hostname", &public_names)
-        .lines("public-ipv4s", &card.public_ipv4s)
-        .lines("security-group-ids", &card.security_group_ids)
-        .lines("security-groups", &card.security_groups)
-        .text("subnet-id", &card.subnet_id)
-        .text("subnet-ipv4-cidr-block", &card.subnet_ipv4_cidr)
-        .lines("subnet-ipv6-cidr-blocks", &card.subnet_ipv6_cidrs)
-        .text("vpc-id", &card.vpc_id)
-        .lines("vpc-ipv4-cidr-block", first(&card.vpc_ipv4_cidrs))
-        .lines("vpc-ipv4-cidr-blocks", &card.vpc_ipv4_cidrs)
-        .lines("vpc-ipv6-cidr-blocks", &card.vpc_ipv6_cidrs)
+        .text("availability-zone", host.zone())
+        .text("availability-zone-id", host.zone_id())
+        .maybe("group-name", host.placement_group.as_ref())
+        .maybe("host-id", host.host_id.as_ref())
+        .maybe("partition-number", host.partition_number)
+        .text("region", &host.region)
+}
+
+fn public_keys(host: &Host) -> Directory {
+    let keys = host.public_keys.iter().enumerate();
+    keys.fold(Directory::default(), |keys, (number, (name, key))| {
+        let directory = Directory::default()
+            .text("openssh-key", key)
+            .listed_as(format!("{number}={name}"));
+        keys.directory(&number.to_string(), directory)
+    })
+}
+
+fn texts(values: &BTreeMap<String, String>) -> Directory {
+    values
+        .iter()
+        .fold(Directory::default(), |all, (name, value)| {
+            all.text(name, value)
+        })
 }
 
 /// The instance identity document (EC2 User Guide, instance identity documents).
-fn identity_document(host: &Host) -> String {
+pub(crate) fn identity_document(host: &Host) -> String {
     let private_ip = host
         .interface
         .private_ipv4s
         .first()
         .map(ToString::to_string);
+    let product_codes = match &host.product_codes[..] {
+        [] => Value::Null,
+        codes => codes.into(),
+    };
     document([
         ("accountId", Value::from(host.account.as_str())),
         ("architecture", host.architecture.as_str().into()),
         ("availabilityZone", host.zone().into()),
         ("billingProducts", Value::Null),
         ("devpayProductCodes", Value::Null),
-        ("marketplaceProductCodes", Value::Null),
+        ("marketplaceProductCodes", product_codes),
         ("imageId", host.ami_id.as_str().into()),
         ("instanceId", host.instance_id.as_str().into()),
         ("instanceType", host.instance_type.as_str().into()),
-        ("kernelId", Value::Null),
+        ("kernelId", host.kernel_id.as_deref().into()),
         ("pendingTime", host.launched.to_string().into()),
         ("privateIp", private_ip.into()),
-        ("ramdiskId", Value::Null),
+        ("ramdiskId", host.ramdisk_id.as_deref().into()),
         ("region", host.region.as_str().into()),
         ("version", "2017-09-30".into()),
     ])
-}
-
-fn first<T>(values: &[T]) -> &[T] {
-    &values[..values.len().min(1)]
 }

@@ -9,9 +9,14 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::aemm::Fidelity;
 use crate::clock::{Clock, SystemClock};
-use crate::credential::Schedule;
+use crate::describe::Described;
+use crate::fault::FaultSpec;
+use crate::hop_limit::HopLimit;
 use crate::host::Host;
+use crate::notice::Notices;
+use crate::schedule::{Schedule, ScheduleError};
 use crate::server::run;
 use crate::state::{Settings, State};
 
@@ -97,11 +102,90 @@ impl Builder {
         self
     }
 
+    /// Whom it resembles. Default: the real service.
+    #[must_use]
+    pub fn fidelity(mut self, fidelity: Fidelity) -> Self {
+        self.settings.fidelity = fidelity;
+        self
+    }
+
+    /// What the host is told beforehand. Default: nothing.
+    ///
+    /// ```
+    /// use credpin_mock_imds::{MockImds, Notices, Spot};
+    ///
+    /// let about_to_be_terminated = MockImds::builder().notices(Notices {
+    ///     spot: Some(Spot::default()),
+    ///     ..Notices::default()
+    /// });
+    /// ```
+    #[must_use]
+    pub fn notices(mut self, notices: Notices) -> Self {
+        self.settings.notices = notices;
+        self
+    }
+
     /// Whether requests without a session token are refused. Default: they are not.
     #[must_use]
     pub fn imdsv2_only(mut self, only: bool) -> Self {
         self.settings.imdsv2_only = only;
         self
+    }
+
+    /// How many hops the answer to a PUT for a token gets. Default: as many as any other packet.
+    #[must_use]
+    pub fn hop_limit(mut self, limit: HopLimit) -> Self {
+        self.settings.hop_limit = Some(limit);
+        self
+    }
+
+    /// Lets this go wrong from the start:
+    ///
+    /// ```
+    /// # use credpin_mock_imds::MockImds;
+    /// let flaky = MockImds::builder().fault("/latest/meta-data/iam:503:p=0.2".parse()?);
+    /// # Ok::<(), credpin_mock_imds::ParseFaultError>(())
+    /// ```
+    #[must_use]
+    pub fn fault(mut self, fault: FaultSpec) -> Self {
+        self.settings.faults.push(fault);
+        self
+    }
+
+    /// Takes the host, what its service is like and where it listens from a description; what that
+    /// does not say stays as it is. A fleet is several of them:
+    ///
+    /// ```
+    /// use std::path::Path;
+    ///
+    /// use credpin_mock_imds::{MockImds, describe};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let text = r#"
+    ///     region = "eu-west-1"
+    ///     [[host]]
+    ///     instance-id = "i-1"
+    ///     [[host]]
+    ///     instance-id = "i-2"
+    ///     imds.tokens = "required"
+    /// "#;
+    /// let mut fleet = Vec::new();
+    /// for host in describe::parse(Path::new("fleet.toml"), text)? {
+    ///     fleet.push(MockImds::builder().described(host)?.start().await?);
+    /// }
+    /// assert_eq!(fleet[1].handle().host().instance_id, "i-2");
+    /// assert!(fleet[1].handle().requires_tokens());
+    /// assert_ne!(fleet[0].addr(), fleet[1].addr());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn described(mut self, described: Described) -> Result<Self, ScheduleError> {
+        let Described { host, imds } = described;
+        self.addr = imds.listen.unwrap_or(self.addr);
+        self.settings = imds.over(self.settings)?;
+        self.settings.host = host;
+        Ok(self)
     }
 
     /// Makes tokens and credentials the same on every run; hosts of a fleet may share a seed.

@@ -7,9 +7,13 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
 
+use crate::aemm::{self, Fidelity};
+use crate::credential::{Asker, Holder, whole_seconds};
 use crate::document::document;
 use crate::fault::Fault;
-use crate::metadata::VERSIONS;
+use crate::host::Host;
+use crate::metadata::{VERSIONS, identity_document};
+use crate::notice::{Dates, Said};
 use crate::path::Path;
 use crate::response::{self, OCTETS, TEXT, TOKEN_TTL};
 use crate::session::MAX_TTL;
@@ -28,7 +32,7 @@ pub struct Peer(pub SocketAddr);
 /// An answer with its whole body; empty if the request was a HEAD.
 pub type Response = http::Response<Bytes>;
 
-const TOKEN: &str = "x-aws-ec2-metadata-token";
+pub(crate) const TOKEN_HEADER: &str = "x-aws-ec2-metadata-token";
 const FORWARDED: &str = "x-forwarded-for";
 
 /// What [`Fault::Garbage`] answers: the start of a document, and bytes that no text has.
@@ -37,7 +41,8 @@ const GARBAGE: &[u8] = b"{\n  \"Code\" : \"Succ\xff\x00\xfe<<<";
 /// Answers `request` as IMDS would at the time `now`, and notes both in `state`'s log.
 ///
 /// Answers are (EC2 User Guide, how IMDSv2 works): 400 for a PUT without a usable TTL, 401 for a
-/// missing, unknown or expired token, 403 for a PUT that was forwarded, 404, 405. [`Fault`]s that
+/// missing, unknown or expired token, 403 for a PUT that was forwarded and for all where the service is
+/// switched off, 404, 405. [`Fault`]s that
 /// concern the answer are applied here; those that concern the socket are [`run`]'s.
 ///
 /// [`run`]: crate::run
@@ -58,23 +63,40 @@ pub(crate) fn respond_with(
         Some(Fault::Skew(skew)) => now.checked_add(skew).unwrap_or(now),
         _ => now,
     };
+    let aemm = matches!(inner.fidelity, Fidelity::Aemm(_));
     let response = match fault {
         Some(Fault::Status(status)) => response::error(status),
         Some(Fault::Throttle(_)) => response::error(StatusCode::SERVICE_UNAVAILABLE),
         Some(Fault::Garbage) => response::content(TEXT, GARBAGE),
+        _ if inner.disabled => response::error(StatusCode::FORBIDDEN),
+        _ if aemm => aemm::answer(&mut inner, request, shown),
         _ => answer(&mut inner, request, fault, shown),
     };
-    let response = response::sealed(response, request.method(), shown);
+    let response = if aemm {
+        response
+    } else {
+        response::sealed(response)
+    };
+    let response = response::framed(response, request.method(), shown);
     inner
         .seen
         .push(Seen::new(request, Some(response.status()), now));
     response
 }
 
+/// Whether the request is one for a session token: a PUT to where they are.
+pub(crate) fn asks_for_token(request: &Request) -> bool {
+    request.method() == Method::PUT && is_token(&Path::parse(request.uri().path()))
+}
+
+fn is_token(path: &Path) -> bool {
+    path.segments() == ["latest", "api", "token"]
+}
+
 fn answer(inner: &mut Inner, request: &Request, fault: Option<Fault>, now: Timestamp) -> Response {
     let path = Path::parse(request.uri().path());
     let headers = request.headers();
-    if path.segments() == ["latest", "api", "token"] {
+    if is_token(&path) {
         return match *request.method() {
             Method::PUT => mint(inner, headers, now).unwrap_or_else(response::error),
             _ => response::not_allowed("OPTIONS, PUT"),
@@ -85,9 +107,9 @@ fn answer(inner: &mut Inner, request: &Request, fault: Option<Fault>, now: Times
     }
     match session(inner, headers, now) {
         Err(status) => response::error(status),
-        Ok(None) => read(inner, &path, fault, now),
+        Ok(None) => read(inner, &path, request, fault, now),
         Ok(Some(seconds_left)) => {
-            let mut response = read(inner, &path, fault, now);
+            let mut response = read(inner, &path, request, fault, now);
             response
                 .headers_mut()
                 .insert(TOKEN_TTL, seconds_left.into());
@@ -116,18 +138,24 @@ fn mint(inner: &mut Inner, headers: &HeaderMap, now: Timestamp) -> Result<Respon
 /// The seconds left of the request's session, `None` for a request of IMDSv1. Either of IMDSv2's
 /// headers makes a request one of IMDSv2, which needs a token.
 fn session(inner: &Inner, headers: &HeaderMap, now: Timestamp) -> Result<Option<u64>, StatusCode> {
-    let v2 = headers.contains_key(TOKEN) || headers.contains_key(TOKEN_TTL);
+    let v2 = headers.contains_key(TOKEN_HEADER) || headers.contains_key(TOKEN_TTL);
     if !v2 && !inner.imdsv2_only {
         return Ok(None);
     }
-    only(headers, TOKEN)
+    only(headers, TOKEN_HEADER)
         .and_then(|token| inner.sessions.seconds_left(token, now))
         .map(Some)
         .ok_or(StatusCode::UNAUTHORIZED)
 }
 
 /// What is at `path`, for a request that may read it.
-fn read(inner: &mut Inner, path: &Path, fault: Option<Fault>, now: Timestamp) -> Response {
+fn read(
+    inner: &mut Inner,
+    path: &Path,
+    request: &Request,
+    fault: Option<Fault>,
+    now: Timestamp,
+) -> Response {
     let Some((version, rest)) = path.segments().split_first() else {
         return response::content(TEXT, VERSIONS.join("\n"));
     };
@@ -137,7 +165,14 @@ fn read(inner: &mut Inner, path: &Path, fault: Option<Fault>, now: Timestamp) ->
     if fault == Some(Fault::NoRole) {
         return response::content(TEXT, "");
     }
+    inner.plant(now);
     let launched = inner.host.launched;
+    let asker = Asker {
+        peer: request.extensions().get().map(|Peer(peer)| *peer),
+        session: only(request.headers(), TOKEN_HEADER)
+            .and_then(|token| std::str::from_utf8(token).ok()),
+        now,
+    };
     let (content, renewed) = if rest.is_empty() {
         (response::content(TEXT, inner.tree.names()), launched)
     } else {
@@ -150,9 +185,30 @@ fn read(inner: &mut Inner, path: &Path, fault: Option<Fault>, now: Timestamp) ->
             Some(Node::Leaf(Leaf::Bytes(bytes))) => {
                 (response::content(OCTETS, bytes.clone()), launched)
             }
-            Some(Node::Leaf(Leaf::IamInfo)) => iam_info(inner),
-            Some(Node::Leaf(Leaf::Credentials(role))) => {
-                let (document, renewed) = inner.issuer.document(&inner.host, role, fault, now);
+            Some(Node::Leaf(Leaf::Notice(place))) => {
+                let place = *place;
+                let client = asker.peer.map(|peer| peer.ip());
+                let admitted = inner.audience.admits(place, client, inner.notices.clients);
+                match inner.notices.read(place, Dates::Converted, now) {
+                    Some(Said::Text(text)) if admitted => (response::content(TEXT, text), now),
+                    Some(Said::Json(json)) if admitted => {
+                        (response::content(TEXT, json.compact()), now)
+                    }
+                    _ => return response::error(StatusCode::NOT_FOUND),
+                }
+            }
+            Some(Node::Leaf(Leaf::Signature(kind))) => {
+                let text = inner.signer.text(&identity_document(&inner.host), *kind);
+                (response::content(TEXT, text), launched)
+            }
+            Some(Node::Leaf(Leaf::IamInfo)) => iam_info(inner, now),
+            Some(Node::Leaf(Leaf::IdentityInfo)) => identity_info(&inner.host),
+            Some(Node::Leaf(leaf @ (Leaf::Credentials(_) | Leaf::IdentityCredentials))) => {
+                let holder = match leaf {
+                    Leaf::Credentials(role) => Holder::Role(role),
+                    _ => Holder::Identity,
+                };
+                let (document, renewed) = inner.issuer.document(&inner.host, holder, fault, &asker);
                 (response::content(TEXT, document), renewed)
             }
         }
@@ -160,7 +216,11 @@ fn read(inner: &mut Inner, path: &Path, fault: Option<Fault>, now: Timestamp) ->
     response::modified(content, renewed)
 }
 
-fn iam_info(inner: &Inner) -> (Response, Timestamp) {
+fn iam_info(inner: &Inner, now: Timestamp) -> (Response, Timestamp) {
+    if let Some(error) = &inner.profile_error {
+        let updated = whole_seconds(now);
+        return (response::content(TEXT, error.document(updated)), updated);
+    }
     let renewed = inner.issuer.last_updated().unwrap_or(inner.host.launched);
     let document = document([
         ("Code", "Success"),
@@ -172,6 +232,15 @@ fn iam_info(inner: &Inner) -> (Response, Timestamp) {
         ("InstanceProfileId", &inner.host.instance_profile_id),
     ]);
     (response::content(TEXT, document), renewed)
+}
+
+fn identity_info(host: &Host) -> (Response, Timestamp) {
+    let document = document([
+        ("Code", "Success"),
+        ("LastUpdated", &host.launched.to_string()),
+        ("AccountId", &host.account),
+    ]);
+    (response::content(TEXT, document), host.launched)
 }
 
 /// The value of a header that must be there once.

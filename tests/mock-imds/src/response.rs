@@ -62,14 +62,20 @@ pub(crate) fn modified(mut response: Response, time: Timestamp) -> Response {
     response
 }
 
-/// Adds what every answer carries, and takes the body off the answer to a HEAD.
-pub(crate) fn sealed(mut response: Response, method: &Method, now: Timestamp) -> Response {
-    let length = HeaderValue::from(response.body().len());
+/// Adds what every answer of IMDS carries.
+pub(crate) fn sealed(mut response: Response) -> Response {
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_LENGTH, length);
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("none"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     headers.insert(header::SERVER, HeaderValue::from_static("EC2ws"));
+    response
+}
+
+/// Adds what every answer of HTTP carries, and takes the body off the answer to a HEAD.
+pub(crate) fn framed(mut response: Response, method: &Method, now: Timestamp) -> Response {
+    let length = HeaderValue::from(response.body().len());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_LENGTH, length);
     if let Some(date) = http_date(now) {
         headers.insert(header::DATE, date);
     }

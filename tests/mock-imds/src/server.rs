@@ -20,8 +20,8 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::fault::Fault;
-use crate::respond::{Peer, Request, respond_with};
-use crate::socket::{Reset, Socket};
+use crate::respond::{Peer, Request, asks_for_token, respond_with};
+use crate::socket::{Control, Socket};
 use crate::state::State;
 
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -62,10 +62,10 @@ pub async fn run(
             continue;
         };
         let (state, clock) = (Arc::clone(&state), Arc::clone(&clock));
-        let (socket, reset) = Socket::new(stream);
+        let (socket, control) = Socket::new(stream);
         let service = service_fn(move |request| {
-            let (state, clock, reset) = (Arc::clone(&state), Arc::clone(&clock), reset.clone());
-            async move { serve(request, peer, &reset, &state, &*clock).await }
+            let (state, clock, control) = (Arc::clone(&state), Arc::clone(&clock), control.clone());
+            async move { serve(request, peer, &control, &state, &*clock).await }
         });
         let connection = http.serve_connection(TokioIo::new(socket), service);
         // A connection that breaks is its client's business.
@@ -78,7 +78,7 @@ pub async fn run(
 async fn serve(
     request: http::Request<Incoming>,
     peer: SocketAddr,
-    reset: &Reset,
+    control: &Control,
     state: &State,
     clock: &dyn Clock,
 ) -> io::Result<http::Response<Either<Full<Bytes>, CutBody>>> {
@@ -95,12 +95,17 @@ async fn serve(
         Some(Fault::Close | Fault::Reset) => {
             state.note_unanswered(&request, now());
             if fault == Some(Fault::Reset) {
-                reset.when_dropped();
+                control.reset_when_dropped();
             }
             // hyper answers a service's error by closing the connection.
             return Err(io::Error::other("a fault ends the connection"));
         }
         _ => {}
+    }
+    if asks_for_token(&request)
+        && let Some(limit) = state.hop_limit()
+    {
+        control.limit_hops(limit);
     }
     let response = respond_with(state, &request, fault, now());
     Ok(response.map(|body| match fault {

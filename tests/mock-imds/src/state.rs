@@ -6,16 +6,21 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use http::{HeaderMap, Method, StatusCode, Uri};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::credential::{CredentialError, Issued, Issuer, Schedule};
+use crate::aemm::Fidelity;
+use crate::credential::{CredentialError, Delivery, Issued, Issuer};
 use crate::derive::Key;
 use crate::fault::{Fault, FaultSpec, FaultStatus, Faults};
+use crate::hop_limit::HopLimit;
 use crate::host::Host;
+use crate::identity::Signer;
 use crate::metadata::tree;
+use crate::notice::{Audience, Notices, Place};
 use crate::path::Path;
 use crate::respond::{Peer, Request};
 use crate::ring::Ring;
+use crate::schedule::Schedule;
 use crate::session::Sessions;
-use crate::tree::Directory;
+use crate::tree::{Directory, Leaf};
 
 /// How many requests are remembered.
 const REMEMBERED: usize = 4096;
@@ -27,12 +32,21 @@ pub struct Settings {
     pub host: Host,
     /// Whether a request without a session token is refused (`HttpTokens: required`).
     pub imdsv2_only: bool,
+    /// Whether every request is answered with 403 (`HttpEndpoint: disabled`).
+    pub disabled: bool,
+    /// How many hops the answer to a PUT for a token gets (`HttpPutResponseHopLimit`; EC2's default is
+    /// 1); absent: as many as any other packet of this machine.
+    pub hop_limit: Option<HopLimit>,
     /// Makes tokens and credentials the same on every run. Without it nobody can guess them.
     pub seed: Option<u64>,
     /// When credentials expire and are renewed.
     pub schedule: Schedule,
     /// What goes wrong from the start, set in this order.
     pub faults: Vec<FaultSpec>,
+    /// Whom it resembles.
+    pub fidelity: Fidelity,
+    /// What the host is told beforehand.
+    pub notices: Notices,
 }
 
 /// A mock's state. It is shared between the server and the test: all methods take `&self`, and each
@@ -44,9 +58,18 @@ pub(crate) struct Inner {
     pub(crate) host: Host,
     pub(crate) tree: Directory,
     pub(crate) imdsv2_only: bool,
+    pub(crate) disabled: bool,
+    pub(crate) hop_limit: Option<HopLimit>,
+    pub(crate) profile_error: Option<CredentialError>,
     pub(crate) sessions: Sessions,
     pub(crate) issuer: Issuer,
+    pub(crate) signer: Signer,
     pub(crate) faults: Faults,
+    pub(crate) fidelity: Fidelity,
+    pub(crate) notices: Notices,
+    /// The notices that hang in the tree.
+    planted: Vec<Place>,
+    pub(crate) audience: Audience,
     pub(crate) seen: Ring<Seen, REMEMBERED>,
     clock_offset: SignedDuration,
 }
@@ -74,9 +97,13 @@ impl State {
         let Settings {
             host,
             imdsv2_only,
+            disabled,
+            hop_limit,
             seed,
             schedule,
             faults: specs,
+            fidelity,
+            notices,
         } = settings;
         let key = seed.map_or_else(Key::random, |seed| Key::from_seed(seed, &host.instance_id));
         let mut faults = Faults::new(key.clone());
@@ -87,9 +114,17 @@ impl State {
             tree: tree(&host),
             host,
             imdsv2_only,
+            disabled,
+            hop_limit,
+            profile_error: None,
             sessions: Sessions::new(key.clone()),
             issuer: Issuer::new(key, schedule),
+            signer: Signer::default(),
             faults,
+            fidelity,
+            notices,
+            planted: Vec::new(),
+            audience: Audience::default(),
             seen: Ring::new(),
             clock_offset: SignedDuration::ZERO,
         }))
@@ -97,7 +132,22 @@ impl State {
 
     /// The credentials issued so far, oldest first; the last 1,024 of them.
     pub fn issued(&self) -> Vec<Issued> {
-        self.lock().issuer.issued()
+        self.lock().issuer.issued().to_vec()
+    }
+
+    /// How many issued credentials are not remembered any more because there were too many.
+    pub fn dropped_issued(&self) -> u64 {
+        self.lock().issuer.issued().dropped()
+    }
+
+    /// Who got which credentials, oldest first; the last 4,096 answers.
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        self.lock().issuer.deliveries().to_vec()
+    }
+
+    /// How many deliveries are not remembered any more because there were too many.
+    pub fn dropped_deliveries(&self) -> u64 {
+        self.lock().issuer.deliveries().dropped()
     }
 
     /// The requests seen so far, oldest first; the last 4,096 of them.
@@ -137,7 +187,36 @@ impl State {
     pub fn update_host(&self, change: impl FnOnce(&mut Host)) {
         let mut inner = self.lock();
         change(&mut inner.host);
-        inner.tree = tree(&inner.host);
+        inner.host_changed();
+    }
+
+    /// Changes what is described and served to what `settings` say. What was issued and seen stays, and
+    /// so do the seed and the faults.
+    pub fn configure(&self, settings: Settings) {
+        let mut inner = self.lock();
+        inner.host = settings.host;
+        inner.imdsv2_only = settings.imdsv2_only;
+        inner.disabled = settings.disabled;
+        inner.hop_limit = settings.hop_limit;
+        inner.issuer.set_schedule(settings.schedule);
+        inner.fidelity = settings.fidelity;
+        inner.notices = settings.notices;
+        inner.host_changed();
+    }
+
+    /// What the host is told beforehand.
+    pub fn notices(&self) -> Notices {
+        self.lock().notices.clone()
+    }
+
+    /// Replaces what the host is told beforehand. Who was among the first to see it remains so.
+    pub fn set_notices(&self, notices: Notices) {
+        self.lock().notices = notices;
+    }
+
+    /// Changes whom it resembles.
+    pub fn set_fidelity(&self, fidelity: Fidelity) {
+        self.lock().fidelity = fidelity;
     }
 
     /// Swaps the host's role, or with `None` removes it. Another role gets credentials of its own.
@@ -148,6 +227,21 @@ impl State {
     /// Answers this in place of credentials, until `None` is set.
     pub fn fail_credentials(&self, error: Option<CredentialError>) {
         self.lock().issuer.fail_with(error);
+    }
+
+    /// Answers this at `iam/info`, until `None` is set.
+    pub fn fail_profile(&self, error: Option<CredentialError>) {
+        self.lock().profile_error = error;
+    }
+
+    /// When credentials expire and are renewed.
+    pub fn schedule(&self) -> Schedule {
+        self.lock().issuer.schedule()
+    }
+
+    /// From now on lets credentials expire and be renewed so. Sets that are out expire when they say.
+    pub fn set_schedule(&self, schedule: Schedule) {
+        self.lock().issuer.set_schedule(schedule);
     }
 
     /// The next request for credentials gets a new set, whenever the current one expires.
@@ -168,6 +262,26 @@ impl State {
     /// Whether requests without a session token are refused.
     pub fn requires_tokens(&self) -> bool {
         self.lock().imdsv2_only
+    }
+
+    /// Switches the service off: every request is answered with 403. Or on again.
+    pub fn disable(&self, disabled: bool) {
+        self.lock().disabled = disabled;
+    }
+
+    /// Whether the service is switched off.
+    pub fn is_disabled(&self) -> bool {
+        self.lock().disabled
+    }
+
+    /// From now on gives the answers to PUTs for a token so many hops.
+    pub fn set_hop_limit(&self, limit: Option<HopLimit>) {
+        self.lock().hop_limit = limit;
+    }
+
+    /// How many hops the answers to PUTs for a token get.
+    pub fn hop_limit(&self) -> Option<HopLimit> {
+        self.lock().hop_limit
     }
 
     /// From now on serves as if the clock that the mock was started with showed so much more, or with
@@ -226,6 +340,35 @@ impl State {
     /// A test that panicked while it held the lock left nothing half done that would matter.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn host_changed(&mut self) {
+        self.issuer.keep_roles_of(&self.host);
+        self.replant();
+    }
+
+    /// Makes the tree anew, without notices.
+    fn replant(&mut self) {
+        self.tree = tree(&self.host);
+        self.planted.clear();
+    }
+
+    /// Hangs the notices that are due into the tree, and only those.
+    pub(crate) fn plant(&mut self, now: Timestamp) {
+        let due = self.notices.due(now);
+        if due == self.planted {
+            return;
+        }
+        self.replant();
+        for &place in &due {
+            let path: Vec<&str> = std::iter::once("meta-data")
+                .chain(place.path().split('/'))
+                .collect();
+            self.tree.graft(&path, Leaf::Notice(place));
+        }
+        self.planted = due;
     }
 }
 

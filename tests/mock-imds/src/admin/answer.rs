@@ -8,10 +8,15 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::hosts::Hosts;
 use super::view;
 use crate::credential::CredentialError;
 use crate::fault::FaultSpec;
+use crate::hop_limit::HopLimit;
 use crate::host::Host;
+use crate::merge::merge;
+use crate::notice::Notices;
+use crate::schedule::{Schedule, ScheduleError};
 use crate::state::State;
 
 /// A request with its whole body.
@@ -21,7 +26,7 @@ pub type Request = http::Request<Bytes>;
 pub type Response = http::Response<Bytes>;
 
 /// What there is. A path that is here with another method is answered with 405.
-const ROUTES: [(&str, &str, &str); 19] = [
+const ROUTES: [(&str, &str, &str); 32] = [
     ("GET", "/", "this list"),
     (
         "GET",
@@ -34,6 +39,11 @@ const ROUTES: [(&str, &str, &str); 19] = [
         "forget them; the next is numbered on",
     ),
     ("GET", "/issued", "the credentials issued"),
+    (
+        "GET",
+        "/deliveries",
+        "who got which of them, when, with which token",
+    ),
     ("GET", "/host", "the host's description"),
     (
         "PUT",
@@ -56,6 +66,25 @@ const ROUTES: [(&str, &str, &str); 19] = [
         r#"answer {"code": …, "message": …} in their place"#,
     ),
     ("DELETE", "/credentials/error", "answer credentials again"),
+    (
+        "PUT",
+        "/profile/error",
+        r#"answer {"code": …, "message": …} at iam/info"#,
+    ),
+    ("DELETE", "/profile/error", "answer iam/info again"),
+    ("GET", "/schedule", "how long credentials live"),
+    (
+        "PUT",
+        "/schedule",
+        r#"{"credential-lifetime": "6h", "rotate-every": "1s"}; what is not named is as by default"#,
+    ),
+    ("GET", "/notices", "what the host is told beforehand"),
+    (
+        "PUT",
+        "/notices",
+        r#"tell it, as {"spot": {"action": "stop", "due": "2027-01-15T08:00:00Z"}}; without `due`: now"#,
+    ),
+    ("DELETE", "/notices", "tell it nothing"),
     (
         "GET",
         "/faults",
@@ -84,6 +113,27 @@ const ROUTES: [(&str, &str, &str); 19] = [
         "whether requests without a token are served",
     ),
     ("PUT", "/imdsv1", r#"{"enabled": false}: refuse them"#),
+    ("GET", "/endpoint", "whether the service is on"),
+    (
+        "PUT",
+        "/endpoint",
+        r#"{"enabled": false}: answer all with 403"#,
+    ),
+    (
+        "GET",
+        "/hop-limit",
+        "how far the answer to a PUT for a token goes",
+    ),
+    (
+        "PUT",
+        "/hop-limit",
+        r#"{"hops": 1}; null: as far as other packets"#,
+    ),
+    (
+        "GET",
+        "/hosts",
+        "the hosts of a fleet; /hosts/ID before a path is for that one",
+    ),
     ("GET", "/healthz", "204: it serves"),
 ];
 
@@ -120,6 +170,15 @@ pub enum Refusal {
         /// What is wrong with it.
         source: jiff::Error,
     },
+    /// Credentials cannot live so.
+    #[error("this is no schedule")]
+    Schedule(#[from] ScheduleError),
+    /// There are several hosts, and none is named.
+    #[error("there are {0} hosts: name one, as in /hosts/ID/requests; GET /hosts lists them")]
+    WhichHost(usize),
+    /// No host has this id.
+    #[error("there is no host {0}; GET /hosts lists them")]
+    NoHost(String),
     /// There is no fault to take back.
     #[error("no fault is set at {0}; GET /faults lists those that are")]
     NoFault(String),
@@ -141,15 +200,29 @@ struct ClockBody {
     offset: String,
 }
 
+/// Of `/imdsv1` and `/endpoint`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ImdsV1Body {
+struct EnabledBody {
     enabled: bool,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HopLimitBody {
+    hops: Option<HopLimit>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct ScheduleBody {
+    credential_lifetime: Option<SignedDuration>,
+    rotate_every: Option<SignedDuration>,
+}
+
 /// Answers a request of the admin API at the time `now`, which the mock's own clock shows.
-pub fn answer(state: &State, request: &Request, now: Timestamp) -> Response {
-    match route(state, request, now) {
+pub fn answer(hosts: &Hosts, request: &Request, now: Timestamp) -> Response {
+    match checked(hosts, request, now) {
         Ok(Some(value)) => json_response(StatusCode::OK, &value),
         Ok(None) => {
             let mut response = Response::default();
@@ -160,12 +233,35 @@ pub fn answer(state: &State, request: &Request, now: Timestamp) -> Response {
     }
 }
 
-fn route(state: &State, request: &Request, now: Timestamp) -> Result<Option<Value>, Refusal> {
+fn checked(hosts: &Hosts, request: &Request, now: Timestamp) -> Result<Option<Value>, Refusal> {
     if let Some(origin) = request.headers().get(ORIGIN) {
         let origin = String::from_utf8_lossy(origin.as_bytes()).into_owned();
         return Err(Refusal::Page(origin));
     }
-    let (method, path) = (request.method(), request.uri().path());
+    let path = request.uri().path();
+    match (request.method().as_str(), path) {
+        ("GET", "/hosts") => return Ok(Some(hosts.list())),
+        ("GET", "/") => return Ok(Some(routes())),
+        ("GET", "/healthz") => return Ok(None),
+        _ => {}
+    }
+    let (state, path) = match path
+        .strip_prefix("/hosts/")
+        .and_then(|rest| rest.split_once('/'))
+    {
+        Some((id, rest)) => (hosts.named(id)?, &path[path.len() - rest.len() - 1..]),
+        None => (hosts.only()?, path),
+    };
+    route(state, request, path, now)
+}
+
+fn route(
+    state: &State,
+    request: &Request,
+    path: &str,
+    now: Timestamp,
+) -> Result<Option<Value>, Refusal> {
+    let method = request.method();
     let query = request.uri().query();
     let shown = match (method.as_str(), path) {
         ("GET", "/requests") => requests(state, since(query)?),
@@ -177,24 +273,30 @@ fn route(state: &State, request: &Request, now: Timestamp) -> Result<Option<Valu
             return Ok(None);
         }
         _ if query.is_some() => return Err(Refusal::Query(query.unwrap_or_default().to_owned())),
-        ("GET", "/") => routes(),
         ("GET", "/issued") => {
             let issued: Vec<_> = state.issued().iter().map(view::issued).collect();
-            json!({ "issued": issued })
+            json!({ "issued": issued, "dropped": state.dropped_issued() })
         }
+        ("GET", "/deliveries") => {
+            let deliveries: Vec<_> = state.deliveries().iter().map(view::delivery).collect();
+            json!({ "deliveries": deliveries, "dropped": state.dropped_deliveries() })
+        }
+        ("GET", "/schedule") => view::schedule(state.schedule()),
+        ("GET", "/endpoint") => json!({ "enabled": !state.is_disabled() }),
+        ("GET", "/hop-limit") => json!({ "hops": state.hop_limit() }),
         ("GET", "/host") => json!(state.host()),
+        ("GET", "/notices") => json!(state.notices()),
         ("GET", "/faults") => json!({ "faults": state.faults() }),
         ("GET", "/clock") => clock(state, now),
         ("GET", "/imdsv1") => json!({ "enabled": !state.requires_tokens() }),
-        _ => return change(state, request).map(|()| None),
+        _ => return change(state, request, path).map(|()| None),
     };
     Ok(Some(shown))
 }
 
 /// The requests that change something, and those that there are not.
-fn change(state: &State, request: &Request) -> Result<(), Refusal> {
-    match (request.method().as_str(), request.uri().path()) {
-        ("GET", "/healthz") => {}
+fn change(state: &State, request: &Request, path: &str) -> Result<(), Refusal> {
+    match (request.method().as_str(), path) {
         ("DELETE", "/requests") => state.forget_requests(),
         ("PUT", "/host") => {
             let new: Host = body(request)?;
@@ -207,6 +309,28 @@ fn change(state: &State, request: &Request) -> Result<(), Refusal> {
             state.fail_credentials(Some(CredentialError { code, message }));
         }
         ("DELETE", "/credentials/error") => state.fail_credentials(None),
+        ("PUT", "/profile/error") => {
+            let ErrorBody { code, message } = body(request)?;
+            state.fail_profile(Some(CredentialError { code, message }));
+        }
+        ("DELETE", "/profile/error") => state.fail_profile(None),
+        ("PUT", "/schedule") => {
+            let ScheduleBody {
+                credential_lifetime,
+                rotate_every,
+            } = body(request)?;
+            state.set_schedule(Schedule::new(credential_lifetime, rotate_every)?);
+        }
+        ("PUT", "/notices") => state.set_notices(body(request)?),
+        ("DELETE", "/notices") => state.set_notices(Notices::default()),
+        ("PUT", "/endpoint") => {
+            let EnabledBody { enabled } = body(request)?;
+            state.disable(!enabled);
+        }
+        ("PUT", "/hop-limit") => {
+            let HopLimitBody { hops } = body(request)?;
+            state.set_hop_limit(hops);
+        }
         ("POST", "/faults") => state.add_fault(body::<FaultSpec>(request)?),
         ("DELETE", "/faults") => state.clear_faults(),
         ("PUT", "/clock") => {
@@ -218,7 +342,7 @@ fn change(state: &State, request: &Request) -> Result<(), Refusal> {
         }
         ("DELETE", "/tokens") => state.forget_tokens(),
         ("PUT", "/imdsv1") => {
-            let ImdsV1Body { enabled } = body(request)?;
+            let EnabledBody { enabled } = body(request)?;
             state.require_tokens(!enabled);
         }
         (_, path) => return Err(unknown(request.method(), path)),
@@ -248,7 +372,7 @@ fn routes() -> Value {
         .into()
 }
 
-/// What is named takes the place of what was there; objects are merged, lists are not.
+/// Changes what the body names, and leaves the rest.
 fn patch_host(state: &State, request: &Request) -> Result<(), Refusal> {
     let patch: Value = body(request)?;
     let mut changed = Ok(());
@@ -258,17 +382,6 @@ fn patch_host(state: &State, request: &Request) -> Result<(), Refusal> {
         changed = serde_json::from_value(described).map(|new| *host = new);
     });
     changed.map_err(Refusal::Body)
-}
-
-fn merge(into: &mut Value, patch: Value) {
-    match (into, patch) {
-        (Value::Object(into), Value::Object(patch)) => {
-            for (key, value) in patch {
-                merge(into.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (into, patch) => *into = patch,
-    }
 }
 
 fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Refusal> {
@@ -312,9 +425,13 @@ fn unknown(method: &Method, path: &str) -> Refusal {
 impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
-            Self::Unknown(_) | Self::NoFault(_) => StatusCode::NOT_FOUND,
+            Self::Unknown(_) | Self::NoFault(_) | Self::NoHost(_) => StatusCode::NOT_FOUND,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Query(_) | Self::Body(_) | Self::Offset { .. } => StatusCode::BAD_REQUEST,
+            Self::Query(_)
+            | Self::Body(_)
+            | Self::Offset { .. }
+            | Self::Schedule(_)
+            | Self::WhichHost(_) => StatusCode::BAD_REQUEST,
             Self::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Page(_) => StatusCode::FORBIDDEN,
         }
@@ -347,20 +464,22 @@ fn json_response(status: StatusCode, value: &Value) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::state::Settings;
 
     /// Each route that is listed is served: none is answered as if it were not there.
     #[test]
     fn what_is_listed_is_there() {
+        let hosts = Hosts::from(Arc::new(State::new(Settings::default())));
         for (method, path, _) in ROUTES {
             let request = Request::default();
             let (mut head, body) = request.into_parts();
             head.method = method.parse().unwrap();
             head.uri = path.parse().unwrap();
-            let state = State::new(Settings::default());
             let response = answer(
-                &state,
+                &hosts,
                 &Request::from_parts(head, body),
                 Timestamp::UNIX_EPOCH,
             );

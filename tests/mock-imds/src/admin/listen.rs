@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+#[cfg(unix)]
+use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -86,9 +88,12 @@ async fn bind_tcp(addr: SocketAddr) -> io::Result<(Listen, ListeningSocket)> {
 async fn bind_unix(path: &std::path::Path) -> io::Result<ListeningSocket> {
     let bound = match UnixListener::bind(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            // What was killed leaves its file behind. Only a socket refuses a connection.
+            // What was killed leaves its file behind. Linux refuses a connection to any other file too,
+            // which is somebody's.
+            let is_socket = std::fs::symlink_metadata(path)?.file_type().is_socket();
             match UnixStream::connect(path).await {
-                Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => {}
+                Err(refused) if is_socket && refused.kind() == io::ErrorKind::ConnectionRefused => {
+                }
                 _ => return Err(error),
             }
             std::fs::remove_file(path)?;

@@ -1,8 +1,10 @@
 //! The log as JSON.
 
+use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 
-use crate::credential::Issued;
+use crate::credential::{Delivery, Issued};
+use crate::schedule::Schedule;
 use crate::state::Seen;
 
 /// A request. A header's values are a list: it can be sent twice.
@@ -35,5 +37,28 @@ pub(super) fn issued(issued: &Issued) -> Value {
         "issued": issued.issued,
         "expires": issued.expires,
         "first-handed-out": issued.first_handed_out,
+    })
+}
+
+/// One answer with credentials.
+pub(super) fn delivery(delivery: &Delivery) -> Value {
+    json!({
+        "time": delivery.time,
+        "peer": delivery.peer,
+        "session": delivery.session,
+        "role": delivery.role,
+        "access-key-id": delivery.access_key_id,
+    })
+}
+
+/// As a change of it is written.
+pub(super) fn schedule(schedule: Schedule) -> Value {
+    let written = |time| {
+        let time = SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
+        format!("{time:#}")
+    };
+    json!({
+        "credential-lifetime": written(schedule.lifetime),
+        "rotate-every": written(schedule.lifetime.saturating_sub(schedule.overlap)),
     })
 }

@@ -137,6 +137,8 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
     const ROLE: &str = "/latest/meta-data/iam/security-credentials/web";
+    const OWN: &str =
+        "/latest/meta-data/identity-credentials/ec2/security-credentials/ec2-instance";
 
     fn faults(seed: u64, specs: &[&str]) -> Faults {
         let mut faults = Faults::new(Key::from_seed(seed, "i-1"));
@@ -211,6 +213,7 @@ mod tests {
         for (spec, concerned) in [
             ("/:expired:count=1", ROLE),
             ("/:unparsable:count=1", ROLE),
+            ("/:unparsable:count=1", OWN),
             (
                 "/:no-role:count=1",
                 "/1.0/meta-data/iam/security-credentials/",

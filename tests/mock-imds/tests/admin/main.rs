@@ -2,30 +2,33 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use credpin_mock_imds::admin::{Request, Response, answer};
-use credpin_mock_imds::{Settings, State, respond};
+use std::sync::Arc;
+
+use credpin_mock_imds::admin::{Hosts, Request, Response, answer};
+use credpin_mock_imds::{Host, Notices, Settings, State, respond};
 use jiff::Timestamp;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0); // 2027-01-15T08:00:00Z
 const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
 
-fn state() -> State {
-    State::new(Settings {
+fn state() -> Arc<State> {
+    Arc::new(State::new(Settings {
         seed: Some(1),
         ..Settings::default()
-    })
+    }))
 }
 
-fn send(state: &State, method: &str, path: &str, body: &str) -> Response {
+fn send(state: &Arc<State>, method: &str, path: &str, body: &str) -> Response {
     let mut request = Request::new(body.to_owned().into());
     *request.method_mut() = method.parse().unwrap();
     *request.uri_mut() = path.parse().unwrap();
-    answer(state, &request, NOW)
+    answer(&Hosts::from(Arc::clone(state)), &request, NOW)
 }
 
 /// What `GET path` shows.
-fn shown(state: &State, path: &str) -> Value {
+fn shown(state: &Arc<State>, path: &str) -> Value {
     let response = send(state, "GET", path, "");
     assert_eq!(response.status(), 200, "{path}");
     assert_eq!(response.headers()["content-type"], "application/json");
@@ -33,14 +36,14 @@ fn shown(state: &State, path: &str) -> Value {
 }
 
 /// A change that succeeds.
-fn change(state: &State, method: &str, path: &str, body: &str) {
+fn change(state: &Arc<State>, method: &str, path: &str, body: &str) {
     let response = send(state, method, path, body);
     let said = String::from_utf8_lossy(response.body()).into_owned();
     assert_eq!((response.status().as_u16(), &*said), (204, ""), "{path}");
 }
 
 /// A change that is refused with this status, and why.
-fn refused(state: &State, method: &str, path: &str, body: &str, status: u16) -> String {
+fn refused(state: &Arc<State>, method: &str, path: &str, body: &str, status: u16) -> String {
     let response = send(state, method, path, body);
     assert_eq!(response.status(), status, "{method} {path} {body}");
     let document: Value = serde_json::from_slice(response.body()).unwrap();
@@ -239,6 +242,35 @@ fn the_clock_tokens_and_imdsv1_are_changed() {
 }
 
 #[test]
+fn a_host_is_told_of_its_end_and_of_nothing_again() {
+    let state = state();
+    let action = "/latest/meta-data/spot/instance-action";
+    assert_eq!(metadata(&state, action).0, 404);
+    change(&state, "PUT", "/notices", r#"{"spot": {"action": "stop"}}"#);
+    let (status, document) = metadata(&state, action);
+    assert_eq!(status, 200);
+    assert_eq!(
+        document,
+        r#"{"action":"stop","time":"2027-01-15T08:02:00Z"}"#
+    );
+    let later = r#"{"spot": {"due": "2027-01-15T08:00:01Z", "time": "2027-01-15T08:00:02+00:00"}}"#;
+    change(&state, "PUT", "/notices", later);
+    assert_eq!(metadata(&state, action).0, 404);
+    let shown = shown(&state, "/notices");
+    assert_eq!(shown["spot"]["action"], "terminate");
+    assert_eq!(shown["spot"]["time"], "2027-01-15T08:00:02+00:00");
+    assert_eq!(shown["event"], Value::Null);
+    // What is shown can be told again.
+    change(&state, "PUT", "/notices", &shown.to_string());
+
+    change(&state, "DELETE", "/notices", "");
+    assert_eq!(state.notices(), Notices::default());
+    let body = r#"{"spot": {"action": "explode"}}"#;
+    let said = refused(&state, "PUT", "/notices", body, 400);
+    assert!(said.contains("explode"), "{said}");
+}
+
+#[test]
 fn mistakes_are_answered_with_a_sentence() {
     let state = state();
     for (method, path, body, status, sentence) in [
@@ -296,6 +328,187 @@ fn a_page_in_a_browser_changes_nothing() {
     let origin = http::HeaderValue::from_static("https://example.com");
     request.headers_mut().insert("origin", origin);
     metadata(&state, "/");
-    assert_eq!(answer(&state, &request, NOW).status(), 403);
+    assert_eq!(
+        answer(&Hosts::from(Arc::clone(&state)), &request, NOW).status(),
+        403
+    );
     assert_eq!(state.requests().len(), 1);
+}
+
+#[test]
+fn the_schedule_the_switch_and_the_hop_limit_are_changed() {
+    let state = state();
+    let first = key_id(&state);
+    let schedule = r#"{"credential-lifetime": "10m", "rotate-every": "1s"}"#;
+    change(&state, "PUT", "/schedule", schedule);
+    assert_eq!(
+        shown(&state, "/schedule"),
+        json!({"credential-lifetime": "10m", "rotate-every": "1s"})
+    );
+    change(&state, "POST", "/credentials/rotate", "");
+    assert_ne!(key_id(&state), first);
+    let issued = shown(&state, "/issued");
+    assert_eq!(issued["issued"][1]["expires"], "2027-01-15T08:10:00Z");
+    assert_eq!(issued["dropped"], 0);
+    let error = refused(&state, "PUT", "/schedule", r#"{"rotate-every": "7h"}"#, 400);
+    assert!(error.contains("every 7h is too seldom"), "{error}");
+
+    change(&state, "PUT", "/endpoint", r#"{"enabled": false}"#);
+    assert_eq!(metadata(&state, "/").0, 403);
+    assert_eq!(shown(&state, "/endpoint"), json!({"enabled": false}));
+    change(&state, "PUT", "/endpoint", r#"{"enabled": true}"#);
+    assert_eq!(metadata(&state, "/").0, 200);
+
+    change(&state, "PUT", "/hop-limit", r#"{"hops": 2}"#);
+    assert_eq!(shown(&state, "/hop-limit"), json!({"hops": 2}));
+    let error = refused(&state, "PUT", "/hop-limit", r#"{"hops": 0}"#, 400);
+    assert!(error.contains("a number from 1 to 64"), "{error}");
+    change(&state, "PUT", "/hop-limit", r#"{"hops": null}"#);
+    assert_eq!(shown(&state, "/hop-limit"), json!({"hops": null}));
+}
+
+#[test]
+fn who_got_which_credentials_is_shown_and_a_profile_fails() {
+    let state = state();
+    let key = key_id(&state);
+    let deliveries = shown(&state, "/deliveries");
+    assert_eq!(
+        deliveries,
+        json!({"deliveries": [{
+            "time": "2027-01-15T08:00:00Z", "peer": null, "session": null,
+            "role": "example-role", "access-key-id": key,
+        }], "dropped": 0})
+    );
+    let error = r#"{"code": "InstanceProfileNotFound", "message": "gone"}"#;
+    change(&state, "PUT", "/profile/error", error);
+    let (_, info) = metadata(&state, "/latest/meta-data/iam/info");
+    assert!(info.contains("InstanceProfileNotFound"), "{info}");
+    change(&state, "DELETE", "/profile/error", "");
+    let (_, info) = metadata(&state, "/latest/meta-data/iam/info");
+    assert!(info.contains("InstanceProfileArn"), "{info}");
+}
+
+#[test]
+fn each_host_of_a_fleet_is_asked_by_its_id() {
+    let host = |id: &str| {
+        let host = Host {
+            instance_id: id.into(),
+            ..Host::default()
+        };
+        Arc::new(State::new(Settings {
+            host,
+            ..Settings::default()
+        }))
+    };
+    let (one, two) = (host("i-1"), host("i-2"));
+    let hosts: Hosts = [("192.0.2.1:80", &one), ("192.0.2.2:80", &two)]
+        .map(|(addr, state)| (addr.parse().unwrap(), Arc::clone(state)))
+        .into_iter()
+        .collect();
+    let send = |method: &str, path: &str| {
+        let mut request = Request::default();
+        *request.method_mut() = method.parse().unwrap();
+        *request.uri_mut() = path.parse().unwrap();
+        let response = answer(&hosts, &request, NOW);
+        let body = serde_json::from_slice::<Value>(response.body()).unwrap_or_default();
+        (response.status().as_u16(), body)
+    };
+    assert_eq!(
+        send("GET", "/hosts").1,
+        json!({"hosts": [
+            {"instance-id": "i-1", "endpoint": "http://192.0.2.1:80"},
+            {"instance-id": "i-2", "endpoint": "http://192.0.2.2:80"},
+        ]})
+    );
+    metadata(&two, "/latest/meta-data/mac");
+    assert_eq!(send("GET", "/hosts/i-1/requests").1["next"], 0);
+    assert_eq!(send("GET", "/hosts/i-2/requests?since=0").1["next"], 1);
+    assert_eq!(send("DELETE", "/hosts/i-2/requests").0, 204);
+    assert!(two.requests().is_empty());
+    assert_eq!(send("GET", "/healthz").0, 204);
+
+    let (status, refusal) = send("GET", "/requests");
+    let sentence = "there are 2 hosts: name one, as in /hosts/ID/requests; GET /hosts lists them";
+    assert_eq!((status, &refusal["error"]), (400, &sentence.into()));
+    let (status, refusal) = send("GET", "/hosts/i-3/requests");
+    let sentence = "there is no host i-3; GET /hosts lists them";
+    assert_eq!((status, &refusal["error"]), (404, &sentence.into()));
+}
+
+fn body() -> impl Strategy<Value = String> {
+    let known = prop::sample::select(vec![
+        r#"{"enabled": false}"#,
+        r#"{"hops": 64}"#,
+        r#"{"offset": "-876000h"}"#,
+        r#"{"path": "/", "fault": "delay=1s", "p": 0.5}"#,
+        r#"{"rotate-every": "1s"}"#,
+        r#"{"interface": null}"#,
+        r#"{"instance-id": "", "tags": {"": ""}, "secondary-interfaces": [{"mac": "/"}]}"#,
+        r#"{"user-data": [0, 255]}"#,
+        r#"{"launched": "-009999-01-02T01:59:59Z"}"#,
+        r#"{"code": "\u0000", "message": ""}"#,
+    ]);
+    prop_oneof![3 => known.prop_map(str::to_owned), 1 => "\\PC{0,30}"]
+}
+
+fn route() -> impl Strategy<Value = String> {
+    let known = prop::sample::select(vec![
+        "/",
+        "/hosts",
+        "/hosts/",
+        "/hosts//",
+        "/hosts/i-0123456789abcdef0/host",
+        "/host",
+        "/requests",
+        "/requests?since=18446744073709551615",
+        "/issued",
+        "/deliveries",
+        "/schedule",
+        "/endpoint",
+        "/hop-limit",
+        "/credentials/error",
+        "/credentials/rotate",
+        "/profile/error",
+        "/faults",
+        "/faults?path=/",
+        "/clock",
+        "/tokens",
+        "/imdsv1",
+        "/healthz",
+    ]);
+    prop_oneof![4 => known.prop_map(str::to_owned), 1 => "/[!-~]{0,20}"]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// Nor does what they change make a request of the mock panic, or give it a credential that it has
+    /// no token for.
+    #[test]
+    fn no_calls_panic_it_or_open_it_to_whoever_has_no_token(
+        calls in prop::collection::vec(
+            (prop::sample::select(vec!["GET", "PUT", "PATCH", "POST", "DELETE", "BREW"]), route(), body()),
+            1..8,
+        ),
+    ) {
+        let state = Arc::new(State::new(Settings { imdsv2_only: true, ..Settings::default() }));
+        let hosts = Hosts::from(Arc::clone(&state));
+        for (method, path, body) in calls {
+            let mut request = Request::new(body.into());
+            *request.method_mut() = method.parse().unwrap();
+            let Ok(uri) = path.parse() else { continue };
+            *request.uri_mut() = uri;
+            if request.uri().path() == "/imdsv1" {
+                continue;
+            }
+            let response = answer(&hosts, &request, NOW);
+            prop_assert!(response.status().as_u16() < 500, "{method} {path}");
+            for path in ["/", "/latest/meta-data/", ROLES, "/latest/meta-data/iam/info"] {
+                metadata(&state, path);
+            }
+            metadata(&state, &format!("{ROLES}example-role"));
+        }
+        prop_assert!(state.issued().is_empty());
+        prop_assert!(state.deliveries().is_empty());
+    }
 }

@@ -2,11 +2,18 @@
 
 use std::time::Duration;
 
-use credpin_mock_imds::{CredentialError, Host, Response, Schedule, Settings, State, respond};
+use credpin_mock_imds::{
+    CredentialError, Delivery, Host, Peer, Response, Schedule, Settings, State, respond,
+};
 use http::Method;
 use jiff::Timestamp;
 
-use super::{CREDENTIALS, NOW, ask, field, get, header, request, seeded, status, text};
+use super::{
+    CREDENTIALS, NOW, TOKEN, ask, field, get, header, request, seeded, status, text, token,
+};
+
+const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
+const IDENTITY: &str = "/latest/meta-data/identity-credentials/ec2/";
 
 const HOUR: Duration = Duration::from_hours(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -258,4 +265,117 @@ fn every_request_is_on_record_as_it_was_sent() {
     assert_eq!((seen[0].time, &seen[0].method), (NOW, &Method::GET));
     assert_eq!(seen[0].status.unwrap(), 200);
     assert_eq!(seen[1].status.unwrap(), 404);
+}
+
+#[test]
+fn who_got_which_set_with_which_token_is_known() {
+    let state = seeded();
+    let token = token(&state, 60, NOW);
+    let mut with_token = request(Method::GET, CREDENTIALS, &[(TOKEN, &token)]);
+    let peer = "192.0.2.7:40000".parse().unwrap();
+    with_token.extensions_mut().insert(Peer(peer));
+    respond(&state, &with_token, NOW + SECOND);
+    at(&state, NOW + 2 * SECOND);
+
+    let issued = state.issued().remove(0);
+    let delivery = |time, peer, session| Delivery {
+        time,
+        peer,
+        session,
+        role: "example-role".into(),
+        access_key_id: issued.access_key_id.clone(),
+    };
+    assert_eq!(
+        state.deliveries(),
+        [
+            delivery(NOW + SECOND, Some(peer), Some(token)),
+            delivery(NOW + 2 * SECOND, None, None),
+        ]
+    );
+}
+
+#[test]
+fn what_the_logs_cannot_hold_is_counted() {
+    let state = seeded();
+    for _ in 0..1030 {
+        state.rotate_credentials();
+        get(&state, CREDENTIALS);
+    }
+    assert_eq!((state.issued().len(), state.dropped_issued()), (1024, 6));
+    for _ in 1030..4100 {
+        get(&state, CREDENTIALS);
+    }
+    assert_eq!(
+        (state.deliveries().len(), state.dropped_deliveries()),
+        (4096, 4)
+    );
+}
+
+#[test]
+fn several_roles_have_sets_of_their_own() {
+    let state = State::new(Settings {
+        host: Host {
+            role: Some("b".into()),
+            other_roles: vec!["a".into()],
+            ..Host::default()
+        },
+        ..Settings::default()
+    });
+    assert_eq!(text(&get(&state, ROLES)), "a\nb");
+    let key = |role: &str| field(&get(&state, &format!("{ROLES}{role}")), "AccessKeyId");
+    let (first, second) = (key("a"), key("b"));
+    assert_ne!(first, second);
+    assert_eq!((key("a"), key("b")), (first.clone(), second.clone()));
+
+    state.update_host(|host| host.other_roles.clear());
+    assert_eq!(status(&get(&state, &format!("{ROLES}a"))), 404);
+    assert_eq!(key("b"), second, "its set is not touched by that");
+    state.update_host(|host| host.other_roles.push("a".into()));
+    assert_ne!(key("a"), first, "a role that comes back starts anew");
+}
+
+#[test]
+fn the_instance_has_credentials_of_its_own() {
+    let state = seeded();
+    let info = get(&state, &format!("{IDENTITY}info"));
+    assert_eq!(field(&info, "AccountId"), "123456789012");
+    state.fail_credentials(Some(CredentialError::assume_role_unauthorized("x")));
+    let own = get(
+        &state,
+        &format!("{IDENTITY}security-credentials/ec2-instance"),
+    );
+    assert_eq!(field(&own, "Code"), "Success", "they are no role's");
+    let issued = state.issued().remove(0);
+    assert_eq!(field(&own, "AccessKeyId"), issued.access_key_id);
+    assert_eq!(issued.role, "ec2-instance");
+    state.fail_credentials(None);
+    assert_ne!(key_at(&state, NOW), issued.access_key_id);
+    state.update_host(|host| host.identity_credentials = false);
+    assert_eq!(status(&get(&state, IDENTITY)), 404);
+}
+
+#[test]
+fn a_deleted_profile_is_said_where_the_profile_is() {
+    let state = seeded();
+    let arn = state.host().instance_profile_arn().unwrap();
+    state.fail_profile(Some(CredentialError::instance_profile_not_found(&arn)));
+    let info = get(&state, "/latest/meta-data/iam/info");
+    assert_eq!(status(&info), 200);
+    assert_eq!(field(&info, "Code"), "InstanceProfileNotFound");
+    assert!(field(&info, "Message").contains(&arn));
+    assert_eq!(field(&info, "LastUpdated"), "2027-01-15T08:00:00Z");
+    state.fail_profile(None);
+    let info = get(&state, "/latest/meta-data/iam/info");
+    assert_eq!(field(&info, "InstanceProfileArn"), arn);
+}
+
+#[test]
+fn the_schedule_can_change_under_way() {
+    let state = seeded();
+    let first = key_at(&state, NOW);
+    let second = "1s".parse().unwrap();
+    state.set_schedule(Schedule::new(None, Some(second)).unwrap());
+    assert_eq!(key_at(&state, NOW), first);
+    assert_ne!(key_at(&state, NOW + SECOND), first);
+    assert_eq!(state.schedule().lifetime, 6 * HOUR);
 }

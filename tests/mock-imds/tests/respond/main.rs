@@ -4,6 +4,7 @@
 
 mod credentials;
 mod faults;
+mod identity;
 mod metadata;
 mod properties;
 mod tokens;

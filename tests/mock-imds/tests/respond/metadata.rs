@@ -58,7 +58,10 @@ fn directories_list_themselves() {
             "/latest/meta-data/network/interfaces/macs/",
             "0e:00:00:00:00:0a/",
         ),
-        ("/latest/meta-data/placement/", "availability-zone\nregion"),
+        (
+            "/latest/meta-data/placement/",
+            "availability-zone\navailability-zone-id\nregion",
+        ),
         ("/latest/dynamic/", "instance-identity/"),
     ] {
         assert_eq!(text(&get(&state, path)), listing, "{path}");
@@ -162,6 +165,89 @@ fn a_host_reads_as_described() {
     assert_eq!(field(&identity, "privateIp"), "10.0.1.7");
     assert_eq!(field(&identity, "availabilityZone"), "eu-west-1c");
     assert_eq!(field(&identity, "pendingTime"), "2025-01-01T12:00:00Z");
+}
+
+#[test]
+fn what_only_some_hosts_have_is_there_where_it_is_described() {
+    let state = with(Host {
+        placement_group: Some("spread".into()),
+        partition_number: Some(3),
+        host_id: Some("h-0123456789abcdef0".into()),
+        zone_id: Some("use1-az6".into()),
+        ancestor_ami_ids: vec!["ami-1".into(), "ami-2".into()],
+        product_codes: vec!["abc".into()],
+        kernel_id: Some("aki-1".into()),
+        ramdisk_id: Some("ari-1".into()),
+        launch_index: 2,
+        life_cycle: "spot".into(),
+        block_device_mapping: [("ebs1".into(), "sdb".into())].into(),
+        public_keys: [
+            ("ann".into(), "ssh-rsa A".into()),
+            ("bob".into(), "ssh-rsa B".into()),
+        ]
+        .into(),
+        managed_ssh_keys: [("ec2-user".into(), "ssh-rsa C".into())].into(),
+        target_lifecycle_state: Some("InService".into()),
+        rebalance_recommended: Some("2027-01-15T07:59:00Z".parse().unwrap()),
+        interface: Interface {
+            network_card: 1,
+            ipv4_prefixes: vec!["10.0.0.16/28".into()],
+            ipv6_prefixes: vec!["2001:db8:0:1::/80".into()],
+            ipv6s: vec![
+                "2001:db8::7".parse().unwrap(),
+                "2001:db8::8".parse().unwrap(),
+            ],
+            ..Interface::default()
+        },
+        ..Host::default()
+    });
+    let card = "network/interfaces/macs/0e:00:00:00:00:0a";
+    for (path, value) in [
+        ("placement/group-name", "spread"),
+        ("placement/partition-number", "3"),
+        ("placement/host-id", "h-0123456789abcdef0"),
+        ("placement/availability-zone-id", "use1-az6"),
+        ("ancestor-ami-ids", "ami-1\nami-2"),
+        ("product-codes", "abc"),
+        ("kernel-id", "aki-1"),
+        ("ramdisk-id", "ari-1"),
+        ("ami-launch-index", "2"),
+        ("instance-life-cycle", "spot"),
+        ("block-device-mapping/", "ebs1"),
+        ("block-device-mapping/ebs1", "sdb"),
+        ("public-keys/", "0=ann\n1=bob"),
+        ("public-keys/1/", "openssh-key"),
+        ("public-keys/1/openssh-key", "ssh-rsa B"),
+        ("managed-ssh-keys/active-keys/ec2-user", "ssh-rsa C"),
+        ("autoscaling/target-lifecycle-state", "InService"),
+        (
+            "events/recommendations/rebalance",
+            r#"{"noticeTime":"2027-01-15T07:59:00Z"}"#,
+        ),
+        ("ipv6", "2001:db8::7"),
+        (&format!("{card}/network-card"), "1"),
+        (&format!("{card}/ipv4-prefix"), "10.0.0.16/28"),
+        (&format!("{card}/ipv6-prefix"), "2001:db8:0:1::/80"),
+    ] {
+        let response = get(&state, &format!("/latest/meta-data/{path}"));
+        assert_eq!((status(&response), text(&response)), (200, value), "{path}");
+    }
+    let identity = get(&state, "/latest/dynamic/instance-identity/document");
+    assert_eq!(field(&identity, "kernelId"), "aki-1");
+    let signer = get(&seeded(), "/latest/meta-data/managed-ssh-keys/signer-cert");
+    assert!(text(&signer).starts_with("-----BEGIN CERTIFICATE-----"));
+    for absent in [
+        "placement/group-name",
+        "kernel-id",
+        "public-keys/",
+        "managed-ssh-keys/active-keys/",
+        "autoscaling/",
+        "events/",
+        "ipv6",
+    ] {
+        let response = get(&seeded(), &format!("/latest/meta-data/{absent}"));
+        assert_eq!(status(&response), 404, "{absent}");
+    }
 }
 
 #[test]

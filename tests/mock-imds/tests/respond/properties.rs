@@ -26,6 +26,9 @@ fn uri() -> impl Strategy<Value = Uri> {
         "iam",
         "security-credentials",
         "example-role",
+        "identity-credentials",
+        "ec2",
+        "ec2-instance",
         "security%2Dcredentials",
         "%69am",
         "IAM",
@@ -46,8 +49,14 @@ fn uri() -> impl Strategy<Value = Uri> {
     let spelled =
         prop::collection::vec(segment, 0..8).prop_map(|parts| format!("/{}", parts.join("/")));
     let any = "/[!-~]{0,40}";
-    prop_oneof![3 => Just(CREDENTIALS.to_owned()), 4 => spelled, 2 => any]
-        .prop_filter_map("not a URL", |path| path.parse().ok())
+    let own = "/latest/meta-data/identity-credentials/ec2/security-credentials/ec2-instance";
+    prop_oneof![
+        3 => Just(CREDENTIALS.to_owned()),
+        1 => Just(own.to_owned()),
+        4 => spelled,
+        2 => any,
+    ]
+    .prop_filter_map("not a URL", |path| path.parse().ok())
 }
 
 /// Any header: IMDS's own and those of proxies oftener than others.
@@ -112,7 +121,7 @@ proptest! {
     ) {
         let state = v2_only();
         let response = respond(&state, &request, now);
-        prop_assert!(state.issued().is_empty());
+        prop_assert!(state.issued().is_empty() && state.deliveries().is_empty());
         prop_assert!(matches!(status(&response), 200 | 400 | 401 | 403 | 404 | 405));
         if *request.method() != Method::PUT {
             prop_assert!(matches!(status(&response), 401 | 405), "{}", response.status());

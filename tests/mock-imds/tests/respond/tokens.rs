@@ -147,3 +147,17 @@ fn without_a_seed_no_two_mocks_share_tokens() {
         401
     );
 }
+
+#[test]
+fn switched_off_it_refuses_everything() {
+    let state = seeded();
+    let token = token(&state, 60, NOW);
+    state.disable(true);
+    assert!(state.is_disabled());
+    assert_eq!(status(&get(&state, "/")), 403);
+    assert_eq!(status(&ask(&state, Method::PUT, PATH, &[(TTL, "60")])), 403);
+    let with_token = [(TOKEN, token.as_str())];
+    assert_eq!(status(&ask(&state, Method::GET, ID, &with_token)), 403);
+    state.disable(false);
+    assert_eq!(status(&ask(&state, Method::GET, ID, &with_token)), 200);
+}

@@ -65,7 +65,7 @@ async fn what_is_too_long_is_refused() {
     let long = format!("\"{}\"", "x".repeat(300_000));
     // The server may close while the client still writes, which can cost the answer.
     let request = format!(
-        "PUT /host HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{long}",
+        "PUT /host HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{long}",
         long.len()
     );
     let answer = exchange(at, request.as_bytes()).await.unwrap_or_default();

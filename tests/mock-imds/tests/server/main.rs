@@ -3,8 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod admin;
+#[cfg(unix)]
+mod aemm;
 mod binary;
 mod faults;
+mod fleet;
 
 use std::io;
 use std::net::SocketAddr;
