@@ -103,6 +103,14 @@ impl Launch {
         self
     }
 
+    /// How often botocore asks the metadata service before it gives up; once if not said.
+    #[must_use]
+    pub fn imds_attempts(mut self, attempts: u8) -> Self {
+        let variable = "AWS_METADATA_SERVICE_NUM_ATTEMPTS";
+        self.command.env(variable, attempts.to_string());
+        self
+    }
+
     /// Sends every AWS API call to a loopback endpoint.
     #[must_use]
     pub fn endpoint(mut self, endpoint: &str) -> Self {
