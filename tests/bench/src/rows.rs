@@ -17,6 +17,7 @@ mod cached;
 mod durable;
 mod latency;
 mod memory;
+mod mock;
 mod passed;
 mod size;
 mod start;
@@ -38,17 +39,21 @@ pub struct Bench {
     pub durable: PathBuf,
     /// A directory on the disk that it writes to.
     pub disk: PathBuf,
+    /// The mock of the metadata service.
+    pub mock: PathBuf,
+    /// How many requests the mock gets while its memory is watched.
+    pub requests: u64,
 }
 
 /// What there is to measure.
-pub const NAMES: [&str; 7] = [
-    "cached", "passed", "latency", "memory", "start", "size", "durable",
+pub const NAMES: [&str; 8] = [
+    "cached", "passed", "latency", "memory", "start", "size", "durable", "mock",
 ];
 
 type Measure = fn(&Bench) -> Result<Vec<Row>>;
 
 /// How, in the same order.
-const MEASURES: [Measure; 7] = [
+const MEASURES: [Measure; 8] = [
     cached::measure,
     passed::measure,
     latency::measure,
@@ -56,6 +61,7 @@ const MEASURES: [Measure; 7] = [
     start::measure,
     size::measure,
     durable::measure,
+    mock::measure,
 ];
 
 impl Bench {
