@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod guide;
+mod image;
 mod rows;
 
 use credpin_e2e::reader::Client;
