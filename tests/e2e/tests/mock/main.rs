@@ -6,6 +6,7 @@
 mod guide;
 mod image;
 mod rows;
+mod sealed;
 
 use credpin_e2e::reader::Client;
 
