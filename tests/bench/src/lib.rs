@@ -1,4 +1,4 @@
-//! Measures the proxy, beside nginx and haproxy in the same run where they are installed.
+//! Measures the proxy, beside nginx and haproxy in the same run where they are installed; and the mock.
 //!
 //! ```text
 //!   load.rs ──▶ Server: credpin-proxy | nginx | haproxy | bare.rs ──▶ Upstream
@@ -19,6 +19,7 @@ pub mod contender;
 pub mod load;
 pub mod machine;
 pub mod message;
+pub mod pairs;
 pub mod report;
 pub mod rows;
 pub mod sample;

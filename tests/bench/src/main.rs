@@ -54,6 +54,14 @@ struct Arguments {
     #[arg(long, value_name = "DIR")]
     disk: Option<PathBuf>,
 
+    /// The mock to measure [default: the one that `make bench` builds]
+    #[arg(long, value_name = "FILE")]
+    mock: Option<PathBuf>,
+
+    /// Requests that the mock gets while its memory is watched
+    #[arg(long, value_name = "N", default_value_t = 10_000_000)]
+    requests: u64,
+
     /// Be what is measured as `hyper`, at the first address and in front of the second
     #[arg(long, hide = true, num_args = 2, value_name = "ADDRESS")]
     bare: Option<Vec<SocketAddr>>,
@@ -102,6 +110,8 @@ fn run(arguments: Arguments) -> Result<()> {
         identify,
         durable,
         disk,
+        mock: built(arguments.mock, "release/credpin-mock-imds")?,
+        requests: arguments.requests,
     };
     let only = &arguments.only;
     let wanted = |name: &str| only.is_empty() || only.iter().any(|only| only == name);

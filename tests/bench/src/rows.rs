@@ -18,6 +18,7 @@ mod durable;
 mod identity;
 mod latency;
 mod memory;
+mod mock;
 mod passed;
 mod size;
 mod start;
@@ -41,17 +42,21 @@ pub struct Bench {
     pub durable: PathBuf,
     /// A directory on the disk that it writes to.
     pub disk: PathBuf,
+    /// The mock of the metadata service.
+    pub mock: PathBuf,
+    /// How many requests the mock gets while its memory is watched.
+    pub requests: u64,
 }
 
 /// What there is to measure.
-pub const NAMES: [&str; 8] = [
-    "cached", "passed", "latency", "identity", "memory", "start", "size", "durable",
+pub const NAMES: [&str; 9] = [
+    "cached", "passed", "latency", "identity", "memory", "start", "size", "durable", "mock",
 ];
 
 type Measure = fn(&Bench) -> Result<Vec<Row>>;
 
 /// How, in the same order.
-const MEASURES: [Measure; 8] = [
+const MEASURES: [Measure; 9] = [
     cached::measure,
     passed::measure,
     latency::measure,
@@ -60,6 +65,7 @@ const MEASURES: [Measure; 8] = [
     start::measure,
     size::measure,
     durable::measure,
+    mock::measure,
 ];
 
 impl Bench {

@@ -40,10 +40,25 @@ pub struct Memory {
 
 impl Server {
     /// Starts the program that `command` makes, given an address to listen on and a directory of its
-    /// own, and waits until it hands out a session token.
+    /// own, on the servers' CPU, and waits until it hands out a session token.
     pub fn start(
         cpus: Cpus,
         command: impl FnOnce(SocketAddr, &TempDir) -> Result<Command>,
+    ) -> Result<Self> {
+        Self::launch(command, |command| cpus.on_servers(|| command.spawn()))
+    }
+
+    /// The same, on every CPU.
+    pub fn start_everywhere(
+        cpus: Cpus,
+        command: impl FnOnce(SocketAddr, &TempDir) -> Result<Command>,
+    ) -> Result<Self> {
+        Self::launch(command, |command| cpus.everywhere(|| command.spawn()))
+    }
+
+    fn launch(
+        command: impl FnOnce(SocketAddr, &TempDir) -> Result<Command>,
+        spawn: impl FnOnce(&mut Command) -> Result<io::Result<Child>>,
     ) -> Result<Self> {
         let home = tempfile::tempdir().context("cannot make a directory for a server")?;
         // Free until somebody else asks for one in this very moment.
@@ -60,8 +75,7 @@ impl Server {
             .stderr(fs::File::create(&complaints)?);
         let request = message::put_token(at);
         let begun = Instant::now();
-        let child = cpus
-            .on_servers(|| command.spawn())?
+        let child = spawn(&mut command)?
             .with_context(|| format!("cannot start {}", command.get_program().display()))?;
         let mut server = Self {
             at,

@@ -24,17 +24,15 @@ with tempfile.TemporaryDirectory() as folder:
     # Whether it is found at the first try is what the test asks.
     source.url_max_wait = 20
     source.url_timeout = 10
-    found = source.get_data()
-    print(
-        json.dumps(
-            {
-                "found": found,
-                "address": source.metadata_address,
-                "instance_id": source.get_instance_id(),
-                "region": source.region,
-                "zone": source.availability_zone,
-                "user_data": base64.b64encode(source.userdata_raw or b"").decode(),
-                "metadata": source.metadata,
-            }
+    found = {"found": source.get_data()}
+    # Nothing else is to be had of what was not found.
+    if found["found"]:
+        found.update(
+            address=source.metadata_address,
+            instance_id=source.get_instance_id(),
+            region=source.region,
+            zone=source.availability_zone,
+            user_data=base64.b64encode(source.userdata_raw or b"").decode(),
+            metadata=source.metadata,
         )
-    )
+    print(json.dumps(found))

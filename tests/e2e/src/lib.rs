@@ -31,6 +31,7 @@ pub mod moto;
 pub mod namespace;
 mod peer;
 pub mod process;
+pub mod reader;
 pub mod relay;
 mod serve;
 pub mod tools;

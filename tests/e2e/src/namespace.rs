@@ -62,6 +62,17 @@ impl Namespace {
         Self::held_by(tools, holder, &nsenter).await
     }
 
+    /// A new one that has the metadata service's addresses, for whoever is to answer there.
+    pub async fn with_imds_addresses(tools: &Tools) -> Result<Self> {
+        let namespace = Self::new(tools).await?;
+        for address in ["169.254.169.254/32", "fd00:ec2::254/128"] {
+            // Nobody else has it: usable at once.
+            let words = format!("address add {address} dev lo nodad");
+            namespace.ip(&words).await?;
+        }
+        Ok(namespace)
+    }
+
     /// Another one that can be wired to this one.
     pub async fn beside(&self) -> Result<Self> {
         let holder = self.tools.system("cat", "coreutils")?;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::credentials::Credentials;
@@ -100,6 +100,14 @@ impl Launch {
         self.command
             .env_remove("AWS_EC2_METADATA_DISABLED")
             .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", endpoint);
+        self
+    }
+
+    /// How often botocore asks the metadata service before it gives up; once if not said.
+    #[must_use]
+    pub fn imds_attempts(mut self, attempts: u8) -> Self {
+        let variable = "AWS_METADATA_SERVICE_NUM_ATTEMPTS";
+        self.command.env(variable, attempts.to_string());
         self
     }
 
@@ -334,6 +342,15 @@ impl Running {
             (Some(stdin), Some(stdout)) => Ok((stdin, stdout)),
             _ => bail!("the pipes of {} were taken before", self.name.display()),
         }
+    }
+
+    /// Waits until it says that it is ready, as this workspace's servers do, and hands back the line.
+    pub async fn ready(&mut self) -> Result<String> {
+        let (_, stdout) = self.pipes()?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).await?;
+        ensure!(line.contains("ready on"), "{}", self.complaint());
+        Ok(line)
     }
 
     /// What it has complained of so far, to be quoted in an error.

@@ -92,20 +92,30 @@ impl Tools {
         }
     }
 
+    /// The cargo that built this.
+    pub fn cargo(&self) -> Result<Launch> {
+        let cargo = self.launch(Path::new(env!("CARGO")))?;
+        // What it has downloaded, and which toolchain there is, is in the user's home.
+        let kept = ["HOME", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"];
+        let kept = kept
+            .into_iter()
+            .filter_map(|key| Some((key, std::env::var_os(key)?)));
+        Ok(kept.fold(cargo, |cargo, (key, value)| cargo.env(key, value)))
+    }
+
+    /// pytest on a folder of this repository, whose tests find the mock as `CREDPIN_MOCK_IMDS`.
+    pub fn pytest(&self, folder: &str) -> Result<Launch> {
+        let folder = self.scripts.join("../..").join(folder);
+        let pytest = self.launch(&self.root.join("venv/bin/python"))?;
+        // Its cache would be written beside the tests.
+        let pytest = pytest.args(["-m", "pytest", "-p", "no:cacheprovider", "-v"]);
+        let mock = built("credpin-mock-imds")?;
+        Ok(pytest.arg(folder).env("CREDPIN_MOCK_IMDS", mock))
+    }
+
     /// One of this workspace's own binaries, built in the profile of the test that asks.
     pub fn binary(&self, name: &str) -> Result<Launch> {
-        let test = std::env::current_exe().context("cannot tell where the test's binary lies")?;
-        // target/PROFILE/deps/TEST, or target/PROFILE/NAME for a binary such as the demo.
-        let found = test
-            .ancestors()
-            .skip(1)
-            .take(2)
-            .map(|folder| folder.join(name))
-            .find(|path| path.is_file());
-        match found {
-            Some(path) => self.launch(&path),
-            None => bail!("binary {name} is not built: run `cargo build --workspace --bins`"),
-        }
+        self.launch(&built(name)?)
     }
 
     /// An example of this crate: a client in Rust.
@@ -115,6 +125,22 @@ impl Tools {
 
     fn launch(&self, program: &Path) -> Result<Launch> {
         Launch::new(program, &self.root.join("venv/bin"))
+    }
+}
+
+/// Where a binary of this workspace lies.
+fn built(name: &str) -> Result<PathBuf> {
+    let test = std::env::current_exe().context("cannot tell where the test's binary lies")?;
+    // target/PROFILE/deps/TEST, or target/PROFILE/NAME for a binary such as the demo.
+    let found = test
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file());
+    match found {
+        Some(path) => Ok(path),
+        None => bail!("binary {name} is not built: run `cargo build --workspace --bins`"),
     }
 }
 

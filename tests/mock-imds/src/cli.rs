@@ -75,6 +75,12 @@ struct Server {
     #[arg(short, long, value_name = "true|false", global = true)]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     save_config_to_file: Option<String>,
+
+    /// Leave connections open for more requests, as AEMM does; the real service closes each after one
+    /// answer.
+    #[arg(long, value_name = "true|false", global = true)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    keep_alive: Option<String>,
 }
 
 /// What amazon-ec2-metadata-mock does not have.
@@ -261,6 +267,7 @@ impl Server {
             ("server.port", "port", self.port),
             same("fidelity", self.fidelity),
             same("imdsv2", self.imdsv2),
+            same("keep-alive", self.keep_alive),
             same("config-file", self.config_file),
             same("watch-config-file", self.watch_config_file),
             same("save-config-to-file", self.save_config_to_file),

@@ -122,6 +122,7 @@ impl Launch {
         let own = Own::read(&mut reader);
         let mut base = Settings {
             imdsv2_only: reader.boolean("imdsv2", false),
+            keep_alive: reader.boolean("keep-alive", false),
             notices: notices::read(&mut reader, invocation, aemm),
             ..Settings::default()
         };

@@ -167,7 +167,9 @@ fn reload(invocation: &Invocation, states: &[Arc<State>]) {
 
 fn say(line: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout();
-    writeln!(stdout, "{line}")
+    // In one write: who closes the pipe after the first of several lines is no reason to end.
+    stdout
+        .write_all(format!("{line}\n").as_bytes())
         .and_then(|()| stdout.flush())
         .context("cannot write to standard output")
 }

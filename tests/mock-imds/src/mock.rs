@@ -188,6 +188,14 @@ impl Builder {
         Ok(self)
     }
 
+    /// Whether a connection may be used again. Default: each is closed after one answer, as the real
+    /// service does it.
+    #[must_use]
+    pub fn keep_alive(mut self, keep: bool) -> Self {
+        self.settings.keep_alive = keep;
+        self
+    }
+
     /// Makes tokens and credentials the same on every run; hosts of a fleet may share a seed.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {

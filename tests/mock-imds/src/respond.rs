@@ -75,7 +75,7 @@ pub(crate) fn respond_with(
     let response = if aemm {
         response
     } else {
-        response::sealed(response)
+        response::sealed(response, inner.keep_alive)
     };
     let response = response::framed(response, request.method(), shown);
     inner

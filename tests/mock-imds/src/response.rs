@@ -63,11 +63,13 @@ pub(crate) fn modified(mut response: Response, time: Timestamp) -> Response {
 }
 
 /// Adds what every answer of IMDS carries.
-pub(crate) fn sealed(mut response: Response) -> Response {
+pub(crate) fn sealed(mut response: Response, keep_alive: bool) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("none"));
-    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     headers.insert(header::SERVER, HeaderValue::from_static("EC2ws"));
+    if !keep_alive {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::aemm::Fidelity;
@@ -37,6 +37,8 @@ pub struct Settings {
     /// How many hops the answer to a PUT for a token gets (`HttpPutResponseHopLimit`; EC2's default is
     /// 1); absent: as many as any other packet of this machine.
     pub hop_limit: Option<HopLimit>,
+    /// Whether a connection may be used again. The real service closes each after one answer.
+    pub keep_alive: bool,
     /// Makes tokens and credentials the same on every run. Without it nobody can guess them.
     pub seed: Option<u64>,
     /// When credentials expire and are renewed.
@@ -61,6 +63,7 @@ pub(crate) struct Inner {
     pub(crate) disabled: bool,
     pub(crate) hop_limit: Option<HopLimit>,
     pub(crate) profile_error: Option<CredentialError>,
+    pub(crate) keep_alive: bool,
     pub(crate) sessions: Sessions,
     pub(crate) issuer: Issuer,
     pub(crate) signer: Signer,
@@ -99,6 +102,7 @@ impl State {
             imdsv2_only,
             disabled,
             hop_limit,
+            keep_alive,
             seed,
             schedule,
             faults: specs,
@@ -117,6 +121,7 @@ impl State {
             disabled,
             hop_limit,
             profile_error: None,
+            keep_alive,
             sessions: Sessions::new(key.clone()),
             issuer: Issuer::new(key, schedule),
             signer: Signer::default(),
@@ -378,9 +383,20 @@ impl Seen {
             time,
             peer: request.extensions().get().map(|Peer(peer)| *peer),
             method: request.method().clone(),
-            uri: request.uri().clone(),
-            headers: request.headers().clone(),
+            uri: unshared_uri(request.uri()),
+            headers: request.headers().iter().map(unshared_header).collect(),
             status,
         }
     }
+}
+
+/// A copy with memory of its own. What came over a socket shares hyper's read buffer: remembered as it
+/// is, a request of 200 bytes holds on to 8 KiB.
+fn unshared_uri(uri: &Uri) -> Uri {
+    Uri::try_from(uri.to_string()).unwrap_or_default()
+}
+
+fn unshared_header((name, value): (&HeaderName, &HeaderValue)) -> (HeaderName, HeaderValue) {
+    let copy = HeaderValue::from_bytes(value.as_bytes());
+    (name.clone(), copy.unwrap_or_else(|_| value.clone()))
 }

@@ -3,14 +3,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod client;
 mod rows;
 mod scripted;
 mod sealed;
 mod transparent;
 mod wire;
 
-use client::Client;
+use credpin_e2e::reader::Client;
 
 /// Each client against each kind of host.
 macro_rules! tried {

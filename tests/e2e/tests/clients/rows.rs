@@ -6,11 +6,10 @@ use anyhow::{Context, Result, ensure};
 use credpin_e2e::credentials::Credentials;
 use credpin_e2e::guarded::GuardedHost;
 use credpin_e2e::imds_client::Found;
+use credpin_e2e::reader::Client;
 use credpin_e2e::tools::Tools;
-use credpin_mock_imds::{Fault, Host, MockImds, Schedule};
+use credpin_mock_imds::{Fault, Host, MockImds};
 use tokio::time::timeout;
-
-use crate::client::Client;
 
 /// Not the one that the environment names: who tells it read the metadata.
 const REGION: &str = "eu-south-2";
@@ -21,7 +20,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) async fn healthy(client: Client, imdsv2_only: bool) -> Result<()> {
     let tools = Tools::find()?;
     let host = host(&tools, client, imdsv2_only).await?;
-    let started = client.start(&tools, &host)?;
+    let started = client.start(&tools, host.endpoint(), host.imds())?;
     let first = started.look().await?;
     check(&host, client, &first)?;
     assert_eq!(started.look().await?, first);
@@ -39,7 +38,7 @@ pub(crate) async fn healthy(client: Client, imdsv2_only: bool) -> Result<()> {
 pub(crate) async fn rotating(client: Client) -> Result<()> {
     let tools = Tools::find()?;
     let host = host(&tools, client, true).await?;
-    let started = client.start(&tools, &host)?;
+    let started = client.start(&tools, host.endpoint(), host.imds())?;
     let first = started.look().await?;
     check(&host, client, &first)?;
 
@@ -63,7 +62,7 @@ pub(crate) async fn rotating(client: Client) -> Result<()> {
 pub(crate) async fn throttled(client: Client) -> Result<()> {
     let tools = Tools::find()?;
     let host = host(&tools, client, true).await?;
-    let started = client.start(&tools, &host)?;
+    let started = client.start(&tools, host.endpoint(), host.imds())?;
     host.imds().set_fault("/", Fault::Status(503.try_into()?));
     let seen_before = host.imds().requests().len();
     let refused = async {
@@ -83,21 +82,13 @@ pub(crate) async fn throttled(client: Client) -> Result<()> {
 }
 
 async fn host(tools: &Tools, client: Client, imdsv2_only: bool) -> Result<GuardedHost> {
-    let schedule = match client {
-        // It renews what has less than five minutes to live, and what has more it keeps.
-        Client::ObjectStore => Schedule {
-            lifetime: Duration::from_mins(4),
-            overlap: Duration::from_mins(1),
-        },
-        _ => Schedule::default(),
-    };
     let imds = MockImds::builder()
         .host(Host {
             region: REGION.to_owned(),
             ..Host::default()
         })
         .imdsv2_only(imdsv2_only)
-        .schedule(schedule)
+        .schedule(client.schedule())
         .start()
         .await?;
     GuardedHost::before(tools, imds, "127.0.0.1:0").await

@@ -3,14 +3,13 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use credpin_e2e::imds_client::ImdsClient;
 use credpin_e2e::namespace::{Family, Namespace};
 use credpin_e2e::process::Running;
 use credpin_e2e::tools::Tools;
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
 
 /// The mock, behind the proxy.
 const UPSTREAM: &str = "http://127.0.0.1:1338";
@@ -26,11 +25,7 @@ struct Sealed {
 impl Sealed {
     async fn build(imds_flags: &[&str]) -> Result<Self> {
         let tools = Tools::find()?;
-        let network = Namespace::new(&tools).await?;
-        network.ip("address add 169.254.169.254/32 dev lo").await?;
-        network
-            .ip("address add fd00:ec2::254/128 dev lo nodad")
-            .await?;
+        let network = Namespace::with_imds_addresses(&tools).await?;
         let imds = tools.binary("credpin-mock-imds")?.args(imds_flags);
         let imds = started(network.inside(imds).spawn()?).await?;
         let folder = TempDir::new()?;
@@ -61,10 +56,7 @@ impl Sealed {
 }
 
 async fn started(mut program: Running) -> Result<Running> {
-    let (_, stdout) = program.pipes()?;
-    let mut line = String::new();
-    BufReader::new(stdout).read_line(&mut line).await?;
-    ensure!(line.contains("ready on"), "{}", program.complaint());
+    program.ready().await?;
     Ok(program)
 }
 

@@ -6,12 +6,13 @@ use clap::Parser;
 
 use crate::{at, text};
 
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "README.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "docs/architecture.md",
     "docs/formats.md",
+    "docs/mock-imds.md",
     "docs/operations.md",
     "docs/threat-model.md",
 ];

@@ -80,6 +80,23 @@ Content-Length: 0";
 }
 
 #[tokio::test]
+async fn a_connection_is_good_for_one_answer_unless_it_is_kept() {
+    let both = b"GET /latest/meta-data/instance-id HTTP/1.1\r\nHost: imds\r\n\r\n\
+        GET /latest/meta-data/mac HTTP/1.1\r\nHost: imds\r\nConnection: close\r\n\r\n";
+    for (keep, answers) in [(false, 1), (true, 2)] {
+        let imds = MockImds::builder().keep_alive(keep).start().await.unwrap();
+        let answer = exchange(imds.addr(), both).await.unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        assert_eq!(
+            answer.matches("HTTP/1.1 200 OK").count(),
+            answers,
+            "{answer}"
+        );
+        assert_eq!(imds.handle().requests().len(), answers);
+    }
+}
+
+#[tokio::test]
 async fn head_and_http_1_0() {
     let imds = MockImds::builder().start().await.unwrap();
     let head = ask(
