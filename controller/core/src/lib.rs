@@ -13,6 +13,7 @@
 //! Start at [`plan::plan`], which calls the rest in this order. [`exposure`] measures what a pin
 //! leaves open; [`explain`] answers "what if a token were used from there?".
 
+pub mod cloudtrail;
 pub mod credential;
 pub mod egress;
 pub mod estate;
@@ -21,6 +22,7 @@ pub mod explain;
 pub mod exposure;
 pub mod footprint;
 pub mod id;
+pub mod lineage;
 pub mod pin;
 pub mod plan;
 pub mod policy;
