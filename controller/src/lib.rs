@@ -15,6 +15,7 @@
 pub mod apply;
 pub mod cli;
 pub mod cloud;
+pub mod cloudtrail;
 pub mod command;
 pub mod config;
 pub mod flow;

@@ -175,6 +175,11 @@ impl RecordStore {
         }
     }
 
+    /// The objects below the URL, whatever they are.
+    pub fn objects(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.objects)
+    }
+
     #[cfg(feature = "s3")]
     fn in_bucket(bucket: &Bucket, access: &Access) -> Result<Self, StoreError> {
         let (objects, naming) = crate::s3::open(bucket, access)?;
