@@ -6,11 +6,12 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use credpin_core::{
     id::{InstanceId, RegionName, RoleName},
+    lineage::Target,
     position::Position,
 };
 use credpin_ledger::StoreUrl;
 
-use crate::config::CloudName;
+use crate::{cloudtrail::Source, config::CloudName};
 
 /// Keeps EC2 role credentials where they were issued.
 ///
@@ -149,9 +150,44 @@ pub enum Command {
         #[arg(long)]
         undo: bool,
     },
+    /// Say where a key came from, and every key that came of it
+    ///
+    /// Reads CloudTrail alone: no proxy, no pin and no account are needed. What a key's holder made of
+    /// it (sessions, assumed roles, further keys, across accounts) is shown as a tree, from the first
+    /// key that is known. With a cloud (--cloud, or `cloud` in the config) the uses of an instance's
+    /// token are told apart: home, or away.
+    ///
+    /// Exit codes: 0 found, 1 not in the trail or an error, 3 found but not all of the trail could be
+    /// read, 64 bad usage.
+    Trace {
+        /// An access key id (AKIA…, ASIA…), an instance (i-…), or the ARN of a user, role or session
+        #[arg(value_name = "KEY|ARN|INSTANCE")]
+        target: Target,
+        /// Which trail is read.
+        #[command(flatten)]
+        trail: TrailArgs,
+        /// For machines: everything that is known of each key
+        #[arg(long, conflicts_with_all = ["dot", "html"])]
+        json: bool,
+        /// A graph for Graphviz
+        #[arg(long, conflicts_with = "html")]
+        dot: bool,
+        /// Write a page with the tree and a timeline to this file
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        html: Option<PathBuf>,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell
         shell: Shell,
     },
+}
+
+/// Which trail is read.
+#[derive(Debug, Args)]
+pub struct TrailArgs {
+    /// CloudTrail's files: a directory, or `s3://bucket/prefix`; in any layout, of any number of
+    /// accounts and regions, an organisation's too
+    #[arg(long, value_name = "DIR|URL", value_hint = ValueHint::DirPath)]
+    pub cloudtrail: Source,
 }

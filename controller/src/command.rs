@@ -15,6 +15,7 @@ use crate::{
         dir::{self, Dir},
         estate::estate,
     },
+    cloudtrail::TrailError,
     config::{self, CloudName, Config, Mistakes, Regions},
     flow::{self, Answer, Blind, Planned, Run},
     release::{self, Released, Whose},
@@ -22,6 +23,7 @@ use crate::{
 };
 
 mod terminal;
+mod trace;
 
 use terminal::{confirmed, paint, print};
 
@@ -100,6 +102,17 @@ pub enum CommandError {
         .0.display()
     )]
     NoRecords(PathBuf),
+    /// The trail cannot be read.
+    #[error(transparent)]
+    Trail(#[from] TrailError),
+    /// The page cannot be written.
+    #[error("cannot write the page {}", path.display())]
+    Page {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The record store cannot be reached.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -117,6 +130,18 @@ pub async fn execute(cli: Cli, now: Timestamp) -> Result<Exit, CommandError> {
         return Ok(Exit::Done);
     }
     let config = settle(&cli.common)?;
+    if let Command::Trace {
+        target,
+        trail,
+        json,
+        dot,
+        html,
+    } = cli.command
+    {
+        let source = trail.cloudtrail;
+        let wanted = trace::Wanted { json, dot, html };
+        return trace::trace(&target, &source, &wanted, &config, paint(), now).await;
+    }
     let context = Context {
         config,
         now,
@@ -247,7 +272,7 @@ impl Context {
                 };
                 self.released(&released)
             }
-            Command::Completions { .. } => Ok(Exit::Done),
+            Command::Trace { .. } | Command::Completions { .. } => Ok(Exit::Done),
         }
     }
 

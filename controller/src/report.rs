@@ -3,9 +3,12 @@
 
 mod explain;
 mod plan;
+mod reading;
 mod run;
 mod status;
 mod summary;
+mod text;
+mod trace;
 mod view;
 
 pub use explain::explain;
@@ -13,6 +16,7 @@ pub use plan::{plan, plan_json};
 pub use run::{released, run};
 pub use status::{status, status_json};
 pub use summary::Summary;
+pub use trace::{trace, trace_dot, trace_html, trace_json, trace_nothing};
 pub use view::view;
 
 /// Colour, where the reader is a terminal.

@@ -11,7 +11,8 @@
 //! in it), [`gate`] (the AWS endpoint that denies the thief), [`client`] (honest or thief) and [`judge`]
 //! (the second opinion on policies, asked about random ones of [`arbitrary`]). Every process starts in
 //! [`process`], where the environment is scrubbed and addresses must be loopback; the metadata service's
-//! own address is asked in a [`namespace`] only, where something else has it.
+//! own address is asked in a [`namespace`] only, where something else has it. [`trail`] writes what CloudTrail
+//! would have written.
 //!
 //! This is a test crate: its functions return [`anyhow::Error`], which a failing test prints.
 
@@ -35,3 +36,4 @@ pub mod reader;
 pub mod relay;
 mod serve;
 pub mod tools;
+pub mod trail;

@@ -1,0 +1,122 @@
+//! `credpin trace`: needs no cloud, and asks one only where it is named.
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+use credpin_core::{
+    footprint,
+    id::VpcId,
+    lineage::{self, Homes, Lineage, Target},
+    settings::Settings,
+};
+use credpin_ledger::Access;
+use jiff::Timestamp;
+
+use super::{CommandError, Exit, chain, print};
+use crate::{
+    cloud::{Observation, Observe, dir::Dir, estate::estate},
+    cloudtrail::{self, Reading, Source, Trail},
+    config::{self, CloudName, Config},
+    report::{self, Paint},
+};
+
+/// What the command line says about the outcome.
+pub(super) struct Wanted {
+    pub(super) json: bool,
+    pub(super) dot: bool,
+    pub(super) html: Option<PathBuf>,
+}
+
+/// Carries out `credpin trace`.
+pub(super) async fn trace(
+    target: &Target,
+    source: &Source,
+    wanted: &Wanted,
+    config: &Config,
+    paint: Paint,
+    now: Timestamp,
+) -> Result<Exit, CommandError> {
+    let trail = Trail::open(source, &Access::Variables(config::variables()))?;
+    let (lineage, reading) = cloudtrail::read(trail, Lineage::default).await?;
+    let homes = homes(config).await;
+    let trace = lineage::trace(lineage, target, homes.as_ref(), now);
+    if wanted.json {
+        print(&report::trace_json(trace.as_ref(), &reading)?)?;
+    }
+    let Some(trace) = trace else {
+        if !wanted.json {
+            print(&report::trace_nothing(&target.to_string(), &reading, paint))?;
+        }
+        return Ok(Exit::Failed);
+    };
+    if wanted.dot {
+        print(&report::trace_dot(&trace))?;
+    } else if let Some(path) = &wanted.html {
+        let page = report::trace_html(&trace, &reading, now);
+        fs::write(path, page).map_err(|source| CommandError::Page {
+            path: path.clone(),
+            source,
+        })?;
+    } else if !wanted.json {
+        print(&report::trace(&trace, &reading, paint))?;
+    }
+    Ok(exit(&reading))
+}
+
+fn exit(reading: &Reading) -> Exit {
+    if reading.is_whole() {
+        Exit::Done
+    } else {
+        Exit::Held
+    }
+}
+
+/// Where instances are at home, if a cloud is named. One that cannot be looked at costs a warning:
+/// a responder needs the tree now.
+async fn homes(config: &Config) -> Option<Homes> {
+    let seen = match config.cloud.as_ref()? {
+        CloudName::Dir(path) => match Dir::open(path.clone()) {
+            Ok(dir) => dir.observe().await,
+            Err(error) => {
+                tracing::warn!("home and away are not told: {}", chain(&error));
+                return None;
+            }
+        },
+        #[cfg(feature = "aws")]
+        CloudName::Aws => match crate::cloud::aws::Aws::open(config.regions.clone()).await {
+            Ok(aws) => aws.observe().await,
+            Err(error) => {
+                tracing::warn!("home and away are not told: {}", chain(&error));
+                return None;
+            }
+        },
+        #[cfg(not(feature = "aws"))]
+        CloudName::Aws => {
+            tracing::warn!("home and away are not told: this build has no AWS");
+            return None;
+        }
+    };
+    Some(homes_in(&seen, &config.settings))
+}
+
+/// The homes of all hosts that were seen.
+pub(super) fn homes_in(seen: &Observation, settings: &Settings) -> Homes {
+    let estate = estate(seen);
+    for gap in &estate.gaps {
+        tracing::warn!("home and away are told as far as was seen: {gap}");
+    }
+    let hubs = settings.hub_vpcs.iter().flatten().cloned().collect();
+    let hosts = footprint::hosts(&estate, settings);
+    Homes::new(hosts, endpoints(seen), hubs)
+}
+
+/// VPC endpoints by id, each with its VPC.
+pub(super) fn endpoints(seen: &Observation) -> BTreeMap<String, VpcId> {
+    let regions = seen.regions.values();
+    regions
+        .flat_map(|region| &region.vpc_endpoints.vpc_endpoints)
+        .filter_map(|endpoint| {
+            let vpc = endpoint.vpc_id.as_deref()?.parse().ok()?;
+            Some((endpoint.vpc_endpoint_id.clone()?, vpc))
+        })
+        .collect()
+}
