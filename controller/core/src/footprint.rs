@@ -8,7 +8,7 @@ use std::{
 };
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     egress::{self, Answer, Egress, Reason, Unknown},
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// A live instance, with every position that its calls can come from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
     /// The instance.
     pub instance: InstanceId,

@@ -12,6 +12,9 @@
 //!
 //! Start at [`plan::plan`], which calls the rest in this order. [`exposure`] measures what a pin
 //! leaves open; [`explain`] answers "what if a token were used from there?".
+//!
+//! Beside that, from [`cloudtrail`]: [`lineage`] tells which key came of which, [`replay`] which real
+//! calls a pin would have denied.
 
 pub mod cloudtrail;
 pub mod credential;
@@ -27,6 +30,7 @@ pub mod pin;
 pub mod plan;
 pub mod policy;
 pub mod position;
+pub mod replay;
 pub mod request;
 pub mod settings;
 pub mod verify;

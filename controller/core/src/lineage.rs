@@ -19,7 +19,7 @@ use crate::cloudtrail::{Event, Fold, How, is_eks};
 
 mod home;
 mod kind;
-mod pool;
+pub(crate) mod pool;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -370,7 +370,7 @@ fn earliest(known: &mut Option<Timestamp>, seen: Option<Timestamp>) {
 }
 
 /// Callers choose some of these texts: what they can make us keep is bounded.
-fn short(text: &str) -> &str {
+pub(crate) fn short(text: &str) -> &str {
     const MOST: usize = 512;
     if text.len() <= MOST {
         return text;

@@ -51,9 +51,21 @@ impl Homes {
         self.hosts.get(instance)
     }
 
+    /// VPCs whose endpoints serve everybody.
+    pub fn hubs(&self) -> &[VpcId] {
+        &self.hubs
+    }
+
     /// The VPC of an endpoint, if it is ours.
     pub fn vpc_of(&self, endpoint: &str) -> Option<&VpcId> {
         self.endpoints.get(endpoint)
+    }
+
+    /// A host that `place` is home to, the first if it is home to several.
+    pub fn owner(&self, place: &Place) -> Option<&InstanceId> {
+        let is_home =
+            |instance: &&InstanceId| self.judge(instance.as_str(), place) == Some(Verdict::Home);
+        self.hosts.keys().find(is_home)
     }
 
     /// Whether `place` is home to `instance`; none where that instance is not known, or what it

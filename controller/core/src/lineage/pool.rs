@@ -10,7 +10,7 @@ pub struct Shared(Arc<str>);
 
 /// Texts that are in use, each once.
 #[derive(Debug, Default)]
-pub(super) struct Pool {
+pub(crate) struct Pool {
     texts: HashSet<Shared>,
     /// At this many, those that nobody uses any more are let go.
     full: usize,
@@ -19,7 +19,7 @@ pub(super) struct Pool {
 const LEAST: usize = 4096;
 
 impl Pool {
-    pub(super) fn get(&mut self, text: &str) -> Shared {
+    pub(crate) fn get(&mut self, text: &str) -> Shared {
         if let Some(known) = self.texts.get(text) {
             return known.clone();
         }

@@ -40,7 +40,7 @@ pub struct Tally<T> {
 }
 
 impl Use {
-    pub(super) fn add(&mut self, time: Option<Timestamp>, denied: bool) {
+    pub(crate) fn add(&mut self, time: Option<Timestamp>, denied: bool) {
         self.merge(&Self {
             calls: 1,
             denied: u64::from(denied),
@@ -49,7 +49,7 @@ impl Use {
         });
     }
 
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         self.calls += other.calls;
         self.denied += other.denied;
         self.first = [self.first, other.first].into_iter().flatten().min();
@@ -58,7 +58,7 @@ impl Use {
 }
 
 impl Place {
-    pub(super) fn new(pool: &mut Pool, address: &str, endpoint: Option<&str>) -> Self {
+    pub(crate) fn new(pool: &mut Pool, address: &str, endpoint: Option<&str>) -> Self {
         Self {
             address: pool.get(super::short(address)),
             endpoint: endpoint.map(|endpoint| pool.get(super::short(endpoint))),

@@ -1,0 +1,216 @@
+use super::*;
+use crate::cloudtrail::Reader;
+
+/// One VPC behind one NAT gateway, as `pin` writes it (short of the exempt actions).
+const PIN: &str = r#"{"Version":"2012-10-17","Statement":[
+{"Sid":"PublicVpc0a","Effect":"Deny","NotAction":["es:ES*"],"Resource":"*","Condition":{"BoolIfExists":{"aws:ViaAWSService":"false"},"NotIpAddress":{"aws:SourceIp":"198.51.100.10/32"},"Null":{"aws:SourceVpc":"true","ec2:SourceInstanceARN":"false"},"StringEquals":{"aws:Ec2InstanceSourceVpc":"vpc-0a"}}},
+{"Sid":"PublicOther","Effect":"Deny","NotAction":["es:ES*"],"Resource":"*","Condition":{"BoolIfExists":{"aws:ViaAWSService":"false"},"Null":{"aws:SourceVpc":"true","ec2:SourceInstanceARN":"false"},"StringNotEquals":{"aws:Ec2InstanceSourceVpc":"vpc-0a"}}},
+{"Sid":"EndpointVpc","Effect":"Deny","NotAction":["es:ES*"],"Resource":"*","Condition":{"BoolIfExists":{"aws:ViaAWSService":"false"},"Null":{"aws:SourceVpc":"false","ec2:SourceInstanceARN":"false"},"StringNotEquals":{"aws:SourceVpc":"${aws:Ec2InstanceSourceVpc}"}}},
+{"Sid":"EndpointIpv4","Effect":"Deny","NotAction":["es:ES*"],"Resource":"*","Condition":{"BoolIfExists":{"aws:ViaAWSService":"false"},"IpAddress":{"aws:VpcSourceIp":["0.0.0.0/1","128.0.0.0/1"]},"Null":{"aws:SourceVpc":"false","ec2:SourceInstanceARN":"false"},"StringNotEquals":{"aws:Ec2InstanceSourcePrivateIPv4":"${aws:VpcSourceIp}"}}}
+]}"#;
+
+fn host(instance: &str, private: &str) -> Host {
+    serde_json::from_value(serde_json::json!({
+        "instance": instance, "region": "eu-west-1", "vpc": "vpc-0a", "primary_ipv4": private,
+        "public": ["198.51.100.10/32"], "more_private_ipv4": [], "private_ipv6": [],
+    }))
+    .unwrap()
+}
+
+fn pins() -> Arc<Pins> {
+    let hosts = vec![host("i-0a", "10.0.1.5"), host("i-0b", "10.0.1.6")];
+    let endpoints = [
+        ("vpce-0a".to_owned(), "vpc-0a".parse().unwrap()),
+        ("vpce-0b".to_owned(), "vpc-0b".parse().unwrap()),
+    ];
+    let role = PinnedRole {
+        documents: vec![Document::parse(PIN).unwrap()],
+        hosts: hosts.clone(),
+    };
+    Arc::new(Pins {
+        account: Some("111122223333".parse().unwrap()),
+        roles: [("web".parse().unwrap(), role)].into(),
+        homes: Homes::new(hosts, endpoints.into(), Vec::new()),
+    })
+}
+
+fn event(instance: &str, address: &str, more: &str) -> String {
+    format!(
+        r#"{{"eventVersion":"1.11","eventTime":"2026-05-01T10:00:00Z","eventSource":"s3.amazonaws.com","eventName":"ListBuckets","awsRegion":"eu-west-1","sourceIPAddress":"{address}","userAgent":"cli","userIdentity":{{"type":"AssumedRole","principalId":"AROAWEB:{instance}","accountId":"111122223333","accessKeyId":"ASIAEXAMPLE222222222","sessionContext":{{"ec2RoleDelivery":"2.0","sessionIssuer":{{"type":"Role","arn":"arn:aws:iam::111122223333:role/web","userName":"web"}}}}}}{more}}}"#
+    )
+}
+
+fn fold<F: Fold>(mut into: F, events: &[String]) -> F {
+    let file = format!("{{\"Records\":[{}]}}", events.join(","));
+    let mut reader = Reader::default();
+    reader
+        .read(file.as_bytes(), true, |event| into.event(event))
+        .unwrap();
+    into
+}
+
+/// What becomes of one call, with the reason.
+fn fate(event: String) -> String {
+    let replay = fold(Replay::new(pins()), &[event]);
+    let total = replay.total();
+    match replay.groups.keys().next() {
+        Some(group) => format!("{:?} {}", group.fate, &*group.reason),
+        None if total.pass == 1 => "pass".into(),
+        None if total.by_service == 1 => "by service".into(),
+        None if total.denied_already == 1 => "denied already".into(),
+        None => "nothing of ours".into(),
+    }
+}
+
+#[test]
+fn a_call_that_can_be_derived_is_decided_as_the_pin_would() {
+    let by = |endpoint: &str| format!(",\"vpcEndpointId\":\"{endpoint}\"");
+    for (instance, address, more, wanted) in [
+        ("i-0a", "198.51.100.10", String::new(), "pass"),
+        ("i-0a", "203.0.113.66", String::new(), "Denied PublicVpc0a"),
+        ("i-0a", "10.0.1.5", by("vpce-0a"), "pass"),
+        ("i-0a", "10.0.1.6", by("vpce-0a"), "Denied EndpointIpv4"),
+        ("i-0a", "10.0.1.5", by("vpce-0b"), "Denied EndpointVpc"),
+        ("i-0a", "athena.amazonaws.com", String::new(), "by service"),
+        ("i-0a", "AWS Internal", String::new(), "by service"),
+        (
+            "i-0a",
+            "203.0.113.66",
+            ",\"errorCode\":\"AccessDenied\"".into(),
+            "denied already",
+        ),
+        ("somebody", "203.0.113.66", String::new(), "nothing of ours"),
+    ] {
+        assert_eq!(
+            fate(event(instance, address, &more)),
+            wanted,
+            "{instance} {address} {more}"
+        );
+    }
+    let invoked = event("i-0a", "203.0.113.66", "").replace(
+        "\"accountId\"",
+        "\"invokedBy\":\"athena.amazonaws.com\",\"accountId\"",
+    );
+    assert_eq!(fate(invoked), "by service");
+    let theirs = event("i-0a", "203.0.113.66", "").replace(
+        "\"accountId\":\"111122223333\"",
+        "\"accountId\":\"444455556666\"",
+    );
+    assert_eq!(fate(theirs), "nothing of ours");
+}
+
+#[test]
+fn what_cannot_be_derived_is_unknown_and_never_a_pass() {
+    let by = |endpoint: &str| format!(",\"vpcEndpointId\":\"{endpoint}\"");
+    let in_vpc = |event: String, vpc: &str| {
+        let issued = format!("\"ec2IssuedInVpc\":\"{vpc}\",\"ec2RoleDelivery\"");
+        event.replace("\"ec2RoleDelivery\"", &issued)
+    };
+    assert_eq!(
+        fate(event("i-0a", "10.0.1.5", &by("vpce-0shared"))),
+        "Unknown its endpoint is none that is known"
+    );
+    assert_eq!(
+        fate(event("i-0a", "10.0.1.5", "")),
+        "Unknown its address is private, and it names no endpoint"
+    );
+    assert_eq!(fate(event("i-0a", "", "")), "Unknown it has no address");
+    // A host that is gone: the public statements look at its VPC only.
+    assert_eq!(
+        fate(event("i-0c", "198.51.100.10", "")),
+        "Unknown its instance is gone"
+    );
+    assert_eq!(
+        fate(in_vpc(event("i-0c", "198.51.100.10", ""), "vpc-0a")),
+        "pass"
+    );
+    assert_eq!(
+        fate(in_vpc(event("i-0c", "203.0.113.66", ""), "vpc-0a")),
+        "Denied PublicVpc0a"
+    );
+    assert_eq!(
+        fate(in_vpc(event("i-0c", "10.0.1.7", &by("vpce-0a")), "vpc-0a")),
+        "Unknown its instance is gone"
+    );
+}
+
+#[test]
+fn a_replay_is_the_same_however_it_was_shared_out_and_shows_strange_addresses() {
+    let events: Vec<String> = [
+        "203.0.113.66",
+        "198.51.100.10",
+        "203.0.113.66",
+        "203.0.113.67",
+    ]
+    .iter()
+    .enumerate()
+    .map(|(n, address)| event(if n % 2 == 0 { "i-0a" } else { "i-0b" }, address, ""))
+    .collect();
+    let whole = fold(Replay::new(pins()), &events);
+    for cut in 0..events.len() {
+        let mut parts = fold(Replay::new(pins()), &events[cut..]);
+        parts.merge(fold(Replay::new(pins()), &events[..cut]));
+        assert_eq!(parts.groups, whole.groups, "cut at {cut}");
+        assert_eq!(parts.total(), whole.total(), "cut at {cut}");
+    }
+    let strange: Vec<_> = whole
+        .strange_addresses()
+        .into_iter()
+        .map(|((role, address), found)| format!("{role} {address} {}", found.uses.calls))
+        .collect();
+    assert_eq!(strange, ["web 203.0.113.66 2", "web 203.0.113.67 1"]);
+    let (_, figures) = whole.roles().next().unwrap();
+    assert_eq!((figures.calls, figures.pass, figures.denied), (4, 1, 3));
+}
+
+#[test]
+fn a_service_without_data_events_in_the_trail_is_unseen() {
+    let data = ",\"eventCategory\":\"Data\"";
+    let replay = fold(Replay::new(pins()), &[event("i-0a", "198.51.100.10", data)]);
+    let unseen: Vec<_> = replay
+        .unseen()
+        .into_iter()
+        .map(|(service, _)| service)
+        .collect();
+    assert!(
+        !unseen.contains(&"s3") && unseen.contains(&"dynamodb"),
+        "{unseen:?}"
+    );
+}
+
+#[test]
+fn denials_by_a_pin_are_sorted_into_theft_another_host_a_stale_pin_and_a_service() {
+    let pin = ",\"errorCode\":\"AccessDenied\",\"errorMessage\":\"User: x is not authorized to perform: s3:ListAllMyBuckets with an explicit deny in an identity-based policy: arn:aws:iam::111122223333:policy/credpin/credpin-web\"";
+    let endpoint = format!("{pin},\"vpcEndpointId\":\"vpce-0a\"");
+    let other =
+        ",\"errorCode\":\"AccessDenied\",\"errorMessage\":\"no identity-based policy allows it\"";
+    let events = [
+        event("i-0a", "203.0.113.66", pin),
+        event("i-0a", "203.0.113.66", pin),
+        event("i-0a", "10.0.1.6", &endpoint),
+        event("i-0a", "198.51.100.10", pin),
+        event("i-0a", "athena.amazonaws.com", pin),
+        event("i-0gone", "203.0.113.70", pin),
+        event("i-0a", "203.0.113.66", other),
+    ];
+    let denials = fold(Denials::default(), &events);
+    assert_eq!(denials.all(), 7);
+    let sorted: Vec<_> = triage(&denials, &pins().homes)
+        .into_iter()
+        .map(|denied| (denied.cause, denied.place.to_string(), denied.uses.calls))
+        .collect();
+    assert_eq!(
+        sorted,
+        [
+            (Cause::Theft, "203.0.113.66".into(), 2),
+            (
+                Cause::OtherHost("i-0b".parse().unwrap()),
+                "vpce-0a/10.0.1.6".into(),
+                1
+            ),
+            (Cause::Stale, "198.51.100.10".into(), 1),
+            (Cause::Service, "athena.amazonaws.com".into(), 1),
+            (Cause::Unknown, "203.0.113.70".into(), 1),
+        ]
+    );
+}
