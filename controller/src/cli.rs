@@ -176,6 +176,39 @@ pub enum Command {
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         html: Option<PathBuf>,
     },
+    /// Run history against the pins that a plan calls for: which real calls would be denied
+    ///
+    /// CloudTrail holds no condition keys. What can be derived from a record is decided as IAM would;
+    /// what cannot is unknown, and calls that the trail does not record (data events) are unseen:
+    /// neither counts as passing. Without --plan the account is looked at, and its roles' pins are
+    /// replayed whether or not they are enforced.
+    ///
+    /// Exit codes: 0 nothing would be denied and all is known, 1 error, 2 nothing would be denied but
+    /// something is unknown, unseen or unread, 3 something would be denied, 64 bad usage.
+    Replay {
+        /// Which trail is read.
+        #[command(flatten)]
+        trail: TrailArgs,
+        /// A plan that `credpin plan --json` wrote. Give --cloud with it where calls come by VPC
+        /// endpoints: a plan does not say whose those are
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        plan: Option<PathBuf>,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Sort what pins in force denied: a stolen token, another host, a stale pin, a service's call
+    ///
+    /// Exit codes: 0 nothing was denied, 1 error, 2 something was denied (or not all could be read), 3
+    /// a token was used by somebody else, 64 bad usage.
+    Triage {
+        /// Which trail is read.
+        #[command(flatten)]
+        trail: TrailArgs,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell

@@ -22,6 +22,7 @@ use crate::{
     report::{self, Paint},
 };
 
+mod replay;
 mod terminal;
 mod trace;
 
@@ -105,6 +106,20 @@ pub enum CommandError {
     /// The trail cannot be read.
     #[error(transparent)]
     Trail(#[from] TrailError),
+    /// The plan file named cannot be read.
+    #[error("cannot read the plan {}", path.display())]
+    PlanFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The plan file named is none.
+    #[error("this is no plan: write one with `credpin plan --json`")]
+    NoPlan(#[source] serde_json::Error),
+    /// The plan has a pin that credpin would not write.
+    #[error("the plan has a pin that credpin would not write")]
+    Pin(#[from] credpin_core::policy::ParseError),
     /// The page cannot be written.
     #[error("cannot write the page {}", path.display())]
     Page {
@@ -130,29 +145,45 @@ pub async fn execute(cli: Cli, now: Timestamp) -> Result<Exit, CommandError> {
         return Ok(Exit::Done);
     }
     let config = settle(&cli.common)?;
-    if let Command::Trace {
-        target,
-        trail,
-        json,
-        dot,
-        html,
-    } = cli.command
-    {
-        let source = trail.cloudtrail;
-        let wanted = trace::Wanted { json, dot, html };
-        return trace::trace(&target, &source, &wanted, &config, paint(), now).await;
+    match cli.command {
+        Command::Trace {
+            target,
+            trail,
+            json,
+            dot,
+            html,
+        } => {
+            let source = trail.cloudtrail;
+            let wanted = trace::Wanted { json, dot, html };
+            trace::trace(&target, &source, &wanted, &config, paint(), now).await
+        }
+        Command::Replay {
+            trail,
+            plan: Some(plan),
+            json,
+        } => {
+            let plan = replay::plan_file(&plan)?;
+            let homes = trace::homes(&config).await.unwrap_or_default();
+            let pins = replay::pins(&plan, homes)?;
+            replay::replay(pins, &trail.cloudtrail, json, paint()).await
+        }
+        command => on_cloud(command, config, now).await,
     }
+}
+
+/// Carries out a command that looks at a cloud.
+async fn on_cloud(command: Command, config: Config, now: Timestamp) -> Result<Exit, CommandError> {
     let context = Context {
         config,
         now,
         paint: paint(),
     };
     match context.config.cloud.clone().unwrap_or(CloudName::Aws) {
-        CloudName::Dir(path) => context.execute(cli.command, &Dir::open(path)?).await,
+        CloudName::Dir(path) => context.execute(command, &Dir::open(path)?).await,
         #[cfg(feature = "aws")]
         CloudName::Aws => {
             let aws = crate::cloud::aws::Aws::open(context.config.regions.clone()).await?;
-            context.execute(cli.command, &aws).await
+            context.execute(command, &aws).await
         }
         #[cfg(not(feature = "aws"))]
         CloudName::Aws => Err(CommandError::NoAws),
@@ -271,6 +302,20 @@ impl Context {
                     _ => release::release(cloud, &whose, self.now).await,
                 };
                 self.released(&released)
+            }
+            Command::Replay { trail, json, .. } => {
+                let seen = cloud.observe().await;
+                let records = self.records().await;
+                let settings = &self.config.settings;
+                let planned = flow::understand(&seen, settings, &records, self.now)?;
+                let plan = report::plan_json(&planned.plan)?;
+                let pins = replay::pins(&plan, trace::homes_in(&seen, settings))?;
+                replay::replay(pins, &trail.cloudtrail, json, self.paint).await
+            }
+            Command::Triage { trail, json } => {
+                let seen = cloud.observe().await;
+                let homes = trace::homes_in(&seen, &self.config.settings);
+                replay::triage(&homes, &trail.cloudtrail, json, self.paint).await
             }
             Command::Trace { .. } | Command::Completions { .. } => Ok(Exit::Done),
         }

@@ -4,6 +4,7 @@
 mod explain;
 mod plan;
 mod reading;
+mod replay;
 mod run;
 mod status;
 mod summary;
@@ -13,6 +14,7 @@ mod view;
 
 pub use explain::explain;
 pub use plan::{plan, plan_json};
+pub use replay::{replay, replay_json, triage, triage_json};
 pub use run::{released, run};
 pub use status::{status, status_json};
 pub use summary::Summary;

@@ -435,12 +435,11 @@ fn signed(event: &Event<'_>, role: &PinnedRole, host: Option<&Host>, instance: &
         };
     }
     // A host that is gone: where it was may be on record, and what address it had is not.
-    let vpcs: BTreeSet<String> = match session.ec2_issued_in_vpc.as_deref() {
-        Some(vpc) => [vpc.to_owned()].into(),
-        None => {
-            let known = role.hosts.iter().map(|host| host.vpc.to_string());
-            known.chain([NO_VPC.to_owned()]).collect()
-        }
+    let vpcs: BTreeSet<String> = if let Some(vpc) = session.ec2_issued_in_vpc.as_deref() {
+        [vpc.to_owned()].into()
+    } else {
+        let known = role.hosts.iter().map(|host| host.vpc.to_string());
+        known.chain([NO_VPC.to_owned()]).collect()
     };
     let own = event.source_ip_address.as_deref().unwrap_or(NO_ADDRESS);
     let others = role.hosts.iter().filter_map(|host| host.primary_ipv4);

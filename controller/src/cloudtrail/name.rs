@@ -17,7 +17,7 @@ impl File {
     /// lie in folders beside (CloudTrail User Guide, "Finding your CloudTrail log files"), and so do
     /// other services' logs.
     pub(super) fn new(name: String) -> Option<Self> {
-        let is_json = name.ends_with(".json") || name.ends_with(".json.gz");
+        let is_json = [".json", ".json.gz"].iter().any(|end| name.ends_with(end));
         let mut folders = name.split('/');
         let is_beside =
             folders.any(|folder| matches!(folder, "CloudTrail-Digest" | "CloudTrail-Insight"));

@@ -72,7 +72,7 @@ fn exit(reading: &Reading) -> Exit {
 
 /// Where instances are at home, if a cloud is named. One that cannot be looked at costs a warning:
 /// a responder needs the tree now.
-async fn homes(config: &Config) -> Option<Homes> {
+pub(super) async fn homes(config: &Config) -> Option<Homes> {
     let seen = match config.cloud.as_ref()? {
         CloudName::Dir(path) => match Dir::open(path.clone()) {
             Ok(dir) => dir.observe().await,

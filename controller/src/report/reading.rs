@@ -16,11 +16,11 @@ pub(super) fn reading(out: &mut String, reading: &Reading, paint: Paint) {
     let counts = &reading.counts;
     let _ = writeln!(
         out,
-        "Read {} of {} in {} ({} MiB){}.",
+        "Read {} of {} in {} ({}){}.",
         number(counts.events, "event"),
         span(counts),
         number(counts.files, "file"),
-        counts.bytes >> 20,
+        size(counts.bytes),
         match (counts.duplicates, counts.left_out) {
             (0, 0) => String::new(),
             (copies, 0) => format!("; {}", copied(copies)),
@@ -87,6 +87,14 @@ fn span(counts: &Counts) -> String {
     }
 }
 
+fn size(bytes: u64) -> String {
+    if bytes < 1 << 20 {
+        format!("{} KiB", bytes.div_ceil(1 << 10))
+    } else {
+        format!("{} MiB", bytes >> 20)
+    }
+}
+
 /// As people write it, in UTC.
 pub(super) fn minute(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M").to_string()
@@ -101,7 +109,7 @@ fn number_of(count: u64, one: &str, many: &str) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

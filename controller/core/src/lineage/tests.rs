@@ -230,7 +230,7 @@ fn a_role_assumed_across_accounts_is_linked_by_the_event_that_both_trails_have()
 
 #[test]
 fn a_key_whose_making_is_not_in_the_trail_is_classified_by_its_use_and_its_parent_is_missing() {
-    let used = |who: String, more: &str| {
+    let classified = |who: String, more: &str| {
         let events = [call(2, &who, "ASIAXXXXXXXXXXXXXXXX", "ListUsers", more)];
         let target = "ASIAXXXXXXXXXXXXXXXX".parse().unwrap();
         let trace = trace(fold(&events), &target, None, NOW.parse().unwrap()).unwrap();
@@ -239,16 +239,16 @@ fn a_key_whose_making_is_not_in_the_trail_is_classified_by_its_use_and_its_paren
     };
     let latest = |hour: &str| Ends::AtTheLatest(hour.parse().unwrap());
     assert_eq!(
-        used(role("web", "x"), ""),
+        classified(role("web", "x"), ""),
         (
             How::AssumeRole,
             Above::Missing,
             latest("2026-05-01T22:00:00Z")
         )
     );
-    assert_eq!(used(role("web", "i-0abc"), "").0, How::Ec2);
+    assert_eq!(classified(role("web", "i-0abc"), "").0, How::Ec2);
     assert_eq!(
-        used(
+        classified(
             role("web", "x"),
             r#","sessionCredentialFromConsole":"true""#
         )
@@ -259,7 +259,7 @@ fn a_key_whose_making_is_not_in_the_trail_is_classified_by_its_use_and_its_paren
         "{USER},\"sessionContext\":{{\"attributes\":{{\"creationDate\":\"2026-05-01T10:00:00Z\",\"mfaAuthenticated\":\"true\"}}}}"
     );
     assert_eq!(
-        used(user, ""),
+        classified(user, ""),
         (
             How::SessionTokenWithMfa,
             Above::Missing,
@@ -268,9 +268,9 @@ fn a_key_whose_making_is_not_in_the_trail_is_classified_by_its_use_and_its_paren
     );
     let lambda = role("fn", "x")
         + r#","inScopeOf":{"issuerType":"AWS::Lambda::Function","credentialsIssuedTo":"arn:aws:lambda:eu-west-1:111122223333:function:f"}"#;
-    assert_eq!(used(lambda, "").0, How::Lambda);
+    assert_eq!(classified(lambda, "").0, How::Lambda);
     let pod = role("pod", "x").replace("\"sessionContext\":{", "\"sessionContext\":{\"webIdFederationData\":{\"federatedProvider\":\"arn:aws:iam::111122223333:oidc-provider/oidc.eks.eu-west-1.amazonaws.com/id/E\"},");
-    assert_eq!(used(pod, "").0, How::Eks);
+    assert_eq!(classified(pod, "").0, How::Eks);
 }
 
 #[test]

@@ -33,10 +33,10 @@ pub fn trace_html(trace: &Trace, read: &Reading, now: Timestamp) -> String {
          <title>Lineage of {target}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
          <h1>Lineage of <code>{target}</code></h1>\n<p class=\"summary\">{}</p>\n\
          <p class=\"legend\"><span class=\"good\"></span> good <span class=\"live\"></span> may still be good \
-         <span class=\"used\"></span> used <span class=\"denied\"></span> used, with calls denied \
-         <span class=\"now\"></span> now, {} UTC</p>\n<div class=\"rows\">\n",
+         <span class=\"used\"></span> used <span class=\"denied\"></span> used, with calls denied{}</p>\n\
+         <div class=\"rows\">\n",
         html(&summary(trace)),
-        minute(now),
+        scale.legend(),
     );
     scale.axis(&mut out);
     for item in Shape::new(trace, SIBLINGS).walk() {
@@ -72,10 +72,11 @@ fn row(out: &mut String, node: &Node, head: &str, scale: &Scale) {
             class.push_str(name);
         }
     }
-    let details: String = details(node, Paint::default())
-        .iter()
-        .map(|line| format!("<li>{}</li>", html(line)))
-        .collect();
+    let mut items = String::new();
+    for line in details(node, Paint::default()) {
+        let _ = write!(items, "<li>{}</li>", html(&line));
+    }
+    let open = if node.is_target { " open" } else { "" };
     let away = if is_away(node) {
         "<b class=\"mark\">away</b>"
     } else {
@@ -84,8 +85,8 @@ fn row(out: &mut String, node: &Node, head: &str, scale: &Scale) {
     let _ = writeln!(
         out,
         "<div class=\"{class}\"><div class=\"key\"><span class=\"tree\">{head}</span>\
-         <details><summary><code>{}</code> <span class=\"how\">{}</span>{away}<span class=\"calls\">{}</span></summary>\
-         <ul><li>{}</li><li>{}</li>{details}</ul></details></div><div class=\"time\">{}</div></div>",
+         <details{open}><summary><code>{}</code> <span class=\"how\">{}</span>{away}<span class=\"calls\">{}</span></summary>\
+         <ul><li>{}</li><li>{}</li>{items}</ul></details></div><div class=\"time\">{}</div></div>",
         html(&node.key),
         node.how,
         calls(node),
@@ -137,6 +138,13 @@ impl Scale {
         let whole = self.to.duration_since(self.from).as_secs().max(1) as f64;
         let part = time.duration_since(self.from).as_secs() as f64;
         (100.0 * part / whole).clamp(0.0, 100.0)
+    }
+
+    fn legend(&self) -> String {
+        if self.now > self.to {
+            return String::new();
+        }
+        format!(" <span class=\"now\"></span> now, {} UTC", minute(self.now))
     }
 
     fn axis(&self, out: &mut String) {
