@@ -1,8 +1,15 @@
-use std::{fs, io::Write as _, path::Path, sync::Arc};
+use std::{fmt, fs, io::Write as _, path::Path, sync::Arc};
+
+use async_trait::async_trait;
 
 use credpin_core::cloudtrail::Event;
 use flate2::{Compression, write::GzEncoder};
-use object_store::{ObjectStoreExt, memory::InMemory};
+use futures::stream::BoxStream;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, memory::InMemory,
+    path::Path as Key,
+};
 use tempfile::TempDir;
 
 use super::*;
@@ -120,6 +127,93 @@ async fn a_trail_in_a_store_is_read_as_one_in_a_directory() {
     let (same, alike) = read_dir(folder.path()).await.unwrap();
     assert_eq!(ids.0, same);
     assert_eq!(reading, alike);
+}
+
+/// A store that lists everything and does not give out what has `secret` in its name.
+#[derive(Debug)]
+struct Guarded(InMemory);
+
+impl fmt::Display for Guarded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("guarded")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Guarded {
+    async fn put_opts(
+        &self,
+        key: &Key,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> object_store::Result<PutResult> {
+        self.0.put_opts(key, payload, options).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        key: &Key,
+        options: PutMultipartOptions,
+    ) -> object_store::Result<Box<dyn MultipartUpload>> {
+        self.0.put_multipart_opts(key, options).await
+    }
+
+    async fn get_opts(&self, key: &Key, options: GetOptions) -> object_store::Result<GetResult> {
+        if key.as_ref().contains("secret") {
+            return Err(object_store::Error::PermissionDenied {
+                path: key.to_string(),
+                source: "the store answers 403 Forbidden".into(),
+            });
+        }
+        self.0.get_opts(key, options).await
+    }
+
+    fn delete_stream(
+        &self,
+        keys: BoxStream<'static, object_store::Result<Key>>,
+    ) -> BoxStream<'static, object_store::Result<Key>> {
+        self.0.delete_stream(keys)
+    }
+
+    fn list(&self, prefix: Option<&Key>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        self.0.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Key>) -> object_store::Result<ListResult> {
+        self.0.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(
+        &self,
+        from: &Key,
+        to: &Key,
+        options: CopyOptions,
+    ) -> object_store::Result<()> {
+        self.0.copy_opts(from, to, options).await
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_the_store_does_not_give_out_is_told_and_the_rest_is_read() {
+    let objects = InMemory::new();
+    for (random, id) in [("open", "1"), ("secret", "2")] {
+        let bytes = gzip(&records(&[event(id, 10)]));
+        let name = name("111122223333", 10, random);
+        objects.put(&name.into(), bytes.into()).await.unwrap();
+    }
+    let trail = Trail::Objects {
+        objects: Arc::new(Guarded(objects)),
+        name: "s3://bucket".into(),
+    };
+    let (ids, reading) = read(trail, Ids::default).await.unwrap();
+    assert_eq!(ids.0, ["1"]);
+    assert_eq!(reading.counts.troubles, 1);
+    let trouble = reading.troubles[0].to_string();
+    assert!(
+        trouble.contains("secret.json.gz") && trouble.contains("403 Forbidden"),
+        "{trouble}"
+    );
+    assert!(!reading.is_whole());
 }
 
 #[tokio::test]
