@@ -9,7 +9,7 @@
 //! Files may lie in any layout below the prefix, of any number of accounts and regions, in any
 //! order. What cannot be read is told and counted; the rest is read all the same. Memory does not
 //! grow with the size of the trail: a file is read in pieces, and the ids of events are kept for as
-//! long as a copy of one is due (see [`duplicates`]).
+//! long as a copy of one is due (`duplicates.rs`).
 
 mod count;
 mod duplicates;
