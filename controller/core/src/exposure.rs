@@ -123,12 +123,12 @@ fn public_addresses(estate: &Estate) -> impl Iterator<Item = IpNet> {
     })
 }
 
-/// What `document` leaves open to tokens of the hosts of `footprint`.
-pub fn of(footprint: &Footprint, document: &Document, fleet: &Hosts<'_>) -> Exposure {
+/// What `documents` leave open to tokens of the hosts of `footprint`.
+pub fn of(footprint: &Footprint, documents: &[&Document], fleet: &Hosts<'_>) -> Exposure {
     if footprint.hosts.is_empty() {
         return Exposure::Nothing;
     }
-    let admitted = Admitted::by(document);
+    let admitted = Admitted::by(documents);
     let vpcs: BTreeSet<&VpcId> = footprint.hosts.iter().map(|host| &host.vpc).collect();
     let groups: BTreeMap<&VpcId, Group> = vpcs
         .into_iter()

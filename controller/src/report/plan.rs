@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use credpin_core::{
     estate::Gap,
-    plan::{Hold, Outcome, Plan, RolePlan, Step, difference},
+    plan::{Hold, Outcome, Plan, RolePlan, difference},
     policy::MANAGED_POLICY_QUOTA,
     settings::{Mode, Settings},
 };
@@ -71,7 +71,7 @@ pub fn plan_json(plan: &Plan) -> serde_json::Result<String> {
     }
     let summary = Summary::of(plan);
     serde_json::to_string_pretty(&Json {
-        schema: 1,
+        schema: 2,
         summary,
         plan,
     })
@@ -147,9 +147,18 @@ pub(super) fn hold(hold: &Hold) -> String {
 }
 
 fn headline(role: &RolePlan, paint: Paint) -> (String, String) {
-    let size = || {
-        let size = role.pin.as_ref().map_or(0, |pin| pin.size);
-        format!("{size} of {MANAGED_POLICY_QUOTA} characters")
+    let size = || match role
+        .pin
+        .iter()
+        .flat_map(|pin| &pin.policies)
+        .collect::<Vec<_>>()[..]
+    {
+        [one] => format!("{} of {MANAGED_POLICY_QUOTA} characters", one.size),
+        ref many => format!(
+            "{} characters in {}",
+            many.iter().map(|policy| policy.size).sum::<usize>(),
+            count(many.len(), "document"),
+        ),
     };
     match (Change::of(role), role.outcome) {
         (Some(Change::Create), _) => (paint.green("+"), format!("gets a pin, {}", size())),
@@ -225,7 +234,7 @@ fn differences(out: &mut String, role: &RolePlan, paint: Paint) {
     let (Some(old), Some(new)) = (&role.in_force, &role.pin) else {
         return;
     };
-    for change in difference(&old.document, &new.document) {
+    for change in difference(&old.documents(), &new.documents()) {
         line(out, 2, &change.sid);
         for value in &change.added {
             line(out, 3, &paint.green(&format!("+ {value}")));
@@ -238,10 +247,7 @@ fn differences(out: &mut String, role: &RolePlan, paint: Paint) {
 
 fn exposure(out: &mut String, role: &RolePlan) {
     let now = &role.exposure_now;
-    let detached = role
-        .steps
-        .iter()
-        .any(|step| matches!(step, Step::Detach { .. }));
+    let detached = Change::of(role) == Some(Change::Detach);
     match &role.exposure_pinned {
         _ if detached => line(out, 2, &format!("open now: {now}; then: everything")),
         // What is held may not come to be: its figures would promise too much.

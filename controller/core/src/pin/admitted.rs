@@ -22,11 +22,14 @@ pub struct Admitted {
 }
 
 impl Admitted {
-    /// What `document` lets pass.
-    pub fn by(document: &Document) -> Self {
+    /// What `documents` let pass together.
+    pub fn by(documents: &[&Document]) -> Self {
         let mut admitted = Self::default();
         let on_all = |statement: &&Statement| statement.resources == Resources::Every;
-        for statement in document.statements.iter().filter(on_all) {
+        for statement in documents
+            .iter()
+            .flat_map(|document| &document.statements)
+            .filter(on_all) {
             admitted.read(statement);
         }
         admitted
@@ -77,7 +80,7 @@ mod tests {
         for statement in &mut document.statements {
             statement.resources = Resources::Only(vec!["arn:aws:s3:::a".parse().unwrap()]);
         }
-        assert_eq!(Admitted::by(&document), Admitted::default());
+        assert_eq!(Admitted::by(&[&document]), Admitted::default());
     }
 
     #[test]
@@ -99,7 +102,7 @@ mod tests {
             hub_vpcs: Some(["vpc-0hub".parse().unwrap()].into()),
             ..Settings::default()
         };
-        let admitted = Admitted::by(&pin::of(&footprint, &settings));
+        let admitted = Admitted::by(&[&pin::of(&footprint, &settings)]);
         assert_eq!(
             admitted,
             Admitted {

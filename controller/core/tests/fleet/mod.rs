@@ -12,7 +12,8 @@ use credpin_core::{
         Destination, Estate, Gap, Instance, InstanceState, Interface, LivePolicy, LiveVersion, Nat,
         PrivateIpv4, Region, Role, Route, RouteTable, Subnet, Target,
     },
-    plan::{self, Plan, Step, policy_arn, policy_name},
+    id::PolicyName,
+    plan::{self, Plan, Step, policy_arn, policy_name, role_of},
     policy::Document,
     settings::{Mode, Settings},
 };
@@ -224,11 +225,17 @@ impl Fleet {
         plan::plan(&self.estate, &[], &self.settings, NOW.parse().unwrap())
     }
 
-    /// The pin that the plan calls for.
+    /// The pin that the plan calls for: the one document that it has, or all of them as if one.
     pub(crate) fn pin(&self, role: &str) -> Document {
         let plan = self.plan();
         let role = plan.role(&id(role)).expect("a role of this fleet");
-        role.pin.clone().expect("a role with hosts").document
+        let pin = role.pin.clone().expect("a role with hosts");
+        let statements = pin
+            .policies
+            .into_iter()
+            .flat_map(|policy| policy.document.statements)
+            .collect();
+        Document { statements }
     }
 
     /// The account after all steps of its plan, or the first `steps` of them.
@@ -245,10 +252,11 @@ impl Fleet {
             .roles
             .get_mut(step.role())
             .expect("a role of this fleet");
-        let name = policy_name(&role.name);
+        let name: PolicyName = id(step.arn().as_str().rsplit('/').next().expect("its name"));
         match step {
             Step::CreatePolicy { arn, document, .. } => {
-                assert_eq!(*arn, policy_arn(role));
+                assert_eq!(*arn, policy_arn(role, &name));
+                assert_eq!(role_of(&name).as_ref(), Some(&role.name));
                 let first = LiveVersion {
                     id: id("v1"),
                     default: true,
