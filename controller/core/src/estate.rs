@@ -31,6 +31,8 @@ pub struct Estate {
     pub roles: BTreeMap<RoleName, Role>,
     /// Every managed policy under our path, by name, whether or not it is attached.
     pub policies: BTreeMap<PolicyName, LivePolicy>,
+    /// Customer managed policies of the account, ours among them.
+    pub customer_policies: usize,
     /// What did not answer. A role is never narrowed over a gap (invariant 4).
     pub gaps: BTreeSet<Gap>,
 }
@@ -132,6 +134,8 @@ pub struct Subnet {
     pub id: SubnetId,
     /// Its VPC.
     pub vpc: VpcId,
+    /// Its IPv4 prefix: private addresses of the hosts in it; an IPv6-only subnet has none.
+    pub ipv4: Option<Ipv4Net>,
     /// Whether instances launched here are given a public IPv4 address unless they say otherwise.
     pub maps_public_ipv4: bool,
     /// Whether instances launched here are given an IPv6 address unless they say otherwise.

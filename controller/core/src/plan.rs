@@ -13,12 +13,12 @@ use serde::Serialize;
 
 use crate::{
     estate::{Estate, Gap, LivePolicy, Role},
-    exposure::{self, Exposure},
+    exposure::{self, Exposure, OfAccount},
     footprint::{self, Footprint},
     id::{AccountId, Arn, PolicyName, RoleName, VpcId},
     pin::Admitted,
     policy::Document,
-    settings::{Mode, Settings},
+    settings::{DEFAULT_POLICY_QUOTA, Mode, Settings},
 };
 
 mod difference;
@@ -56,6 +56,8 @@ pub struct Plan {
     pub gaps: BTreeSet<Gap>,
     /// Every role that has instances or a pin, by name.
     pub roles: Vec<RolePlan>,
+    /// What is open now, of all roles together.
+    pub exposure_now: OfAccount,
     /// What records say that EC2 does not. Never acted upon (invariant 3).
     pub warnings: Vec<String>,
 }
@@ -153,6 +155,9 @@ pub fn plan(estate: &Estate, records: &[Record], settings: &Settings, now: Times
     let hosts = footprint::hosts(estate, settings);
     let fleet = exposure::Hosts::new(estate, &hosts);
     let evidence = Evidence::new(records, now);
+    // What is left of the account's quota, less what roles before in the alphabet will have made.
+    let quota = settings.policy_quota.unwrap_or(DEFAULT_POLICY_QUOTA);
+    let mut spare_policies = quota.saturating_sub(estate.customer_policies);
     let roles: Vec<RolePlan> = estate
         .roles
         .values()
@@ -169,8 +174,12 @@ pub fn plan(estate: &Estate, records: &[Record], settings: &Settings, now: Times
                 live,
                 in_force: in_force.get(&role.name),
                 fleet: &fleet,
+                spare_policies,
             };
-            Some(planner.plan(footprint.unwrap_or_default(), evidence.of(&role.name)))
+            let plan = planner.plan(footprint.unwrap_or_default(), evidence.of(&role.name));
+            let made = |step: &&Step| matches!(step, Step::CreatePolicy { .. });
+            spare_policies = spare_policies.saturating_sub(plan.steps.iter().filter(made).count());
+            Some(plan)
         })
         .collect();
     let warnings = doubts::unheld_profiles(estate)
@@ -180,6 +189,11 @@ pub fn plan(estate: &Estate, records: &[Record], settings: &Settings, now: Times
     Plan {
         account: estate.account.clone(),
         gaps: estate.gaps.clone(),
+        exposure_now: OfAccount::over(
+            roles
+                .iter()
+                .map(|role| (&role.exposure_now, role.footprint.hosts.len())),
+        ),
         roles,
         warnings,
     }
@@ -225,7 +239,7 @@ fn read_policy(live: &LivePolicy) -> Result<PinPolicy, String> {
 /// The VPCs that a pin has groups for.
 fn vpcs_of(pin: &Pin) -> BTreeSet<VpcId> {
     let documents = pin.documents();
-    Admitted::by(&documents).public.into_keys().collect()
+    Admitted::by(&documents).vpcs().cloned().collect()
 }
 
 impl Plan {

@@ -45,6 +45,7 @@ pub fn estate(seen: &Observation) -> Estate {
         regions,
         roles,
         policies,
+        customer_policies: seen.iam.details.policies.len(),
         gaps,
     }
 }

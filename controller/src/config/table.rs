@@ -114,6 +114,26 @@ impl<'de, 'm> Table<'de, 'm> {
         }
     }
 
+    /// A whole number within `range`.
+    pub(super) fn number(
+        &mut self,
+        key: &'static str,
+        range: std::ops::RangeInclusive<usize>,
+    ) -> Option<usize> {
+        let mut value = self.take(key)?;
+        let (least, most) = (range.start(), range.end());
+        let wanted = format!("wants a number from {least} to {most}");
+        let read = match value.take() {
+            ValueInner::Integer(number) => usize::try_from(number)
+                .ok()
+                .filter(|number| range.contains(number))
+                .ok_or_else(|| format!("{wanted}, not {number}")),
+            other => Err(format!("{wanted}, not {}", other.type_str())),
+        };
+        read.map_err(|what| self.wrong(value.span.start, key, what))
+            .ok()
+    }
+
     /// A switch that this version does not have: only `false` is true of it.
     pub(super) fn only_false(&mut self, key: &'static str, what: &str) {
         let at = self.place_of(key);

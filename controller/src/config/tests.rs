@@ -18,6 +18,8 @@ fn every_key_is_read() {
         mode = "enforce"
         hub-vpcs = ["vpc-0hub"]
         allow-launch-gap = true
+        max-policies = 5
+        policy-quota = 3000
         allow-lossy = false
         pin-derived = false
         cloud = "dir:/srv/cloud"
@@ -56,6 +58,8 @@ fn every_key_is_read() {
                         prefixes: vec![],
                     },
                 ],
+                max_policies: Some(5),
+                policy_quota: Some(3000),
                 own_role: None,
             },
             cloud: Some(CloudName::Dir("/srv/cloud".into())),
@@ -86,7 +90,7 @@ mode = 7
         [
             "credpin.toml:1:9: mode: `strict` is no mode: write observe or enforce",
             "credpin.toml:2:1: hub-vpc: unknown key; known here: mode, hub-vpcs, allow-launch-gap, \
-             allow-lossy, pin-derived, role, egress, cloud, records, regions",
+             max-policies, policy-quota, allow-lossy, pin-derived, role, egress, cloud, records, regions",
             "credpin.toml:3:15: allow-lossy: this version does not have it (prefixes that take in \
              addresses of others): leave it out, or false",
             "credpin.toml:6:8: egress.vpc: `0abc` is not a VPC id (vpc-…)",
@@ -99,6 +103,24 @@ mode = 7
             "credpin.toml:10:8: role.mode: wants a text in quotes, not integer",
         ]
     );
+}
+
+#[test]
+fn a_number_out_of_its_range_is_told_with_the_range() {
+    for (text, said) in [
+        ("max-policies = 0", "wants a number from 1 to 9, not 0"),
+        ("max-policies = 10", "wants a number from 1 to 9, not 10"),
+        (
+            "max-policies = \"3\"",
+            "wants a number from 1 to 9, not string",
+        ),
+        (
+            "policy-quota = -1",
+            "wants a number from 1 to 10000, not -1",
+        ),
+    ] {
+        assert!(mistakes(text)[0].ends_with(said), "{:?}", mistakes(text));
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A plan, laid out like terraform's: what comes, what goes, what stands in the way.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use credpin_core::{
     estate::Gap,
@@ -8,6 +8,7 @@ use credpin_core::{
     policy::MANAGED_POLICY_QUOTA,
     settings::{Mode, Settings},
 };
+use ipnet::{IpNet, Ipv4Net};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -32,6 +33,11 @@ pub fn plan(plan: &Plan, settings: &Settings, paint: Paint) -> String {
         line(&mut out, 0, &paint.yellow(&format!("\nWarning: {warning}")));
     }
     out.push('\n');
+    line(
+        &mut out,
+        0,
+        &format!("Instances by their tokens: {}.", plan.exposure_now),
+    );
     line(
         &mut out,
         0,
@@ -206,13 +212,16 @@ fn headline(role: &RolePlan, paint: Paint) -> (String, String) {
 /// Where a new pin lets the role's tokens be used from.
 fn admits(out: &mut String, role: &RolePlan) {
     for (vpc, egress) in &role.footprint.egress {
-        let from = listed(egress);
-        let from = if egress.is_empty() { "nowhere" } else { &from };
-        line(
-            out,
-            2,
-            &format!("tokens of {vpc}, from the internet: {from}"),
-        );
+        let groups = role.footprint.groups.get(vpc).map(Vec::as_slice);
+        let Some([groups @ .., rest]) = groups else {
+            from_the_internet(out, &vpc.to_string(), egress);
+            continue;
+        };
+        for group in groups {
+            let whose = format!("{vpc} at {}", addresses(&group.private));
+            from_the_internet(out, &whose, &group.public);
+        }
+        from_the_internet(out, &format!("{vpc} at any other address"), &rest.public);
     }
     let mut own = "their host's own address, in their own VPC or a hub".to_owned();
     let more = &role.footprint;
@@ -222,6 +231,26 @@ fn admits(out: &mut String, role: &RolePlan) {
         }
     }
     line(out, 2, &format!("through endpoints: {own}"));
+}
+
+fn from_the_internet(out: &mut String, whose: &str, egress: &BTreeSet<IpNet>) {
+    let from = listed(egress);
+    let from = if egress.is_empty() { "nowhere" } else { &from };
+    line(
+        out,
+        2,
+        &format!("tokens of {whose}, from the internet: {from}"),
+    );
+}
+
+/// Prefixes, of which many are only counted.
+fn addresses(prefixes: &BTreeSet<Ipv4Net>) -> String {
+    const SHOWN: usize = 4;
+    let shown = listed(prefixes.iter().take(SHOWN));
+    match prefixes.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 fn listed<T: ToString>(values: impl IntoIterator<Item = T>) -> String {

@@ -11,9 +11,9 @@ use crate::{
     exposure::{self, Exposure},
     footprint::Footprint,
     id::Arn,
-    pin,
+    pin::{self, Room},
     policy::{Document, MANAGED_POLICY_QUOTA},
-    settings::{Mode, Settings},
+    settings::{DEFAULT_MAX_POLICIES, Mode, Settings},
     verify,
 };
 
@@ -27,14 +27,15 @@ pub(super) struct RolePlanner<'a> {
     /// What is attached, or why it cannot be read.
     pub(super) in_force: Option<&'a Result<Pin, String>>,
     pub(super) fleet: &'a exposure::Hosts<'a>,
+    /// Policies that the account's quota still leaves room for.
+    pub(super) spare_policies: usize,
 }
 
 impl RolePlanner<'_> {
     /// What is to be done about it.
-    pub(super) fn plan(&self, footprint: Footprint, coverage: Coverage) -> RolePlan {
+    pub(super) fn plan(&self, mut footprint: Footprint, coverage: Coverage) -> RolePlan {
         let mode = self.settings.mode_of(self.role);
-        let pin = (!footprint.hosts.is_empty())
-            .then(|| self.named(vec![pin::of(&footprint, self.settings)]));
+        let pin = (!footprint.hosts.is_empty()).then(|| self.fit(&mut footprint));
         let in_force = self.in_force.and_then(|read| read.as_ref().ok());
         let holds = self.holds(mode, &footprint, pin.as_ref());
         let outcome = self.outcome(mode, &footprint, &holds);
@@ -121,8 +122,11 @@ impl RolePlanner<'_> {
         if !self.settings.allow_launch_gap {
             holds.extend(footprint.launch_gaps.iter().cloned().map(Hold::LaunchGap));
         }
-        if self.in_force.is_none() && self.role.attached.len() >= ATTACHED_POLICIES_QUOTA {
-            holds.push(Hold::AttachmentQuota(self.role.attached.len()));
+        if self.places() == 0 {
+            holds.push(Hold::AttachmentQuota(self.attached_by_others()));
+        }
+        if self.live.is_empty() && self.spare_policies == 0 {
+            holds.push(Hold::PolicyQuota(self.estate.customer_policies));
         }
         if let Some(pin) = pin {
             let sizes = pin.policies.iter().map(|policy| policy.size);
@@ -137,10 +141,47 @@ impl RolePlanner<'_> {
         holds
     }
 
+    /// The pin of `footprint`, its hosts kept apart as finely as there is room for. What does not fit
+    /// is one document that is too large.
+    fn fit(&self, footprint: &mut Footprint) -> Pin {
+        let most = self.settings.max_policies.unwrap_or(DEFAULT_MAX_POLICIES);
+        let room = Room {
+            // Where there is no place the role is held, and what it would have is shown.
+            documents: most
+                .min(self.places())
+                .min(self.live.len() + self.spare_policies)
+                .max(1),
+            characters: MANAGED_POLICY_QUOTA,
+        };
+        let before: Vec<Option<Document>> = policy_names(&self.role.name)
+            .map(|name| {
+                let live = self.live.iter().find(|live| live.name == name)?;
+                read_policy(live).ok().map(|policy| policy.document)
+            })
+            .collect();
+        match pin::fit(footprint, self.settings, self.fleet, room, &before) {
+            Ok(fitted) => self.named(fitted.documents),
+            Err(too_large) => self.named(vec![too_large]),
+        }
+    }
+
+    /// Policies that can be attached to the role as its pin: one place is kept free, so that a thief
+    /// can be cut off at any time.
+    fn places(&self) -> usize {
+        ATTACHED_POLICIES_QUOTA.saturating_sub(self.attached_by_others() + 1)
+    }
+
+    fn attached_by_others(&self) -> usize {
+        let ours: BTreeSet<&Arn> = self.live.iter().map(|live| &live.arn).collect();
+        let attached = self.role.attached.iter();
+        attached.filter(|arn| !ours.contains(arn)).count()
+    }
+
     /// The pin of these documents, each under its name.
     fn named(&self, documents: Vec<Document>) -> Pin {
         let policies = policy_names(&self.role.name)
             .zip(documents)
+            .filter(|(_, document)| !document.statements.is_empty())
             .map(|(name, document)| {
                 let arn = policy_arn(self.role, &name);
                 PinPolicy::new(name, arn, document)

@@ -59,6 +59,7 @@ impl Fleet {
         let subnet = Subnet {
             id: id(&format!("subnet-{name}")),
             vpc: id(&format!("vpc-{vpc}")),
+            ipv4: None,
             maps_public_ipv4: false,
             assigns_ipv6: false,
         };
@@ -74,6 +75,16 @@ impl Fleet {
         };
         self.region().route_tables.insert(table.id.clone(), table);
         self.region().subnets.insert(subnet.id.clone(), subnet);
+        self
+    }
+
+    /// The IPv4 prefix of a subnet. One that has none told is a subnet whose hosts are told apart
+    /// one by one or not at all.
+    pub(crate) fn ipv4(mut self, subnet: &str, prefix: &str) -> Self {
+        let subnet = format!("subnet-{subnet}");
+        let subnets = &mut self.region().subnets;
+        let subnet = subnets.get_mut(subnet.as_str()).expect("subnet() first");
+        subnet.ipv4 = Some(prefix.parse().unwrap());
         self
     }
 
