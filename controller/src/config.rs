@@ -120,7 +120,7 @@ fn config(mut table: Table<'_, '_>) -> Config {
     settings.allow_launch_gap = table.boolean("allow-launch-gap").unwrap_or_default();
     settings.max_policies = table.number("max-policies", 1..=MOST_POLICIES);
     settings.policy_quota = table.number("policy-quota", 1..=MOST_ACCOUNT_POLICIES);
-    table.only_false("allow-lossy", "prefixes that take in addresses of others");
+    settings.allow_lossy = table.boolean("allow-lossy").unwrap_or_default();
     table.only_false("pin-derived", "the statement for derived sessions");
     settings.roles = table.tables("role", role);
     settings.egress = table.tables("egress", egress);

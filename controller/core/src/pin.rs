@@ -31,11 +31,13 @@ use crate::{
 };
 
 mod admitted;
+mod cover;
 mod divide;
 mod fit;
 mod pack;
 
 pub use admitted::{Admitted, Public};
+pub use cover::Cover;
 pub use fit::{Fitted, fit};
 pub use pack::Room;
 

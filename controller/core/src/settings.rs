@@ -45,6 +45,8 @@ pub struct Settings {
     pub egress: Vec<StatedEgress>,
     /// Also enforce where a new host is denied until the next run.
     pub allow_launch_gap: bool,
+    /// Let lists take in addresses of others where nothing else fits.
+    pub allow_lossy: bool,
     /// Policies that a role's pin may have at most; none said is [`DEFAULT_MAX_POLICIES`].
     pub max_policies: Option<usize>,
     /// Customer managed policies that the account can have; none said is [`DEFAULT_POLICY_QUOTA`].

@@ -20,7 +20,7 @@ fn every_key_is_read() {
         allow-launch-gap = true
         max-policies = 5
         policy-quota = 3000
-        allow-lossy = false
+        allow-lossy = true
         pin-derived = false
         cloud = "dir:/srv/cloud"
         regions = ["eu-west-1", "us-east-1"]
@@ -58,6 +58,7 @@ fn every_key_is_read() {
                         prefixes: vec![],
                     },
                 ],
+                allow_lossy: true,
                 max_policies: Some(5),
                 policy_quota: Some(3000),
                 own_role: None,
@@ -76,7 +77,7 @@ fn every_key_is_read() {
 fn all_mistakes_are_told_at_once_each_with_its_place() {
     let text = r#"mode = "strict"
 hub-vpc = ["vpc-0hub"]
-allow-lossy = true
+pin-derived = true
 
 [[egress]]
 vpc = "0abc"
@@ -91,8 +92,8 @@ mode = 7
             "credpin.toml:1:9: mode: `strict` is no mode: write observe or enforce",
             "credpin.toml:2:1: hub-vpc: unknown key; known here: mode, hub-vpcs, allow-launch-gap, \
              max-policies, policy-quota, allow-lossy, pin-derived, role, egress, cloud, records, regions",
-            "credpin.toml:3:15: allow-lossy: this version does not have it (prefixes that take in \
-             addresses of others): leave it out, or false",
+            "credpin.toml:3:15: pin-derived: this version does not have it (the statement for \
+             derived sessions): leave it out, or false",
             "credpin.toml:6:8: egress.vpc: `0abc` is not a VPC id (vpc-…)",
             "credpin.toml:7:14: egress.prefixes: `198.51.100.0/40` is not a prefix: write it as \
              198.51.100.0/28 or 2001:db8::/56",

@@ -47,7 +47,8 @@ impl Admitted {
         for statement in documents
             .iter()
             .flat_map(|document| &document.statements)
-            .filter(on_all) {
+            .filter(on_all)
+        {
             admitted.read(statement);
         }
         admitted

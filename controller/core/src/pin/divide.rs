@@ -6,8 +6,8 @@
 //! - *finest*: only where that opens nothing to anybody;
 //! - *at most T*: as long as no more than T hosts of the account leave from the group's addresses.
 //!
-//! The group that takes what no other selects is there from the start: a part in it costs no
-//! selector, so the part with the most of them goes first. To find the fewest groups for a T is bin
+//! In the end the group that would cost the most selectors becomes the one of all others, which costs
+//! none. To find the fewest groups for a T is bin
 //! packing; first-fit is within 11/9 of it when the order is by size, and the caller tries that order
 //! too. Work is `O(parts x groups)`, and each group counts the hosts of each of its addresses once.
 
@@ -35,7 +35,7 @@ pub(super) struct Part {
     private: BTreeSet<Ipv4Net>,
     public: BTreeSet<IpNet>,
     hosts: usize,
-    /// Hosts of the account that leave from its addresses, the role's own among them.
+    /// Hosts of the account that leave from its addresses, where they were counted.
     seen: usize,
 }
 
@@ -48,6 +48,18 @@ pub(super) enum Rule {
     AtMost(usize),
 }
 
+/// How parts are put into groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Way {
+    /// When a group takes a further part.
+    pub(super) rule: Rule,
+    /// In which order parts are gone through.
+    pub(super) order: Order,
+    /// How many groups that could be the one of all others are passed over for it, those with the
+    /// most selectors first.
+    pub(super) passed_over: usize,
+}
+
 /// In which order parts are put into groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
@@ -55,6 +67,30 @@ pub(super) enum Order {
     Address,
     /// Most hosts first: fewer groups.
     Size,
+}
+
+impl Way {
+    /// The first way to look at for a rule.
+    pub(super) const fn of(rule: Rule) -> Self {
+        Self {
+            rule,
+            order: Order::Address,
+            passed_over: 0,
+        }
+    }
+
+    /// All that are looked at for a rule, the most promising first.
+    pub(super) fn all(rule: Rule) -> impl Iterator<Item = Self> {
+        [Order::Address, Order::Size]
+            .into_iter()
+            .flat_map(move |order| {
+                (0..3).map(move |passed_over| Self {
+                    rule,
+                    order,
+                    passed_over,
+                })
+            })
+    }
 }
 
 /// The groups of a pin in force by a prefix that each selects.
@@ -136,21 +172,19 @@ impl<'a> Parts<'a> {
         self.selected.is_empty()
     }
 
-    /// The parts put into `most` groups or fewer by `rule`; none where more would be needed. What is
-    /// in one of `homes` stays there if the rule allows.
-    pub(super) fn divide(
-        &self,
-        rule: Rule,
-        order: Order,
-        homes: &Homes,
-        most: usize,
-    ) -> Option<Vec<Group>> {
-        let new = |number| Bin::new(number, rule, self.fleet);
-        let mut rest = new(0);
-        rest.take(&self.rest);
-        let mut bins: BTreeMap<u32, Bin<'_>> = [(0, rest)].into();
+    /// The parts put into `most` groups or fewer; none where more would be needed. What is in one of
+    /// `homes` stays there if the rule allows.
+    pub(super) fn divide(&self, way: Way, homes: &Homes, most: usize) -> Option<Vec<Group>> {
+        let new = |number| Bin::new(number, way.rule, self.fleet);
+        let mut bins: BTreeMap<u32, Bin<'_>> = BTreeMap::new();
+        if !homes.is_empty() {
+            // What has no home there is in the group of all others.
+            let mut rest = new(0);
+            rest.take(&self.rest);
+            bins.insert(0, rest);
+        }
         let mut homeless: Vec<&Part> = Vec::new();
-        for part in self.in_order(order) {
+        for part in self.in_order(way.order) {
             let home = part.private.iter().find_map(|net| home_of(*net, homes));
             let taken = home.is_some_and(|number| {
                 let bin = bins.entry(number).or_insert_with(|| new(number));
@@ -167,12 +201,16 @@ impl<'a> Parts<'a> {
             if bins.len() >= most {
                 return None;
             }
-            // As many numbers as there are groups hold one that is free.
-            let taken = u32::try_from(bins.len()).ok()?;
-            let number = (1..=taken).find(|number| !bins.contains_key(number))?;
+            // As many numbers as there are groups, and one more, hold one that is free.
+            let last = u32::try_from(bins.len()).ok()? + 1;
+            let number = (1..=last).find(|number| !bins.contains_key(number))?;
             let mut bin = new(number);
             bin.take(part);
             bins.insert(number, bin);
+        }
+        if homes.is_empty() {
+            let rest = self.rest_of(&mut bins, new(0), way.passed_over);
+            bins.insert(0, rest);
         }
         let mut groups: Vec<Group> = bins
             .into_values()
@@ -182,6 +220,28 @@ impl<'a> Parts<'a> {
         // The one of all others comes last.
         groups.rotate_left(1);
         (groups.len() <= most).then_some(groups)
+    }
+
+    /// The group of all others, `rest`, with what would cost the most selectors of what it can take.
+    fn rest_of<'b>(
+        &self,
+        bins: &mut BTreeMap<u32, Bin<'b>>,
+        mut rest: Bin<'b>,
+        passed_over: usize,
+    ) -> Bin<'b> {
+        rest.take(&self.rest);
+        let mut largest_first: Vec<(usize, u32)> = bins
+            .values()
+            .map(|bin| (bin.selectors(), bin.number))
+            .collect();
+        largest_first.sort_by_key(|(selectors, number)| (std::cmp::Reverse(*selectors), *number));
+        for (_, number) in largest_first.into_iter().skip(passed_over) {
+            if rest.takes(&bins[&number].part) {
+                bins.remove(&number);
+                break;
+            }
+        }
+        rest
     }
 
     fn in_order(&self, order: Order) -> Vec<&Part> {
@@ -278,6 +338,12 @@ impl<'a> Bin<'a> {
         self.part.private.extend(&part.private);
         self.part.public.extend(&part.public);
         self.part.hosts += part.hosts;
+    }
+
+    /// Prefixes that it takes to select its parts, joined.
+    fn selectors(&self) -> usize {
+        let private: Vec<Ipv4Net> = self.part.private.iter().copied().collect();
+        Ipv4Net::aggregate(&private).len()
     }
 
     fn into_group(self) -> Group {

@@ -11,7 +11,7 @@
 //! 2. the least T for which groups that are open to T hosts at most fit, found by bisection. Prefixes
 //!    are joined only where that loses nothing. What room is left is used VPC by VPC, the worst first;
 //! 3. where [`Settings::allow_lossy`] allows it, no division, and lists that take in addresses of
-//!    others, as few as can be: see [`super::cover`];
+//!    others, as few as can be: see [`Cover`];
 //! 4. else it does not fit, and the role is held.
 //!
 //! Then the groups that are in force already are kept as far as they are within the same T, so that
@@ -19,11 +19,13 @@
 //! this is first-fit under bisection, `O(n log n)` in the role's hosts for a bounded number of groups,
 //! and the tests hold it against exhaustive search.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::IpNet;
 
 use super::{
-    Admitted, common_statements,
-    divide::{Homes, Order, Parts, Rule},
+    Admitted, Cover, common_statements,
+    divide::{Homes, Parts, Rule, Way},
     pack::{self, Room},
     public_groups, public_vpc,
 };
@@ -59,11 +61,18 @@ pub fn fit(
 ) -> Result<Fitted, Document> {
     footprint.groups = BTreeMap::new();
     let mut search = Search::new(footprint, settings, fleet, room, before);
-    let groups = search.best();
-    if let Some(groups) = groups {
-        // A VPC in one group is as it is without.
-        footprint.groups = groups.into_iter().filter(|(_, it)| it.len() > 1).collect();
-    }
+    let groups = search.best().or_else(|| {
+        let lossy = settings.allow_lossy.then(|| search.lossy());
+        lossy.flatten()
+    });
+    let groups = groups.unwrap_or_default();
+    // A VPC in one group of what its hosts leave by is as it is without.
+    let egress = &footprint.egress;
+    let is_whole = |vpc: &VpcId, all: &Group| egress.get(vpc) == Some(&all.public);
+    footprint.groups = groups
+        .into_iter()
+        .filter(|(vpc, groups)| !matches!(groups.as_slice(), [all] if is_whole(vpc, all)))
+        .collect();
     let statements = super::statements(footprint, settings);
     match pack::pack(statements, room, before) {
         Some(documents) => Ok(Fitted { documents }),
@@ -74,6 +83,7 @@ pub fn fit(
 /// A VPC to be divided.
 struct Vpc<'a> {
     id: &'a VpcId,
+    egress: &'a BTreeSet<IpNet>,
     parts: Parts<'a>,
     /// See [`Parts::finest`].
     finest: usize,
@@ -86,8 +96,7 @@ struct Vpc<'a> {
 /// A VPC divided in one way.
 #[derive(Clone)]
 struct Division {
-    rule: Rule,
-    order: Order,
+    way: Way,
     groups: Vec<Group>,
     sizes: Vec<usize>,
 }
@@ -117,6 +126,7 @@ impl<'a> Search<'a> {
                 let parts = Parts::new(egress, cells.unwrap_or_default(), fleet);
                 Vpc {
                     id,
+                    egress,
                     finest: 0,
                     coarsest: 0,
                     parts,
@@ -164,7 +174,7 @@ impl<'a> Search<'a> {
     }
 
     fn all_finest(&self) -> Option<Vec<Division>> {
-        let divide = |vpc| self.divide(vpc, Rule::Finest, Order::Address, &Homes::new());
+        let divide = |vpc| self.divide(vpc, Way::of(Rule::Finest), &Homes::new());
         let divisions: Option<Vec<Division>> = self.vpcs.iter().map(divide).collect();
         divisions.filter(|divisions| self.fits(divisions))
     }
@@ -200,8 +210,8 @@ impl<'a> Search<'a> {
 
     /// Every VPC divided into groups that are open to `most` hosts.
     fn at_most(&self, most: usize) -> Option<Vec<Division>> {
-        [Order::Address, Order::Size].into_iter().find_map(|order| {
-            let divide = |vpc| self.divide(vpc, Rule::AtMost(most), order, &Homes::new());
+        Way::all(Rule::AtMost(most)).find_map(|way| {
+            let divide = |vpc| self.divide(vpc, way, &Homes::new());
             let divisions: Option<Vec<Division>> = self.vpcs.iter().map(divide).collect();
             divisions.filter(|divisions| self.fits(divisions))
         })
@@ -216,8 +226,8 @@ impl<'a> Search<'a> {
             if vpc.parts.is_whole() {
                 continue;
             }
-            let mut attempt = |rule, order| {
-                let Some(finer) = self.divide(vpc, rule, order, &Homes::new()) else {
+            let mut attempt = |way| {
+                let Some(finer) = self.divide(vpc, way, &Homes::new()) else {
                     return false;
                 };
                 let before = std::mem::replace(&mut divisions[place], finer);
@@ -227,17 +237,13 @@ impl<'a> Search<'a> {
                 }
                 fits
             };
-            if attempt(Rule::Finest, Order::Address) {
+            if attempt(Way::of(Rule::Finest)) {
                 continue;
             }
             let (mut low, mut high) = (vpc.finest, vpc.coarsest);
             while low < high {
                 let middle = low + (high - low) / 2;
-                let orders = [Order::Address, Order::Size];
-                if orders
-                    .into_iter()
-                    .any(|order| attempt(Rule::AtMost(middle), order))
-                {
+                if Way::all(Rule::AtMost(middle)).any(&mut attempt) {
                     high = middle;
                 } else {
                     low = middle + 1;
@@ -253,21 +259,67 @@ impl<'a> Search<'a> {
             .vpcs
             .iter()
             .zip(divisions)
-            .map(|(vpc, division)| self.divide(vpc, division.rule, division.order, &vpc.homes))
+            .map(|(vpc, division)| self.divide(vpc, division.way, &vpc.homes))
             .collect();
         with_homes.filter(|divisions| self.fits(divisions))
     }
 
-    fn divide(&self, vpc: &Vpc<'a>, rule: Rule, order: Order, homes: &Homes) -> Option<Division> {
+    /// No VPC divided, and every list cut to the same number of prefixes, the most that fit, with as
+    /// few addresses of others in it as can be.
+    fn lossy(&self) -> Option<BTreeMap<VpcId, Vec<Group>>> {
+        let longest = self.room.characters / LEAST_PREFIX;
+        let covers: Vec<(&Vpc<'a>, Cover)> = self
+            .vpcs
+            .iter()
+            .map(|vpc| {
+                let egress: Vec<IpNet> = vpc.egress.iter().copied().collect();
+                (vpc, Cover::new(&egress, longest))
+            })
+            .collect();
+        let lists = |most: usize| -> Option<Vec<Group>> {
+            let group = |(vpc, cover): &(&Vpc<'a>, Cover)| {
+                let list = cover.list(most)?;
+                // What fits anyhow is left as it is, not joined: it may be no change.
+                let public = match cover.strangers(most) {
+                    Some(0) => vpc.egress.clone(),
+                    _ => list.into_iter().collect(),
+                };
+                Some(Group {
+                    public,
+                    ..Group::default()
+                })
+            };
+            let groups: Vec<Group> = covers.iter().map(group).collect::<Option<_>>()?;
+            let sizes = covers
+                .iter()
+                .zip(&groups)
+                .map(|((vpc, _), group)| public_vpc(vpc.id, &group.public, []).size());
+            let sizes: Vec<usize> = sizes.chain(self.common.iter().copied()).collect();
+            pack::fits(&sizes, self.room).then_some(groups)
+        };
+        let (mut low, mut high) = (0, longest);
+        let mut best = None;
+        while low < high {
+            let middle = usize::midpoint(low, high + 1);
+            match lists(middle) {
+                Some(groups) => (low, best) = (middle, Some(groups)),
+                None => high = middle - 1,
+            }
+        }
+        let groups = best?.into_iter().map(|group| vec![group]);
+        let ids = covers.iter().map(|(vpc, _)| vpc.id.clone());
+        Some(ids.zip(groups).collect())
+    }
+
+    fn divide(&self, vpc: &Vpc<'a>, way: Way, homes: &Homes) -> Option<Division> {
         let most = self.room.documents * self.room.characters / LEAST_STATEMENT;
-        let groups = vpc.parts.divide(rule, order, homes, most)?;
+        let groups = vpc.parts.divide(way, homes, most)?;
         let statements = match groups.as_slice() {
             [all] => vec![public_vpc(vpc.id, &all.public, [])],
             groups => public_groups(vpc.id, groups),
         };
         Some(Division {
-            rule,
-            order,
+            way,
             groups,
             sizes: statements.iter().map(Statement::size).collect(),
         })
@@ -300,3 +352,6 @@ fn homes(in_force: &Admitted, vpc: &VpcId) -> Homes {
     }
     homes
 }
+
+#[cfg(test)]
+mod tests;
