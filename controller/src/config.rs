@@ -121,7 +121,8 @@ fn config(mut table: Table<'_, '_>) -> Config {
     settings.max_policies = table.number("max-policies", 1..=MOST_POLICIES);
     settings.policy_quota = table.number("policy-quota", 1..=MOST_ACCOUNT_POLICIES);
     settings.allow_lossy = table.boolean("allow-lossy").unwrap_or_default();
-    table.only_false("pin-derived", "the statement for derived sessions");
+    settings.pin_derived = table.boolean("pin-derived").unwrap_or_default();
+    settings.self_defence = table.boolean("self-defence").unwrap_or_default();
     settings.roles = table.tables("role", role);
     settings.egress = table.tables("egress", egress);
     config.cloud = table.parsed("cloud", |text| text.parse().map_err(said));

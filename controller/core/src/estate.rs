@@ -231,6 +231,8 @@ pub struct Role {
     pub path: String,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
+    /// AWS principals that its trust policy lets assume it: ARNs, account ids, `*`.
+    pub trusted: BTreeSet<String>,
     /// ARNs of the instance profiles that hold it.
     pub profiles: BTreeSet<Arn>,
     /// ARNs of its attached managed policies.
@@ -272,6 +274,18 @@ impl Estate {
     /// The live policy with this ARN.
     pub fn policy(&self, arn: &Arn) -> Option<&LivePolicy> {
         self.policies.values().find(|policy| policy.arn == *arn)
+    }
+}
+
+impl Role {
+    /// Whether its own sessions may assume it: it is trusted itself, or everybody of its account is
+    /// to whom a policy gives that, and what policies give is not looked at.
+    pub fn may_assume_itself(&self) -> bool {
+        let (partition, account) = (self.arn.partition(), self.arn.account());
+        let root = format!("arn:{partition}:iam::{account}:root");
+        [self.arn.as_str(), &self.id, account, &root, "*"]
+            .iter()
+            .any(|principal| self.trusted.contains(*principal))
     }
 }
 

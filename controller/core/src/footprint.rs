@@ -45,6 +45,9 @@ pub struct Host {
 /// Where tokens of a role may be used from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Footprint {
+    /// The role.
+    #[serde(skip)]
+    pub role: Option<Arn>,
     /// Its live instances.
     pub hosts: Vec<Host>,
     /// By VPC: the public prefixes that its hosts leave from, or would from another subnet of it.
@@ -125,6 +128,7 @@ pub fn of_roles(
                 continue;
             };
             let footprint = footprints.entry(role.name.clone()).or_default();
+            footprint.role = Some(role.arn.clone());
             footprint.add_host(name, instance, &egress, settings);
             instances.entry(&role.name).or_default().push(instance);
             let places = occupied.entry(&role.name).or_default();

@@ -7,12 +7,14 @@
 //! | `PublicOther` | from the internet, tokens of every other VPC |
 //! | `EndpointVpc` | through an endpoint, but in the token's own VPC or a hub |
 //! | `EndpointIpv4`, `EndpointIpv6` | through an endpoint, but from an address of the host |
+//! | `Derived`, where asked for | sessions named like an instance's that EC2 did not deliver |
+//! | `SelfDefence`, where asked for | calls that would change the pin, or the role, from anywhere |
 //!
 //! Each statement compares a property of the *credential* (where it was delivered) with one of the
 //! *network* (where it is used). Comparing the credential's side with a literal would only say where
 //! it was issued, and a stolen token passes that everywhere.
 //!
-//! All of them look only at credentials that EC2 delivered, and not at calls that a service makes on
+//! All but `Derived` look only at credentials that EC2 delivered, and all but `SelfDefence` not at calls that a service makes on
 //! the caller's behalf, for which AWS shows no usable network key.
 
 use std::{
@@ -24,7 +26,8 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::{
     footprint::{Footprint, Group},
-    id::VpcId,
+    id::{Arn, VpcId},
+    plan::POLICY_PATH,
     policy::{Actions, Document, Statement, Test, Text},
     request::Key,
     settings::Settings,
@@ -97,12 +100,55 @@ pub fn statements(footprint: &Footprint, settings: &Settings) -> Vec<Statement> 
 /// The statements that are about all VPCs alike.
 fn common_statements(footprint: &Footprint, settings: &Settings) -> Vec<Statement> {
     let hubs = settings.hub_vpcs.iter().flatten();
-    vec![
+    let always = [
         public_other(footprint.egress.keys()),
         endpoint_vpc(hubs),
         endpoint_ipv4(&footprint.more_private_ipv4),
         endpoint_ipv6(&footprint.private_ipv6),
-    ]
+    ];
+    let derived = settings.pin_derived.then(derived);
+    let role = footprint.role.as_ref().filter(|_| settings.self_defence);
+    let optional = derived.into_iter().chain(role.map(self_defence));
+    always.into_iter().chain(optional).collect()
+}
+
+/// Sessions that are named as EC2 names an instance's and were not delivered by EC2: a console
+/// session made from a token, for one. Whether AWS keeps EC2's keys in those is not documented.
+fn derived() -> Statement {
+    let named_so = Text::literal("*:i-*");
+    statement_about_all("Derived")
+        .when(Key::SourceInstanceArn, Test::Null(true))
+        .when(Key::UserId, Test::StringLike(vec![named_so]))
+        .when(Key::ViaAwsService, Test::BoolIfExists(false))
+}
+
+/// What takes a pin off, or changes what the role is: done to any policy under our path, or to the
+/// role, by its sessions or by a service for them.
+const CHANGES: [&str; 13] = [
+    "iam:AttachRolePolicy",
+    "iam:CreatePolicy*",
+    "iam:DeletePolicy*",
+    "iam:DeleteRole*",
+    "iam:DetachRolePolicy",
+    "iam:PutRole*",
+    "iam:SetDefaultPolicyVersion",
+    "iam:TagPolicy",
+    "iam:TagRole",
+    "iam:UntagPolicy",
+    "iam:UntagRole",
+    "iam:UpdateAssumeRolePolicy",
+    "iam:UpdateRole*",
+];
+
+fn self_defence(role: &Arn) -> Statement {
+    let (partition, account) = (role.partition(), role.account());
+    let ours = format!("arn:{partition}:iam::{account}:policy{POLICY_PATH}*")
+        .parse()
+        .expect("it has the parts of an ARN");
+    let changes = CHANGES.iter().map(ToString::to_string).collect();
+    Statement::deny("SelfDefence", Actions::Only(changes))
+        .on(vec![ours, role.clone()])
+        .when(Key::SourceInstanceArn, Test::Null(false))
 }
 
 /// From the internet, tokens of each group only from its own egress. The last group has all tokens
@@ -222,10 +268,15 @@ fn through_an_endpoint(sid: impl Into<String>) -> Statement {
 /// What every statement of a pin has: it denies only calls signed with a credential that EC2
 /// delivered, and not those that a service makes for the caller.
 fn pinned(sid: impl Into<String>) -> Statement {
-    let exempt = EXEMPT_ACTIONS.iter().map(ToString::to_string).collect();
-    Statement::deny(sid, Actions::AllBut(exempt))
+    statement_about_all(sid)
         .when(Key::SourceInstanceArn, Test::Null(false))
         .when(Key::ViaAwsService, Test::BoolIfExists(false))
+}
+
+/// All calls but of the exempt data planes.
+fn statement_about_all(sid: impl Into<String>) -> Statement {
+    let exempt = EXEMPT_ACTIONS.iter().map(ToString::to_string).collect();
+    Statement::deny(sid, Actions::AllBut(exempt))
 }
 
 /// Prefixes joined where that loses nothing: two halves become their whole.

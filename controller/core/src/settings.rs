@@ -32,6 +32,10 @@ pub enum Mode {
 }
 
 /// The operator's decisions. The default is the safe one: every role is observed (invariant 9).
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the operator's, and none bears on another"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// For roles that no rule names.
@@ -45,6 +49,10 @@ pub struct Settings {
     pub egress: Vec<StatedEgress>,
     /// Also enforce where a new host is denied until the next run.
     pub allow_launch_gap: bool,
+    /// Also deny sessions that were made of an instance's and do not show it.
+    pub pin_derived: bool,
+    /// Also deny the role's sessions to change its pin or the role.
+    pub self_defence: bool,
     /// Let lists take in addresses of others where nothing else fits.
     pub allow_lossy: bool,
     /// Policies that a role's pin may have at most; none said is [`DEFAULT_MAX_POLICIES`].
@@ -166,6 +174,7 @@ mod tests {
                 .map(|value| (MODE_TAG.to_owned(), value.to_owned()))
                 .into_iter()
                 .collect(),
+            trusted: BTreeSet::new(),
             profiles: BTreeSet::new(),
             attached: BTreeSet::new(),
         }

@@ -49,6 +49,10 @@ pub enum Promise {
     LaunchIsAdmitted,
     /// A call from anywhere else is denied.
     OutsiderIsDenied,
+    /// A host's own call that would take its pin off is denied.
+    PinCannotBeTakenOff,
+    /// A session that was made of a host's and does not show it is denied, even at home.
+    DerivedIsDenied,
     /// A call that a service makes for a host is admitted.
     ServiceIsAdmitted,
     /// A data plane that shows no network key is left alone.
@@ -77,10 +81,7 @@ pub fn locked_out(
 ) -> Vec<Counterexample> {
     let calls = calls(role, footprint, settings);
     let ours = calls.filter(|call| {
-        !matches!(
-            call.promise,
-            Promise::OutsiderIsDenied | Promise::LaunchIsAdmitted
-        )
+        !call.promise.is_to_deny() && !matches!(call.promise, Promise::LaunchIsAdmitted)
     });
     broken(ours, documents)
 }
@@ -97,10 +98,20 @@ struct Call {
     promise: Promise,
 }
 
+impl Promise {
+    /// Whether it is that a call is denied.
+    fn is_to_deny(self) -> bool {
+        matches!(
+            self,
+            Promise::OutsiderIsDenied | Promise::PinCannotBeTakenOff | Promise::DerivedIsDenied
+        )
+    }
+}
+
 impl Call {
     fn broken_by(self, documents: &[&Document]) -> Option<Counterexample> {
         let denied_by = evaluate::denied_by(documents.iter().copied(), &self.request);
-        let kept = denied_by.is_some() == (self.promise == Promise::OutsiderIsDenied);
+        let kept = denied_by.is_some() == self.promise.is_to_deny();
         (!kept).then(|| Counterexample {
             instance: self.instance,
             from: self.from,
@@ -162,6 +173,8 @@ fn calls_of_hosts<'a>(
 ) -> impl Iterator<Item = Call> + use<'a> {
     let spokesmen = spokesmen(footprint);
     footprint.hosts.iter().flat_map(move |host| {
+        let number = footprint.group_of(host).map_or(0, |group| group.number);
+        let speaks = spokesmen.get(&(&host.vpc, number)) == Some(&&host.instance);
         let hubs: Vec<&VpcId> = settings.hub_vpcs.iter().flatten().collect();
         let credential = Credential::of(role, host);
         // One of a VPC that no group names: a host of the role that is not there yet.
@@ -184,13 +197,20 @@ fn calls_of_hosts<'a>(
             let service = credential.used_by_a_service(&home, ANY_ACTION);
             calls.push(call(&home, own, Promise::HomeIsAdmitted));
             calls.push(call(&home, service, Promise::ServiceIsAdmitted));
+            if settings.self_defence && speaks {
+                let request = credential.used_from(&home, "iam:DetachRolePolicy");
+                let request = request.on(&role.arn);
+                calls.push(call(&home, request, Promise::PinCannotBeTakenOff));
+            }
+            if settings.pin_derived && speaks {
+                let request = credential.derived_used_from(&home, ANY_ACTION);
+                calls.push(call(&home, request, Promise::DerivedIsDenied));
+            }
             if matches!(home, Position::Internet(_)) {
                 let request = groupless.used_from(&home, ANY_ACTION);
                 calls.push(call(&home, request, Promise::OutsiderIsDenied));
             }
         }
-        let number = footprint.group_of(host).map_or(0, |group| group.number);
-        let speaks = spokesmen.get(&(&host.vpc, number)) == Some(&&host.instance);
         let others = others_addresses(host, footprint, speaks);
         for outsider in outsiders(host, footprint, others, &hubs) {
             let request = credential.used_from(&outsider, ANY_ACTION);
@@ -378,6 +398,8 @@ impl fmt::Display for Counterexample {
             Promise::HomeIsAdmitted => "from home",
             Promise::LaunchIsAdmitted => "launched now",
             Promise::OutsiderIsDenied => "from outside",
+            Promise::PinCannotBeTakenOff => "that would take its pin off",
+            Promise::DerivedIsDenied => "by a session made of its own",
             Promise::ServiceIsAdmitted => "made by a service for it",
             Promise::ExemptIsAdmitted => "to an exempt data plane",
         };

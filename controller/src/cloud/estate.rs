@@ -19,6 +19,7 @@ mod ec2;
 mod field;
 mod iam;
 mod route;
+mod trust;
 
 use field::FieldError;
 

@@ -134,18 +134,6 @@ impl<'de, 'm> Table<'de, 'm> {
             .ok()
     }
 
-    /// A switch that this version does not have: only `false` is true of it.
-    pub(super) fn only_false(&mut self, key: &'static str, what: &str) {
-        let at = self.place_of(key);
-        if self.boolean(key) == Some(true) {
-            self.wrong(
-                at,
-                key,
-                format!("this version does not have it ({what}): leave it out, or false"),
-            );
-        }
-    }
-
     /// A list of texts that `parse` reads.
     pub(super) fn list<T>(
         &mut self,

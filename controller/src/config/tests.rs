@@ -21,7 +21,8 @@ fn every_key_is_read() {
         max-policies = 5
         policy-quota = 3000
         allow-lossy = true
-        pin-derived = false
+        pin-derived = true
+        self-defence = true
         cloud = "dir:/srv/cloud"
         regions = ["eu-west-1", "us-east-1"]
         records = "file:///srv/records"
@@ -58,6 +59,8 @@ fn every_key_is_read() {
                         prefixes: vec![],
                     },
                 ],
+                pin_derived: true,
+                self_defence: true,
                 allow_lossy: true,
                 max_policies: Some(5),
                 policy_quota: Some(3000),
@@ -77,7 +80,7 @@ fn every_key_is_read() {
 fn all_mistakes_are_told_at_once_each_with_its_place() {
     let text = r#"mode = "strict"
 hub-vpc = ["vpc-0hub"]
-pin-derived = true
+pin-derived = "yes"
 
 [[egress]]
 vpc = "0abc"
@@ -91,9 +94,8 @@ mode = 7
         [
             "credpin.toml:1:9: mode: `strict` is no mode: write observe or enforce",
             "credpin.toml:2:1: hub-vpc: unknown key; known here: mode, hub-vpcs, allow-launch-gap, \
-             max-policies, policy-quota, allow-lossy, pin-derived, role, egress, cloud, records, regions",
-            "credpin.toml:3:15: pin-derived: this version does not have it (the statement for \
-             derived sessions): leave it out, or false",
+             max-policies, policy-quota, allow-lossy, pin-derived, self-defence, role, egress, cloud, records, regions",
+            "credpin.toml:3:16: pin-derived: wants true or false, not string",
             "credpin.toml:6:8: egress.vpc: `0abc` is not a VPC id (vpc-…)",
             "credpin.toml:7:14: egress.prefixes: `198.51.100.0/40` is not a prefix: write it as \
              198.51.100.0/28 or 2001:db8::/56",

@@ -34,6 +34,9 @@ pub enum Hold {
     PolicyQuota(usize),
     /// The pin does not fit the policies that it may have; how many characters it has.
     TooLarge(usize),
+    /// The statement for derived sessions is asked for, and the role's sessions may assume the role:
+    /// what they call that session nobody can tell.
+    SelfAssumable,
     /// A call would not be decided as promised (invariant 5).
     Unproven(Counterexample),
 }
@@ -74,6 +77,11 @@ impl fmt::Display for Hold {
                 "the pin has {size} characters, a policy holds {MANAGED_POLICY_QUOTA}, and it does not \
                  fit the policies that it may have; fewer public addresses (a NAT gateway) or more \
                  max-policies make it fit"
+            ),
+            Hold::SelfAssumable => f.write_str(
+                "its trust policy lets its own sessions assume it, and pin-derived denies such a \
+                 session that is named like an instance; narrow the trust policy, or leave \
+                 pin-derived out",
             ),
             Hold::Unproven(found) => write!(f, "not proven safe: {found}"),
         }

@@ -118,6 +118,9 @@ impl RolePlanner<'_> {
         {
             holds.push(Hold::Unsaid);
         }
+        if self.settings.pin_derived && self.role.may_assume_itself() {
+            holds.push(Hold::SelfAssumable);
+        }
         holds.extend(footprint.unknown.iter().cloned().map(Hold::UnknownEgress));
         if !self.settings.allow_launch_gap {
             holds.extend(footprint.launch_gaps.iter().cloned().map(Hold::LaunchGap));

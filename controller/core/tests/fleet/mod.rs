@@ -185,6 +185,7 @@ impl Fleet {
             arn: id(&format!("arn:aws:iam::111122223333:role/{name}")),
             path: "/".into(),
             tags: [].into(),
+            trusted: BTreeSet::new(),
             profiles: [profile(name)].into(),
             attached: BTreeSet::new(),
         });
