@@ -2,7 +2,7 @@
 //! stops at its first failure while the others go on. Running again picks up where it stopped,
 //! because a plan starts from what is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use credpin_core::{
     id::{Arn, RoleName},
@@ -87,18 +87,13 @@ async fn apply_role<W: WriteIam>(
     iam: &W,
     done: &mut Vec<Step>,
 ) -> Result<Fate, ApplyError> {
-    // A policy that does not exist yet is ours once it is made: by its tags, in the same call.
-    let made_now = plan
+    // What was released stays off; taking it off is what the operator wants too.
+    let only_detaches = plan
         .steps
         .iter()
-        .any(|step| matches!(step, Step::CreatePolicy { .. }));
-    if let Some(step) = plan.steps.first().filter(|_| !made_now) {
-        let tags = check_ours(step.arn(), &plan.role, iam).await?;
-        // What was released stays off; taking it off is what the operator wants too.
-        let only_detaches = plan
-            .steps
-            .iter()
-            .all(|step| matches!(step, Step::Detach { .. }));
+        .all(|step| matches!(step, Step::Detach { .. }));
+    for policy in existing(plan) {
+        let tags = check_ours(policy, &plan.role, iam).await?;
         if tags.contains_key(RELEASED_TAG) && !only_detaches {
             return Ok(Fate::ReleasedMeanwhile);
         }
@@ -109,6 +104,21 @@ async fn apply_role<W: WriteIam>(
         done.push(step.clone());
     }
     Ok(Fate::CarriedOut)
+}
+
+/// The role's policies that are there, those in force and those that the plan changes. One that does
+/// not exist yet is ours once it is made: by its tags, in the same call.
+fn existing(plan: &RolePlan) -> BTreeSet<&Arn> {
+    let in_force = plan.in_force.iter().flat_map(|pin| &pin.policies);
+    let changed = plan.steps.iter().map(Step::arn);
+    let made_now: BTreeSet<&Arn> = plan
+        .steps
+        .iter()
+        .filter(|step| matches!(step, Step::CreatePolicy { .. }))
+        .map(Step::arn)
+        .collect();
+    let all = in_force.map(|policy| &policy.arn).chain(changed);
+    all.filter(|arn| !made_now.contains(arn)).collect()
 }
 
 /// The tags of the policy, which are ours and name `role` (invariant 6).

@@ -7,6 +7,7 @@ use std::{ffi::OsString, fmt, path::PathBuf, str::FromStr};
 
 use credpin_core::{
     id::RegionName,
+    plan::MOST_POLICIES,
     settings::{Glob, Mode, RoleRule, Scope, Settings, StatedEgress},
 };
 use credpin_ledger::StoreUrl;
@@ -27,6 +28,10 @@ pub(crate) fn variables() -> Vec<(String, String)> {
     let all = std::env::vars_os().filter_map(utf8);
     all.filter(|(name, _)| name.starts_with("AWS_")).collect()
 }
+
+/// Customer managed policies that AWS allows an account at most (IAM User Guide, "IAM and STS
+/// quotas").
+const MOST_ACCOUNT_POLICIES: usize = 10_000;
 
 /// The file that is read where none is named.
 pub const DEFAULT_PATH: &str = "credpin.toml";
@@ -113,8 +118,11 @@ fn config(mut table: Table<'_, '_>) -> Config {
         .list("hub-vpcs", |text| text.parse().map_err(said))
         .map(|vpcs| vpcs.into_iter().collect());
     settings.allow_launch_gap = table.boolean("allow-launch-gap").unwrap_or_default();
-    table.only_false("allow-lossy", "prefixes that take in addresses of others");
-    table.only_false("pin-derived", "the statement for derived sessions");
+    settings.max_policies = table.number("max-policies", 1..=MOST_POLICIES);
+    settings.policy_quota = table.number("policy-quota", 1..=MOST_ACCOUNT_POLICIES);
+    settings.allow_lossy = table.boolean("allow-lossy").unwrap_or_default();
+    settings.pin_derived = table.boolean("pin-derived").unwrap_or_default();
+    settings.self_defence = table.boolean("self-defence").unwrap_or_default();
     settings.roles = table.tables("role", role);
     settings.egress = table.tables("egress", egress);
     config.cloud = table.parsed("cloud", |text| text.parse().map_err(said));

@@ -49,7 +49,7 @@ impl Planned {
             else {
                 return false;
             };
-            let denied = verify::locked_out(role, &plan.footprint, settings, &[&pin.document]);
+            let denied = verify::locked_out(role, &plan.footprint, settings, &pin.documents());
             !denied.is_empty()
         })
     }

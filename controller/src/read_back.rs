@@ -8,9 +8,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 use credpin_core::{
     estate::Estate,
-    id::RoleName,
-    plan::{Plan, RolePlan, Step, policy_name},
+    id::{PolicyName, RoleName},
+    plan::{PinPolicy, Plan, RolePlan, policy_names},
     policy::Document,
+    settings::Mode,
 };
 use thiserror::Error;
 
@@ -79,26 +80,37 @@ fn difference(plan: &RolePlan, seen: &Estate) -> Option<&'static str> {
     if !seen.gaps.is_empty() {
         return Some("IAM did not answer in full");
     }
-    let live = seen.policies.get(&policy_name(&plan.role));
-    let attached = live.is_some_and(|live| {
-        let role = seen.roles.get(&plan.role);
-        role.is_some_and(|role| role.attached.contains(&live.arn))
+    let attached: BTreeSet<&PolicyName> = policy_names(&plan.role)
+        .filter_map(|name| seen.policies.get(&name))
+        .filter(|live| {
+            let role = seen.roles.get(&plan.role);
+            role.is_some_and(|role| role.attached.contains(&live.arn))
+        })
+        .map(|live| &live.name)
+        .collect();
+    // In observe a pin is worked out all the same, and what there is is taken off.
+    let wanted: &[PinPolicy] = match &plan.pin {
+        Some(pin) if plan.mode != Mode::Observe => &pin.policies,
+        _ => &[],
+    };
+    let more = attached.iter().any(|name| {
+        let is_wanted = |policy: &PinPolicy| policy.policy == **name;
+        !wanted.iter().any(is_wanted)
     });
-    let detaches = plan
-        .steps
-        .iter()
-        .any(|step| matches!(step, Step::Detach { .. }));
-    match (&plan.pin, live) {
-        _ if detaches => attached.then_some("the policy is still attached"),
-        (Some(_), None) => Some("there is no such policy"),
-        (Some(_), Some(_)) if !attached => Some("the policy is not attached"),
-        (Some(pin), Some(live)) => {
-            let text = live.in_force().and_then(|version| version.text.as_deref());
-            let same = text
-                .and_then(|text| Document::parse(text).ok())
-                .is_some_and(|document| document.digest() == pin.document.digest());
-            (!same).then_some("another document is in force")
-        }
-        (None, _) => None,
+    if more {
+        return Some("the policy is still attached");
     }
+    wanted.iter().find_map(|policy| {
+        let Some(live) = seen.policies.get(&policy.policy) else {
+            return Some("there is no such policy");
+        };
+        if !attached.contains(&policy.policy) {
+            return Some("the policy is not attached");
+        }
+        let text = live.in_force().and_then(|version| version.text.as_deref());
+        let same = text
+            .and_then(|text| Document::parse(text).ok())
+            .is_some_and(|document| document.digest() == policy.document.digest());
+        (!same).then_some("another document is in force")
+    })
 }

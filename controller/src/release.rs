@@ -3,10 +3,12 @@
 //! A release needs IAM alone. It marks the policy first, so that the next run does not put it back,
 //! and detaches it then. Going back to the previous document, too, is checked against a fresh view.
 
+use std::collections::BTreeSet;
+
 use credpin_core::{
-    estate::{Estate, Gap, LivePolicy},
+    estate::{Estate, Gap, LivePolicy, LiveVersion},
     id::{Arn, PolicyName, RoleName, VersionId},
-    plan::{POLICY_PATH, Plan, RELEASED_TAG, policy_name},
+    plan::{POLICY_PATH, Plan, RELEASED_TAG, policy_name, policy_names, role_of},
     policy::{Document, ParseError},
     settings::{Mode, Settings},
     verify::{self, Counterexample},
@@ -97,20 +99,25 @@ pub async fn release<C: Observe + WriteIam>(cloud: &C, whose: &Whose, now: Times
     let seen = estate(&observed);
     let mut released = Released::of(whose, &seen);
     for role in whose.roles(&seen) {
-        let arn = match pin_of(&seen, &role) {
-            Ok(live) => Ok(live.arn.clone()),
+        let arns = match pin_of(&seen, &role) {
+            Ok(live) => {
+                let mut arns: BTreeSet<Arn> = live.iter().map(|live| live.arn.clone()).collect();
+                // Some were seen, and what was not may hide another.
+                if seen.gaps.iter().any(|gap| gap.region.is_none()) {
+                    arns.extend(arns_by_name(&observed, &role).into_iter().flatten());
+                }
+                Ok(arns.into_iter().collect())
+            }
             // A listing that is not whole must not stop this: the role's name says enough.
             Err(ReleaseError::NotSeen(gap)) => {
-                let arn = arn_by_name(&observed, &role);
+                let arns = arns_by_name(&observed, &role);
                 released.unseen.push((role.clone(), gap.clone()));
-                arn.ok_or(ReleaseError::NotSeen(gap))
+                arns.ok_or(ReleaseError::NotSeen(gap))
             }
             Err(error) => Err(error),
         };
-        let result = match arn {
-            Ok(arn) => release_one(cloud, &arn, &role, now)
-                .await
-                .map(str::to_owned),
+        let result = match arns {
+            Ok(arns) => release_all(cloud, &arns, &role, now).await,
             Err(error) => Err(error),
         };
         released.note(role, result);
@@ -118,12 +125,37 @@ pub async fn release<C: Observe + WriteIam>(cloud: &C, whose: &Whose, now: Times
     released
 }
 
+/// Releases the policies of a role. Each is gone about, whatever becomes of the others.
+async fn release_all<C: WriteIam>(
+    cloud: &C,
+    policies: &[Arn],
+    role: &RoleName,
+    now: Timestamp,
+) -> Result<String, ReleaseError> {
+    let mut done = false;
+    let mut failure = None;
+    for policy in policies {
+        match release_one(cloud, policy, role, now).await {
+            Ok(()) => done = true,
+            Err(ReleaseError::NoPin(_)) => {}
+            Err(error) => failure = failure.or(Some(error)),
+        }
+    }
+    match failure {
+        Some(error) => Err(error),
+        None if done => {
+            Ok("released: detached, and marked so that the next run leaves it off".to_owned())
+        }
+        None => Err(ReleaseError::NoPin(policy_name(role))),
+    }
+}
+
 async fn release_one<C: WriteIam>(
     cloud: &C,
     pin: &Arn,
     role: &RoleName,
     now: Timestamp,
-) -> Result<&'static str, ReleaseError> {
+) -> Result<(), ReleaseError> {
     match check_ours(pin, role, cloud).await {
         Err(ApplyError::Call(error)) if error.not_found => {
             return Err(ReleaseError::NoPin(policy_name(role)));
@@ -135,7 +167,7 @@ async fn release_one<C: WriteIam>(
         .await?;
     // IAM may show an attachment late, so it is detached whether or not one was seen.
     done_already(cloud.detach(role, pin).await)?;
-    Ok("released: detached, and marked so that the next run leaves it off")
+    Ok(())
 }
 
 /// Puts the previous version in force, where it holds against a fresh view of the account.
@@ -161,57 +193,78 @@ async fn previous_one<C: WriteIam>(
     settings: &Settings,
     role: &RoleName,
 ) -> Result<String, ReleaseError> {
-    let live = pin_of(seen, role)?;
-    let version = live.previous().ok_or(ReleaseError::NoPrevious)?;
-    prove(
-        version.id.clone(),
-        version.text.as_deref(),
-        seen,
-        plan,
-        settings,
-        role,
-    )?;
-    check_ours(&live.arn, role, cloud).await?;
-    cloud.set_default_version(&live.arn, &version.id).await?;
-    let from = live
-        .in_force()
-        .map_or_else(|| "none".to_owned(), |version| version.id.to_string());
-    let went = format!("went back a version, {from} -> {}", version.id);
-    Ok(if is_attached(seen, live, role) {
+    let pin = pin_of(seen, role)?;
+    let older: Vec<(&LivePolicy, &LiveVersion)> = pin
+        .iter()
+        .filter_map(|live| Some((*live, live.previous()?)))
+        .collect();
+    if older.is_empty() {
+        return Err(ReleaseError::NoPrevious);
+    }
+    // Each statement stands alone, so what matters is all of them together.
+    let then: Vec<&LiveVersion> = pin
+        .iter()
+        .filter_map(|live| live.previous().or_else(|| live.in_force()))
+        .collect();
+    prove(&older[0].1.id, &then, seen, plan, settings, role)?;
+    let mut went = Vec::new();
+    for (live, version) in older {
+        check_ours(&live.arn, role, cloud).await?;
+        cloud.set_default_version(&live.arn, &version.id).await?;
+        let from = live
+            .in_force()
+            .map_or_else(|| "none".to_owned(), |version| version.id.to_string());
+        went.push(format!("{from} -> {}", version.id));
+    }
+    let went = format!("went back a version, {}", went.join(" and "));
+    Ok(if pin.iter().any(|live| is_attached(seen, live, role)) {
         format!("{went}; runs leave it in force until `credpin release --undo {role}`")
     } else {
         format!("{went}; the policy is not attached, so nothing is in force")
     })
 }
 
-/// That `text` admits every live host of the role and denies outsiders (invariant 5).
+/// That `versions` together admit every live host of the role and deny outsiders (invariant 5).
+/// `version` stands for them in errors.
 fn prove(
-    version: VersionId,
-    text: Option<&str>,
+    version: &VersionId,
+    versions: &[&LiveVersion],
     seen: &Estate,
     plan: &Plan,
     settings: &Settings,
     role: &RoleName,
 ) -> Result<(), ReleaseError> {
-    let incomplete = |version, why: String| Err(ReleaseError::Incomplete { version, why });
-    let document = match Document::parse(text.unwrap_or_default()) {
-        Ok(document) => document,
-        Err(source) => return Err(ReleaseError::Unreadable { version, source }),
+    let incomplete = |why: String| {
+        let version = version.clone();
+        Err(ReleaseError::Incomplete { version, why })
     };
+    let mut documents = Vec::with_capacity(versions.len());
+    for version in versions {
+        let document = Document::parse(version.text.as_deref().unwrap_or_default());
+        documents.push(document.map_err(|source| ReleaseError::Unreadable {
+            version: version.id.clone(),
+            source,
+        })?);
+    }
     if let Some(gap) = seen.gaps.first() {
-        return incomplete(version, gap.to_string());
+        return incomplete(gap.to_string());
     }
     let (Some(planned), Some(known)) = (plan.role(role), seen.roles.get(role)) else {
-        return incomplete(version, "the role was not seen".into());
+        return incomplete("the role was not seen".into());
     };
     if let Some(unknown) = planned.footprint.unknown.first() {
-        return incomplete(version, unknown.to_string());
+        return incomplete(unknown.to_string());
     }
-    match verify::verify(known, &planned.footprint, settings, &[&document])
+    let documents: Vec<&Document> = documents.iter().collect();
+    // An earlier pin may not have kept hosts as far apart as today's would.
+    match verify::verify(known, &planned.footprint.undivided(), settings, &documents)
         .into_iter()
         .next()
     {
-        Some(found) => Err(ReleaseError::Unproven { version, found }),
+        Some(found) => Err(ReleaseError::Unproven {
+            version: version.clone(),
+            found,
+        }),
         None => Ok(()),
     }
 }
@@ -238,43 +291,41 @@ async fn undo_one<C: WriteIam>(
     settings: &Settings,
     role: &RoleName,
 ) -> Result<String, ReleaseError> {
-    let live = pin_of(seen, role)?;
-    let was_released = check_ours(&live.arn, role, cloud)
-        .await?
-        .contains_key(RELEASED_TAG);
-    let current = live
-        .in_force()
-        .map_or(u64::MAX, |version| version.id.number());
-    let newer: Vec<&VersionId> = live
-        .versions
-        .iter()
-        .map(|version| &version.id)
-        .filter(|id| id.number() > current)
-        .collect();
-    for version in &newer {
-        done_already(cloud.delete_version(&live.arn, version).await)?;
+    let pin = pin_of(seen, role)?;
+    let mut undone = false;
+    for live in &pin {
+        let tags = check_ours(&live.arn, role, cloud).await?;
+        let current = live
+            .in_force()
+            .map_or(u64::MAX, |version| version.id.number());
+        let newer: Vec<&VersionId> = live
+            .versions
+            .iter()
+            .map(|version| &version.id)
+            .filter(|id| id.number() > current)
+            .collect();
+        for version in &newer {
+            done_already(cloud.delete_version(&live.arn, version).await)?;
+        }
+        // IAM may show a tag late, so it is taken off whether or not it was seen.
+        cloud.untag_policy(&live.arn, RELEASED_TAG).await?;
+        undone |= tags.contains_key(RELEASED_TAG) || !newer.is_empty();
     }
-    // IAM may show a tag late, so it is taken off whether or not it was seen.
-    cloud.untag_policy(&live.arn, RELEASED_TAG).await?;
-    if !was_released && newer.is_empty() {
+    if !undone {
         return Ok("was not released: there is nothing to undo".to_owned());
     }
-    let next = next_run(seen, settings, live, role);
+    let attached = pin.iter().any(|live| is_attached(seen, live, role));
+    let next = next_run(seen, settings, attached, role);
     Ok(format!("given back to runs: {next}"))
 }
 
 /// What the next run makes of a pin that it was given back.
-fn next_run(
-    seen: &Estate,
-    settings: &Settings,
-    live: &LivePolicy,
-    role: &RoleName,
-) -> &'static str {
+fn next_run(seen: &Estate, settings: &Settings, attached: bool, role: &RoleName) -> &'static str {
     let enforced = seen
         .roles
         .get(role)
         .is_some_and(|role| settings.mode_of(role) == Mode::Enforce);
-    match (enforced, is_attached(seen, live, role)) {
+    match (enforced, attached) {
         (true, true) => "the next one brings the pin up to date",
         (true, false) => "the next one puts the pin in force again",
         (false, false) => "the config says observe, so the next one leaves the pin off",
@@ -291,24 +342,32 @@ fn is_attached(seen: &Estate, live: &LivePolicy, role: &RoleName) -> bool {
         .is_some_and(|role| role.attached.contains(&live.arn))
 }
 
-fn pin_of<'a>(seen: &'a Estate, role: &RoleName) -> Result<&'a LivePolicy, ReleaseError> {
-    let name = policy_name(role);
-    let hidden = || seen.gaps.iter().find(|gap| gap.region.is_none());
-    seen.policies.get(&name).ok_or_else(|| match hidden() {
-        Some(gap) => ReleaseError::NotSeen(gap.clone()),
-        None => ReleaseError::NoPin(name),
-    })
+/// The policies of a role's pin that are there.
+fn pin_of<'a>(seen: &'a Estate, role: &RoleName) -> Result<Vec<&'a LivePolicy>, ReleaseError> {
+    let pin: Vec<&LivePolicy> = policy_names(role)
+        .filter_map(|name| seen.policies.get(&name))
+        .collect();
+    // What is not seen may hide one more.
+    match seen.gaps.iter().find(|gap| gap.region.is_none()) {
+        Some(gap) if pin.is_empty() => Err(ReleaseError::NotSeen(gap.clone())),
+        None if pin.is_empty() => Err(ReleaseError::NoPin(policy_name(role))),
+        _ => Ok(pin),
+    }
 }
 
-/// The ARN that the role's pin has in the account of whoever asks, where that is known.
-fn arn_by_name(seen: &Observation, role: &RoleName) -> Option<Arn> {
+/// The ARNs that the policies of the role's pin have in the account of whoever asks, where that is
+/// known: of all that a pin can have, because any may be there.
+fn arns_by_name(seen: &Observation, role: &RoleName) -> Option<Vec<Arn>> {
     let caller = seen.iam.caller.as_ref()?;
     let asking: Arn = caller.arn.parse().ok()?;
-    let (partition, name) = (asking.partition(), policy_name(role));
-    let account = &caller.account;
-    format!("arn:{partition}:iam::{account}:policy{POLICY_PATH}{name}")
-        .parse()
-        .ok()
+    let (partition, account) = (asking.partition(), &caller.account);
+    policy_names(role)
+        .map(|name| {
+            format!("arn:{partition}:iam::{account}:policy{POLICY_PATH}{name}")
+                .parse()
+                .ok()
+        })
+        .collect()
 }
 
 impl Whose {
@@ -319,10 +378,9 @@ impl Whose {
             Whose::All => seen
                 .policies
                 .keys()
-                .filter_map(|name| {
-                    let role: RoleName = name.as_str().strip_prefix("credpin-")?.parse().ok()?;
-                    (policy_name(&role) == *name).then_some(role)
-                })
+                .filter_map(role_of)
+                .collect::<BTreeSet<RoleName>>()
+                .into_iter()
                 .collect(),
         }
     }

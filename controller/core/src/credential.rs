@@ -40,13 +40,19 @@ impl Credential {
 
     /// A call of `action` signed with it, coming from `position`.
     pub fn used_from(&self, position: &Position, action: &str) -> Request {
-        let request = self.signed(action).with(Key::ViaAwsService, false);
-        match position {
-            Position::Internet(address) => request.with(Key::SourceIp, address),
-            Position::Endpoint { vpc, address } => request
-                .with(Key::SourceVpc, vpc)
-                .with(Key::VpcSourceIp, address),
-        }
+        at(
+            self.signed(action).with(Key::ViaAwsService, false),
+            position,
+        )
+    }
+
+    /// A call of `action` by a session that has its name and not the keys that EC2's delivery leaves.
+    pub fn derived_used_from(&self, position: &Position, action: &str) -> Request {
+        let request = Request::new(action)
+            .with(Key::PrincipalArn, &self.role_arn)
+            .with(Key::UserId, &self.userid)
+            .with(Key::ViaAwsService, false);
+        at(request, position)
     }
 
     /// A call of `action` that a service makes for its holder, who called the service from
@@ -72,5 +78,15 @@ impl Credential {
             Some(address) => request.with(Key::Ec2InstanceSourcePrivateIpv4, address),
             None => request,
         }
+    }
+}
+
+/// The same call, coming from `position`.
+fn at(request: Request, position: &Position) -> Request {
+    match position {
+        Position::Internet(address) => request.with(Key::SourceIp, address),
+        Position::Endpoint { vpc, address } => request
+            .with(Key::SourceVpc, vpc)
+            .with(Key::VpcSourceIp, address),
     }
 }

@@ -31,6 +31,8 @@ pub struct Estate {
     pub roles: BTreeMap<RoleName, Role>,
     /// Every managed policy under our path, by name, whether or not it is attached.
     pub policies: BTreeMap<PolicyName, LivePolicy>,
+    /// Customer managed policies of the account, ours among them.
+    pub customer_policies: usize,
     /// What did not answer. A role is never narrowed over a gap (invariant 4).
     pub gaps: BTreeSet<Gap>,
 }
@@ -132,6 +134,8 @@ pub struct Subnet {
     pub id: SubnetId,
     /// Its VPC.
     pub vpc: VpcId,
+    /// Its IPv4 prefix: private addresses of the hosts in it; an IPv6-only subnet has none.
+    pub ipv4: Option<Ipv4Net>,
     /// Whether instances launched here are given a public IPv4 address unless they say otherwise.
     pub maps_public_ipv4: bool,
     /// Whether instances launched here are given an IPv6 address unless they say otherwise.
@@ -227,6 +231,8 @@ pub struct Role {
     pub path: String,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
+    /// AWS principals that its trust policy lets assume it: ARNs, account ids, `*`.
+    pub trusted: BTreeSet<String>,
     /// ARNs of the instance profiles that hold it.
     pub profiles: BTreeSet<Arn>,
     /// ARNs of its attached managed policies.
@@ -268,6 +274,18 @@ impl Estate {
     /// The live policy with this ARN.
     pub fn policy(&self, arn: &Arn) -> Option<&LivePolicy> {
         self.policies.values().find(|policy| policy.arn == *arn)
+    }
+}
+
+impl Role {
+    /// Whether its own sessions may assume it: it is trusted itself, or everybody of its account is
+    /// to whom a policy gives that, and what policies give is not looked at.
+    pub fn may_assume_itself(&self) -> bool {
+        let (partition, account) = (self.arn.partition(), self.arn.account());
+        let root = format!("arn:{partition}:iam::{account}:root");
+        [self.arn.as_str(), &self.id, account, &root, "*"]
+            .iter()
+            .any(|principal| self.trusted.contains(*principal))
     }
 }
 

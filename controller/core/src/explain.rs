@@ -129,9 +129,10 @@ fn is_action(text: &str) -> bool {
 /// How `pin` decides `request`.
 pub fn decide(pin: Option<&Pin>, request: &Request) -> Verdict {
     let pin = pin.filter(|_| !request.action.eq_ignore_ascii_case(ALWAYS_ANSWERED));
-    let denied = pin.and_then(|pin| {
-        let statement = evaluate::denied_by([&pin.document], request)?;
-        Some((pin.policy.to_string(), statement.sid.clone()))
+    let mut policies = pin.into_iter().flat_map(|pin| &pin.policies);
+    let denied = policies.find_map(|policy| {
+        let statement = evaluate::denied_by([&policy.document], request)?;
+        Some((policy.policy.to_string(), statement.sid.clone()))
     });
     match denied {
         Some((policy, statement)) => Verdict::Denied { policy, statement },

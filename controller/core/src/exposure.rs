@@ -2,28 +2,35 @@
 //!
 //! Counted in sets, exactly: *hosts*, other hosts at a position that the pin admits; *v4* and *v6*,
 //! public addresses admitted that are no egress of ours (v6 in /64s); *endpoints*, foreign VPCs
-//! through whose endpoints the token passes. Per instance, with the role's worst and mean.
+//! through whose endpoints the token passes. Per instance, with the worst and the mean of the role
+//! and of the account.
 //!
-//! Work for a role is the size of its lists times the logarithm of the account's hosts; the index of
-//! hosts is made once an account.
+//! Instances that the same statements select have most of it in common, and that is counted once.
+//! Work for a role is its instances times its statements, and the size of its lists times the
+//! logarithm of the account's hosts; the index of hosts is made once an account.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     fmt,
-    net::IpAddr,
 };
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use serde::Serialize;
 
 use crate::{
-    egress,
-    estate::Estate,
     footprint::{Footprint, Host},
-    id::VpcId,
+    id::{InstanceId, VpcId},
     pin::Admitted,
     policy::Document,
 };
+
+mod account;
+mod hosts;
+
+pub use account::OfAccount;
+pub use hosts::Hosts;
+
+use hosts::{common, overlap};
 
 /// What is left open to a stolen token of a role.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -50,9 +57,26 @@ pub struct Limits {
     pub v6: Measure,
     /// Foreign VPCs through whose endpoints the token passes.
     pub endpoints: Measure,
+    /// The same by instance.
+    pub instances: Vec<OfInstance>,
 }
 
-/// A figure over the instances of a role.
+/// What is left open to a token of one instance; the figures are those of [`Limits`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OfInstance {
+    /// The instance.
+    pub instance: InstanceId,
+    /// Other hosts at an admitted position.
+    pub hosts: u64,
+    /// Admitted public IPv4 addresses that are no egress of ours.
+    pub v4: u64,
+    /// The same for IPv6, in /64s.
+    pub v6: u64,
+    /// Foreign VPCs through whose endpoints it passes.
+    pub endpoints: u64,
+}
+
+/// A figure over the instances of a role, or of an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Measure {
     /// Of the instance that is worst off.
@@ -61,173 +85,127 @@ pub struct Measure {
     pub mean: f64,
 }
 
-/// All hosts of an account by where they leave from.
-#[derive(Debug, Default)]
-pub struct Hosts<'a> {
-    all: Vec<&'a Host>,
-    /// By first address, for what lies within a prefix.
-    by_start: BTreeMap<IpAddr, Vec<(IpNet, usize)>>,
-    /// By prefix, for what a prefix lies within.
-    by_prefix: HashMap<IpNet, Vec<usize>>,
-    /// Public prefixes that are the account's own, joined.
-    ours: Vec<IpNet>,
-}
-
-impl<'a> Hosts<'a> {
-    /// An index of `hosts`, all of `estate`.
-    pub fn new(estate: &Estate, hosts: impl IntoIterator<Item = &'a Host>) -> Self {
-        let mut index = Self::default();
-        let mut ours: BTreeSet<IpNet> = public_addresses(estate).collect();
-        for host in hosts {
-            let number = index.all.len();
-            index.all.push(host);
-            ours.extend(&host.public);
-            for net in &host.public {
-                index
-                    .by_start
-                    .entry(net.network())
-                    .or_default()
-                    .push((*net, number));
-                index.by_prefix.entry(*net).or_default().push(number);
-            }
-        }
-        index.ours = IpNet::aggregate(&ours.into_iter().collect());
-        index
-    }
-
-    /// Hosts that leave from an address in `net`. Prefixes nest or are disjoint, so these start
-    /// within it or are one of its ancestors.
-    fn leaving_from(&self, net: &IpNet) -> impl Iterator<Item = usize> {
-        let within = self
-            .by_start
-            .range(net.network()..=net.broadcast())
-            .flat_map(|(_, entries)| entries.iter().map(|(_, number)| *number));
-        let above = std::iter::successors(net.supernet(), IpNet::supernet)
-            .filter_map(|ancestor| self.by_prefix.get(&ancestor))
-            .flatten()
-            .copied();
-        within.chain(above)
-    }
-}
-
-/// Public IPv4 addresses that are the account's, in use for egress or not.
-fn public_addresses(estate: &Estate) -> impl Iterator<Item = IpNet> {
-    estate.regions.values().flat_map(|region| {
-        let nats = region
-            .nat_gateways
-            .values()
-            .flat_map(|nat| nat.public_ipv4.iter().copied());
-        let interfaces = region.interfaces.values().flat_map(egress::public_ipv4);
-        nats.chain(interfaces)
-            .map(|address| IpNet::V4(address.into()))
-    })
-}
-
-/// What `document` leaves open to tokens of the hosts of `footprint`.
-pub fn of(footprint: &Footprint, document: &Document, fleet: &Hosts<'_>) -> Exposure {
+/// What `documents` leave open to tokens of the hosts of `footprint`.
+pub fn of(footprint: &Footprint, documents: &[&Document], fleet: &Hosts<'_>) -> Exposure {
     if footprint.hosts.is_empty() {
         return Exposure::Nothing;
     }
-    let admitted = Admitted::by(document);
-    let vpcs: BTreeSet<&VpcId> = footprint.hosts.iter().map(|host| &host.vpc).collect();
-    let groups: BTreeMap<&VpcId, Group> = vpcs
-        .into_iter()
-        .map(|vpc| (vpc, Group::new(vpc, &admitted, fleet)))
+    let admitted = Admitted::by(documents);
+    let mut groups: BTreeMap<(&VpcId, Vec<usize>), Group> = BTreeMap::new();
+    let instances: Vec<OfInstance> = footprint
+        .hosts
+        .iter()
+        .map(|host| {
+            let selecting = admitted.public.iter().enumerate();
+            let selecting: Vec<usize> = selecting
+                .filter(|(_, public)| public.selects(host))
+                .map(|(number, _)| number)
+                .collect();
+            let group =
+                groups
+                    .entry((&host.vpc, selecting))
+                    .or_insert_with_key(|(vpc, selecting)| {
+                        Group::new(vpc, selecting, &admitted, fleet)
+                    });
+            group.of(host, fleet)
+        })
         .collect();
-    let of_hosts = |figure: fn(&Group, &Host) -> u64| {
-        let hosts = footprint.hosts.iter();
-        Measure::over(hosts.filter_map(|host| Some(figure(groups.get(&host.vpc)?, host))))
-    };
-    Exposure::Limited(Limits {
-        hosts: of_hosts(|group, host| {
-            let itself = (&host.region, &host.instance);
-            let others = group.hosts.iter();
-            others
-                .filter(|other| (&other.region, &other.instance) != itself)
-                .count() as u64
-        }),
-        v4: of_hosts(|group, _| group.v4),
-        v6: of_hosts(|group, _| group.v6),
-        endpoints: of_hosts(|group, _| group.endpoints),
-    })
+    Exposure::Limited(Limits::over(instances))
 }
 
-/// What tokens of one VPC are open to.
-struct Group<'a> {
-    hosts: Vec<&'a Host>,
+/// What tokens of one VPC that the same statements select are open to.
+struct Group {
+    /// Hosts at a position that is admitted to all of these tokens.
+    hosts: BTreeSet<usize>,
     v4: u64,
     v6: u64,
     endpoints: u64,
 }
 
-impl<'a> Group<'a> {
-    fn new(vpc: &VpcId, admitted: &Admitted, fleet: &Hosts<'a>) -> Self {
-        let public = admitted
-            .public
-            .get(vpc)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        let foreign_hubs = admitted.hubs.iter().filter(|hub| *hub != vpc).count();
-        let at_an_endpoint = fleet.all.iter().enumerate().filter(|(_, host)| {
-            (foreign_hubs > 0 || host.vpc == *vpc)
-                && host
-                    .private()
-                    .any(|net| admitted.private.iter().any(|listed| overlap(listed, &net)))
-        });
-        let numbers: BTreeSet<usize> = public
+impl Group {
+    fn new(vpc: &VpcId, selecting: &[usize], admitted: &Admitted, fleet: &Hosts<'_>) -> Self {
+        let public = selecting
+            .iter()
+            .map(|number| admitted.public[*number].from.clone())
+            .reduce(|some, others| both(&some, &others))
+            .unwrap_or_else(everywhere);
+        let endpoints = admitted.hubs.iter().filter(|hub| *hub != vpc).count();
+        let is_listed = |number: &usize| {
+            let mut private = fleet.all[*number].private();
+            private.any(|net| admitted.private.iter().any(|listed| overlap(listed, &net)))
+        };
+        let mut hosts: BTreeSet<usize> = public
             .iter()
             .flat_map(|net| fleet.leaving_from(net))
-            .chain(at_an_endpoint.map(|(number, _)| number))
             .collect();
-        let (v4, v6) = beyond(public, &fleet.ours);
+        if !admitted.private.is_empty() {
+            // In a hub every host may be met, at home only those of the VPC.
+            if endpoints > 0 {
+                hosts.extend(admitted.private.iter().flat_map(|net| fleet.inside(net)));
+            } else {
+                hosts.extend(fleet.of_vpc(vpc).filter(is_listed));
+            }
+        }
+        let (v4, v6) = fleet.beyond(&public);
         Self {
-            hosts: numbers
-                .into_iter()
-                .map(|number| fleet.all[number])
-                .collect(),
+            hosts,
             v4,
             v6,
-            endpoints: foreign_hubs as u64,
+            endpoints: endpoints as u64,
+        }
+    }
+
+    fn of(&self, host: &Host, fleet: &Hosts<'_>) -> OfInstance {
+        let is_other = |number: &usize| {
+            let other = fleet.all[*number];
+            (&other.region, &other.instance) != (&host.region, &host.instance)
+        };
+        let at_the_same: BTreeSet<usize> = host
+            .primary_ipv4
+            .filter(|_| self.endpoints > 0)
+            .into_iter()
+            .flat_map(|address| fleet.inside(&IpNet::V4(Ipv4Net::from(address))))
+            .filter(|number| !self.hosts.contains(number) && is_other(number))
+            .collect();
+        let itself = fleet
+            .number_of(host)
+            .is_some_and(|number| self.hosts.contains(&number));
+        OfInstance {
+            instance: host.instance.clone(),
+            hosts: (self.hosts.len() + at_the_same.len()) as u64 - u64::from(itself),
+            v4: self.v4,
+            v6: self.v6,
+            endpoints: self.endpoints,
         }
     }
 }
 
-/// How many IPv4 addresses and IPv6 /64s `admitted` covers that `ours` does not; both are joined, so
-/// that no address lies in two prefixes of one list.
-fn beyond(admitted: &[IpNet], ours: &[IpNet]) -> (u64, u64) {
-    let admitted = IpNet::aggregate(&admitted.to_vec());
-    let shared = admitted.iter().flat_map(|net| {
-        ours.iter()
-            .filter(|own| overlap(net, own))
-            .map(move |own| narrower(net, own))
-    });
-    let (all, shared) = (count(admitted.iter()), count(shared));
-    (all.0 - shared.0, all.1.saturating_sub(shared.1))
+/// What lies in a prefix of each of two lists.
+fn both(some: &[IpNet], others: &[IpNet]) -> Vec<IpNet> {
+    some.iter()
+        .flat_map(|a| others.iter().filter_map(move |b| common(a, b)))
+        .collect()
 }
 
-/// Prefixes nest or are disjoint.
-fn overlap(a: &IpNet, b: &IpNet) -> bool {
-    a.contains(b) || b.contains(a)
+/// Every address: what is admitted where no statement says otherwise.
+fn everywhere() -> Vec<IpNet> {
+    vec![
+        IpNet::V4(ipnet::Ipv4Net::default()),
+        IpNet::V6(ipnet::Ipv6Net::default()),
+    ]
 }
 
-fn narrower<'n>(a: &'n IpNet, b: &'n IpNet) -> &'n IpNet {
-    if a.prefix_len() > b.prefix_len() {
-        a
-    } else {
-        b
-    }
-}
-
-/// How many IPv4 addresses and IPv6 /64s disjoint prefixes cover. A prefix within a /64 counts as
-/// that /64: whoever has one address there has them all.
-fn count<'n>(nets: impl Iterator<Item = &'n IpNet>) -> (u64, u64) {
-    nets.fold((0, 0), |(v4, v6), net| match net {
-        IpNet::V4(net) => (v4 + (1_u64 << (32 - net.prefix_len())), v6),
-        IpNet::V6(net) => {
-            let blocks = 1_u64.checked_shl(64_u32.saturating_sub(net.prefix_len().into()));
-            (v4, v6.saturating_add(blocks.unwrap_or(u64::MAX)))
+impl Limits {
+    fn over(instances: Vec<OfInstance>) -> Self {
+        let measure = |figure: fn(&OfInstance) -> u64| Measure::over(instances.iter().map(figure));
+        Self {
+            hosts: measure(|it| it.hosts),
+            v4: measure(|it| it.v4),
+            v6: measure(|it| it.v6),
+            endpoints: measure(|it| it.endpoints),
+            instances,
         }
-    })
+    }
 }
 
 impl Measure {

@@ -1,5 +1,5 @@
 //! Where the tokens of a role may be used from: its hosts, each with the positions that AWS can see
-//! it at, grouped by VPC.
+//! it at, by VPC, and how the hosts of a VPC can be told apart.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,10 +12,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     egress::{self, Answer, Egress, Reason, Unknown},
-    estate::{Estate, Instance, InstanceState, Region, Role},
+    estate::{Estate, Instance, InstanceState, Region, Role, Subnet},
     id::{Arn, InstanceId, NatId, RegionName, RoleName, SubnetId, VpcId},
     settings::Settings,
 };
+
+mod cell;
+mod group;
+
+pub use cell::Cell;
+pub use group::Group;
 
 /// A live instance, with every position that its calls can come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,10 +45,23 @@ pub struct Host {
 /// Where tokens of a role may be used from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Footprint {
+    /// The role.
+    #[serde(skip)]
+    pub role: Option<Arn>,
     /// Its live instances.
     pub hosts: Vec<Host>,
     /// By VPC: the public prefixes that its hosts leave from, or would from another subnet of it.
     pub egress: BTreeMap<VpcId, BTreeSet<IpNet>>,
+    /// Subnets that hosts of the role may be launched in.
+    #[serde(skip)]
+    pub launches: Vec<Launch>,
+    /// By VPC: what can be told of a token by the private address of its host.
+    #[serde(skip)]
+    pub cells: BTreeMap<VpcId, Vec<Cell>>,
+    /// By VPC: hosts that are kept apart from each other, where the plan does that; see
+    /// [`crate::pin::fit()`]. The last group of a VPC takes what no other selects.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<VpcId, Vec<Group>>,
     /// Private IPv4 positions that are no host's primary address.
     pub more_private_ipv4: BTreeSet<Ipv4Net>,
     /// IPv6 positions at endpoints.
@@ -51,6 +70,19 @@ pub struct Footprint {
     pub unknown: BTreeSet<Unknown>,
     /// Why a host launched now would be denied until the next run.
     pub launch_gaps: BTreeSet<LaunchGap>,
+}
+
+/// A subnet of a VPC that the role has hosts in, and what a host there leaves by at the least.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Launch {
+    /// Its region.
+    pub region: RegionName,
+    /// Its VPC.
+    pub vpc: VpcId,
+    /// Its IPv4 prefix.
+    pub ipv4: Option<Ipv4Net>,
+    /// What every host in it leaves by, whatever addresses it has.
+    pub public: BTreeSet<IpNet>,
 }
 
 /// A way for a host to start at a position that its role's pin does not know yet.
@@ -86,6 +118,7 @@ pub fn of_roles(
     for (name, region) in &estate.regions {
         let egress = EgressOf::new(region, settings);
         let mut occupied: BTreeMap<&RoleName, BTreeSet<(&VpcId, &SubnetId)>> = BTreeMap::new();
+        let mut instances: BTreeMap<&RoleName, Vec<&Instance>> = BTreeMap::new();
         for instance in region.instances.values() {
             let Some(role) = instance
                 .profile
@@ -95,19 +128,23 @@ pub fn of_roles(
                 continue;
             };
             let footprint = footprints.entry(role.name.clone()).or_default();
+            footprint.role = Some(role.arn.clone());
             footprint.add_host(name, instance, &egress, settings);
+            instances.entry(&role.name).or_default().push(instance);
             let places = occupied.entry(&role.name).or_default();
             places.insert((&instance.vpc, &instance.subnet));
             places.extend(instance.interfaces.iter().map(|i| (&i.vpc, &i.subnet)));
         }
         for (role, places) in occupied {
             if let Some(footprint) = footprints.get_mut(role) {
-                footprint.add_places(region, &places, &egress);
+                footprint.add_places(name, &places, &egress);
+                let instances = instances.remove(role).unwrap_or_default();
+                footprint.add_cells(instances, &egress);
             }
         }
         for (role, vpcs) in kept {
             if let Some(footprint) = footprints.get_mut(*role) {
-                footprint.keep(region, vpcs, &egress);
+                footprint.keep(vpcs, &egress);
             }
         }
     }
@@ -130,13 +167,14 @@ pub fn hosts(estate: &Estate, settings: &Settings) -> Vec<Host> {
 }
 
 /// The egress of every subnet of a region, each worked out once.
-struct EgressOf {
+struct EgressOf<'a> {
     subnets: BTreeMap<SubnetId, Egress>,
+    by_vpc: BTreeMap<&'a VpcId, Vec<&'a Subnet>>,
     nowhere: Egress,
 }
 
-impl EgressOf {
-    fn new(region: &Region, settings: &Settings) -> Self {
+impl<'a> EgressOf<'a> {
+    fn new(region: &'a Region, settings: &Settings) -> Self {
         // Subnets that an instance names and the region did not show are asked for too, so that
         // they are found unknown and not found empty.
         let named = region.instances.values().flat_map(|instance| {
@@ -147,13 +185,23 @@ impl EgressOf {
                 .chain([&instance.subnet])
         });
         let ids: BTreeSet<&SubnetId> = region.subnets.keys().chain(named).collect();
+        let mut by_vpc: BTreeMap<&VpcId, Vec<&Subnet>> = BTreeMap::new();
+        for subnet in region.subnets.values() {
+            by_vpc.entry(&subnet.vpc).or_default().push(subnet);
+        }
         Self {
             subnets: ids
                 .into_iter()
                 .map(|id| (id.clone(), egress::of_subnet(region, id, settings)))
                 .collect(),
+            by_vpc,
             nowhere: Egress::default(),
         }
+    }
+
+    /// The subnets of a VPC, in the order of their ids.
+    fn subnets_of(&self, vpc: &VpcId) -> impl Iterator<Item = &'a Subnet> {
+        self.by_vpc.get(vpc).into_iter().flatten().copied()
     }
 
     fn of(&self, subnet: &SubnetId) -> &Egress {
@@ -172,7 +220,7 @@ impl Host {
             .chain(self.private_ipv6.iter().copied().map(IpNet::V6))
     }
 
-    fn new(region: &RegionName, instance: &Instance, egress: &EgressOf) -> Self {
+    fn new(region: &RegionName, instance: &Instance, egress: &EgressOf<'_>) -> Self {
         let mut host = Self {
             instance: instance.id.clone(),
             region: region.clone(),
@@ -219,7 +267,7 @@ impl Footprint {
         &mut self,
         region: &RegionName,
         instance: &Instance,
-        egress: &EgressOf,
+        egress: &EgressOf<'_>,
         settings: &Settings,
     ) {
         let host = Host::new(region, instance, egress);
@@ -258,12 +306,8 @@ impl Footprint {
     }
 
     /// Takes in where hosts of `vpcs` would leave.
-    fn keep(&mut self, region: &Region, vpcs: &BTreeSet<VpcId>, of: &EgressOf) {
-        for subnet in region
-            .subnets
-            .values()
-            .filter(|subnet| vpcs.contains(&subnet.vpc))
-        {
+    fn keep(&mut self, vpcs: &BTreeSet<VpcId>, of: &EgressOf<'_>) {
+        for subnet in vpcs.iter().flat_map(|vpc| of.subnets_of(vpc)) {
             let shared = &of.of(&subnet.id).shared;
             self.egress
                 .entry(subnet.vpc.clone())
@@ -276,20 +320,22 @@ impl Footprint {
     /// is unknown, the others what a launch there would meet.
     fn add_places(
         &mut self,
-        region: &Region,
+        region: &RegionName,
         occupied: &BTreeSet<(&VpcId, &SubnetId)>,
-        of: &EgressOf,
+        of: &EgressOf<'_>,
     ) {
         for (_, subnet) in occupied {
             self.unknown.extend(of.of(subnet).unknown.iter().cloned());
         }
         let vpcs: BTreeSet<&VpcId> = occupied.iter().map(|(vpc, _)| *vpc).collect();
-        for subnet in region
-            .subnets
-            .values()
-            .filter(|subnet| vpcs.contains(&subnet.vpc))
-        {
+        for subnet in vpcs.into_iter().flat_map(|vpc| of.subnets_of(vpc)) {
             let egress = of.of(&subnet.id);
+            self.launches.push(Launch {
+                region: region.clone(),
+                vpc: subnet.vpc.clone(),
+                ipv4: subnet.ipv4,
+                public: egress.shared.clone(),
+            });
             self.egress
                 .entry(subnet.vpc.clone())
                 .or_default()

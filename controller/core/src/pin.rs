@@ -3,15 +3,18 @@
 //! | statement | denies |
 //! | --- | --- |
 //! | `PublicVpc…`, one per VPC | from the internet, tokens of that VPC, but from its egress |
+//! | `PublicGroup…Vpc…` | the same for some of its hosts, which the former then leaves out |
 //! | `PublicOther` | from the internet, tokens of every other VPC |
 //! | `EndpointVpc` | through an endpoint, but in the token's own VPC or a hub |
 //! | `EndpointIpv4`, `EndpointIpv6` | through an endpoint, but from an address of the host |
+//! | `Derived`, where asked for | sessions named like an instance's that EC2 did not deliver |
+//! | `SelfDefence`, where asked for | calls that would change the pin, or the role, from anywhere |
 //!
 //! Each statement compares a property of the *credential* (where it was delivered) with one of the
 //! *network* (where it is used). Comparing the credential's side with a literal would only say where
 //! it was issued, and a stolen token passes that everywhere.
 //!
-//! All of them look only at credentials that EC2 delivered, and not at calls that a service makes on
+//! All but `Derived` look only at credentials that EC2 delivered, and all but `SelfDefence` not at calls that a service makes on
 //! the caller's behalf, for which AWS shows no usable network key.
 
 use std::{
@@ -22,16 +25,24 @@ use std::{
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::{
-    footprint::Footprint,
-    id::VpcId,
+    footprint::{Footprint, Group},
+    id::{Arn, VpcId},
+    plan::POLICY_PATH,
     policy::{Actions, Document, Statement, Test, Text},
     request::Key,
     settings::Settings,
 };
 
 mod admitted;
+mod cover;
+mod divide;
+mod fit;
+mod pack;
 
-pub use admitted::Admitted;
+pub use admitted::{Admitted, Public};
+pub use cover::Cover;
+pub use fit::{Fitted, fit};
+pub use pack::Room;
 
 /// Data planes that a caller reaches inside its VPC or by a protocol of their own, where AWS shows
 /// no network key that a pin could use (AWS's example data-perimeter policies list them). They are
@@ -66,34 +77,143 @@ const ANY_IPV6: [IpNet; 2] = [
     )),
 ];
 
-/// The pin of a footprint. Equal footprints give equal documents.
+/// The pin of a footprint as one document, whatever its size. Equal footprints give equal documents.
 pub fn of(footprint: &Footprint, settings: &Settings) -> Document {
-    let hubs = settings.hub_vpcs.iter().flatten();
-    let groups = &footprint.egress;
-    let mut statements: Vec<Statement> = groups
-        .iter()
-        .map(|(vpc, egress)| public_group(vpc, egress))
-        .collect();
-    statements.push(public_other(groups.keys()));
-    statements.push(endpoint_vpc(hubs));
-    statements.push(endpoint_ipv4(&footprint.more_private_ipv4));
-    statements.push(endpoint_ipv6(&footprint.private_ipv6));
+    let statements = statements(footprint, settings);
     Document { statements }
 }
 
-/// From the internet, tokens of `vpc` only from its egress. Without any egress there is no list at
-/// all, and every call from the internet is denied.
-fn public_group(vpc: &VpcId, egress: &BTreeSet<IpNet>) -> Statement {
-    let name: String = vpc.as_str().split('-').map(capitalised).collect();
-    let statement = from_the_internet(format!("Public{name}")).when(
+/// The statements of a footprint's pin. Each stands alone, in whatever document.
+pub fn statements(footprint: &Footprint, settings: &Settings) -> Vec<Statement> {
+    let mut statements: Vec<Statement> = footprint
+        .egress
+        .iter()
+        .flat_map(|(vpc, egress)| match footprint.groups.get(vpc) {
+            Some(groups) => public_groups(vpc, groups),
+            None => vec![public_vpc(vpc, egress, [])],
+        })
+        .collect();
+    statements.extend(common_statements(footprint, settings));
+    statements
+}
+
+/// The statements that are about all VPCs alike.
+fn common_statements(footprint: &Footprint, settings: &Settings) -> Vec<Statement> {
+    let hubs = settings.hub_vpcs.iter().flatten();
+    let always = [
+        public_other(footprint.egress.keys()),
+        endpoint_vpc(hubs),
+        endpoint_ipv4(&footprint.more_private_ipv4),
+        endpoint_ipv6(&footprint.private_ipv6),
+    ];
+    let derived = settings.pin_derived.then(derived);
+    let role = footprint.role.as_ref().filter(|_| settings.self_defence);
+    let optional = derived.into_iter().chain(role.map(self_defence));
+    always.into_iter().chain(optional).collect()
+}
+
+/// Sessions that are named as EC2 names an instance's and were not delivered by EC2: a console
+/// session made from a token, for one. Whether AWS keeps EC2's keys in those is not documented.
+fn derived() -> Statement {
+    let named_so = Text::literal("*:i-*");
+    statement_about_all("Derived")
+        .when(Key::SourceInstanceArn, Test::Null(true))
+        .when(Key::UserId, Test::StringLike(vec![named_so]))
+        .when(Key::ViaAwsService, Test::BoolIfExists(false))
+}
+
+/// What takes a pin off, or changes what the role is: done to any policy under our path, or to the
+/// role, by its sessions or by a service for them.
+const CHANGES: [&str; 13] = [
+    "iam:AttachRolePolicy",
+    "iam:CreatePolicy*",
+    "iam:DeletePolicy*",
+    "iam:DeleteRole*",
+    "iam:DetachRolePolicy",
+    "iam:PutRole*",
+    "iam:SetDefaultPolicyVersion",
+    "iam:TagPolicy",
+    "iam:TagRole",
+    "iam:UntagPolicy",
+    "iam:UntagRole",
+    "iam:UpdateAssumeRolePolicy",
+    "iam:UpdateRole*",
+];
+
+fn self_defence(role: &Arn) -> Statement {
+    let (partition, account) = (role.partition(), role.account());
+    let ours = format!("arn:{partition}:iam::{account}:policy{POLICY_PATH}*")
+        .parse()
+        .expect("it has the parts of an ARN");
+    let changes = CHANGES.iter().map(ToString::to_string).collect();
+    Statement::deny("SelfDefence", Actions::Only(changes))
+        .on(vec![ours, role.clone()])
+        .when(Key::SourceInstanceArn, Test::Null(false))
+}
+
+/// From the internet, tokens of each group only from its own egress. The last group has all tokens
+/// of the VPC that the others do not select, those without an IPv4 address too: `NotIpAddress` is
+/// true of a key that is absent.
+fn public_groups(vpc: &VpcId, groups: &[Group]) -> Vec<Statement> {
+    let Some((rest, groups)) = groups.split_last() else {
+        return Vec::new();
+    };
+    let grouped = groups.iter().flat_map(|group| &group.private).copied();
+    let rest = public_vpc(vpc, &rest.public, grouped);
+    let groups = groups.iter().map(|group| public_group(vpc, group));
+    groups.chain([rest]).collect()
+}
+
+/// From the internet, tokens of `vpc` only from its egress, but for those of hosts at `grouped`.
+fn public_vpc(
+    vpc: &VpcId,
+    egress: &BTreeSet<IpNet>,
+    grouped: impl IntoIterator<Item = Ipv4Net>,
+) -> Statement {
+    let grouped: BTreeSet<IpNet> = grouped.into_iter().map(IpNet::V4).collect();
+    let statement = from_the_internet(format!("Public{}", named(vpc))).when(
         Key::Ec2InstanceSourceVpc,
         Test::StringEquals(vec![Text::literal(vpc)]),
     );
+    let statement = if grouped.is_empty() {
+        statement
+    } else {
+        statement.when(
+            Key::Ec2InstanceSourcePrivateIpv4,
+            Test::NotIpAddress(joined(&grouped)),
+        )
+    };
+    only_from(statement, egress)
+}
+
+/// From the internet, tokens of a group only from its egress.
+fn public_group(vpc: &VpcId, group: &Group) -> Statement {
+    let private: BTreeSet<IpNet> = group.private.iter().copied().map(IpNet::V4).collect();
+    let sid = format!("PublicGroup{}{}", group.number, named(vpc));
+    let statement = from_the_internet(sid)
+        .when(
+            Key::Ec2InstanceSourceVpc,
+            Test::StringEquals(vec![Text::literal(vpc)]),
+        )
+        .when(
+            Key::Ec2InstanceSourcePrivateIpv4,
+            Test::IpAddress(joined(&private)),
+        );
+    only_from(statement, &group.public)
+}
+
+/// Without any egress there is no list at all, and every call from the internet is denied.
+fn only_from(statement: Statement, egress: &BTreeSet<IpNet>) -> Statement {
     if egress.is_empty() {
         statement
     } else {
         statement.when(Key::SourceIp, Test::NotIpAddress(joined(egress)))
     }
+}
+
+/// A VPC's id as a part of a statement's name: letters and digits.
+fn named(vpc: &VpcId) -> String {
+    vpc.as_str().split('-').map(capitalised).collect()
 }
 
 /// From the internet, tokens of no VPC that has a group.
@@ -148,10 +268,15 @@ fn through_an_endpoint(sid: impl Into<String>) -> Statement {
 /// What every statement of a pin has: it denies only calls signed with a credential that EC2
 /// delivered, and not those that a service makes for the caller.
 fn pinned(sid: impl Into<String>) -> Statement {
-    let exempt = EXEMPT_ACTIONS.iter().map(ToString::to_string).collect();
-    Statement::deny(sid, Actions::AllBut(exempt))
+    statement_about_all(sid)
         .when(Key::SourceInstanceArn, Test::Null(false))
         .when(Key::ViaAwsService, Test::BoolIfExists(false))
+}
+
+/// All calls but of the exempt data planes.
+fn statement_about_all(sid: impl Into<String>) -> Statement {
+    let exempt = EXEMPT_ACTIONS.iter().map(ToString::to_string).collect();
+    Statement::deny(sid, Actions::AllBut(exempt))
 }
 
 /// Prefixes joined where that loses nothing: two halves become their whole.

@@ -1,9 +1,9 @@
 //! From what was seen to the steps that make it true. Pure and deterministic (invariant 8): carrying
 //! a plan out makes no choices.
 //!
-//! A role's pin is one managed policy whose statements stand or fall alone: each admits every live
-//! host that it selects (invariant 7; [`crate::verify`] proves it), and a new version takes the
-//! place of the old in one call. So whichever of the two a part of IAM still sees, no host is out.
+//! A role's pin is a managed policy, or several, whose statements stand or fall alone: each admits
+//! every live host that it selects (invariant 7; [`crate::verify`] proves it), and a new version takes
+//! the place of the old in one call. So whichever of them a part of IAM still sees, no host is out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,23 +13,25 @@ use serde::Serialize;
 
 use crate::{
     estate::{Estate, Gap, LivePolicy, Role},
-    exposure::{self, Exposure},
+    exposure::{self, Exposure, OfAccount},
     footprint::{self, Footprint},
     id::{AccountId, Arn, PolicyName, RoleName, VpcId},
     pin::Admitted,
     policy::Document,
-    settings::{Mode, Settings},
+    settings::{DEFAULT_POLICY_QUOTA, Mode, Settings},
 };
 
 mod difference;
 mod doubts;
 mod evidence;
 mod hold;
+mod name;
 mod role;
 mod step;
 
 pub use difference::{Difference, difference};
 pub use hold::Hold;
+pub use name::{MOST_POLICIES, policy_arn, policy_name, policy_names, role_of, role_tag};
 pub use step::Step;
 
 use self::{evidence::Evidence, role::RolePlanner};
@@ -54,6 +56,8 @@ pub struct Plan {
     pub gaps: BTreeSet<Gap>,
     /// Every role that has instances or a pin, by name.
     pub roles: Vec<RolePlan>,
+    /// What is open now, of all roles together.
+    pub exposure_now: OfAccount,
     /// What records say that EC2 does not. Never acted upon (invariant 3).
     pub warnings: Vec<String>,
 }
@@ -87,11 +91,20 @@ pub struct RolePlan {
     pub warnings: Vec<String>,
 }
 
-/// A role's policy document under its name.
+/// A role's pin: its policies, in the order of their names' numbers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Pin {
-    /// The policy's name.
+    /// The policies. A call passes only if every statement of every one admits it.
+    pub policies: Vec<PinPolicy>,
+}
+
+/// One policy of a pin.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PinPolicy {
+    /// Its name.
     pub policy: PolicyName,
+    /// Its ARN.
+    pub arn: Arn,
     /// Characters it counts against the quota of [`crate::policy::MANAGED_POLICY_QUOTA`].
     pub size: usize,
     /// The document.
@@ -127,50 +140,31 @@ pub struct Coverage {
     pub live_tokens: usize,
 }
 
-/// The name of a role's pin.
-pub fn policy_name(role: &RoleName) -> PolicyName {
-    format!("credpin-{role}")
-        .parse()
-        .expect("a role's name with a prefix is a policy's name: same letters, at most 72 of 128")
-}
-
-/// The ARN of a role's pin.
-pub fn policy_arn(role: &Role) -> Arn {
-    let account = role.arn.account();
-    let (partition, name) = (role.arn.partition(), policy_name(&role.name));
-    format!("arn:{partition}:iam::{account}:policy{POLICY_PATH}{name}")
-        .parse()
-        .expect("it has the parts of an ARN")
-}
-
-/// The value of [`ROLE_TAG`]: the role's name, with `/` for the comma that tag values cannot hold and
-/// names of roles cannot have.
-pub fn role_tag(role: &RoleName) -> String {
-    role.as_str().replace(',', "/")
-}
-
 /// What is to be done, given what was seen, what hosts recorded and what the operator decided.
 pub fn plan(estate: &Estate, records: &[Record], settings: &Settings, now: Timestamp) -> Plan {
     let in_force: BTreeMap<&RoleName, Result<Pin, String>> = estate
         .roles
         .values()
-        .filter_map(|role| Some((&role.name, read_pin(attached_policy(estate, role)?))))
+        .filter_map(|role| Some((&role.name, read_pins(&live_policies(estate, role), role)?)))
         .collect();
     let kept = in_force
         .iter()
-        .filter_map(|(role, pin)| Some((*role, vpcs_of(&pin.as_ref().ok()?.document))))
+        .filter_map(|(role, pin)| Some((*role, vpcs_of(pin.as_ref().ok()?))))
         .collect();
     let mut footprints = footprint::of_roles(estate, settings, &kept);
     let hosts = footprint::hosts(estate, settings);
     let fleet = exposure::Hosts::new(estate, &hosts);
     let evidence = Evidence::new(records, now);
+    // What is left of the account's quota, less what roles before in the alphabet will have made.
+    let quota = settings.policy_quota.unwrap_or(DEFAULT_POLICY_QUOTA);
+    let mut spare_policies = quota.saturating_sub(estate.customer_policies);
     let roles: Vec<RolePlan> = estate
         .roles
         .values()
         .filter_map(|role| {
             let footprint = footprints.remove(&role.name);
-            let live = estate.policies.get(&policy_name(&role.name));
-            if footprint.is_none() && live.is_none() {
+            let live = live_policies(estate, role);
+            if footprint.is_none() && live.is_empty() {
                 return None;
             }
             let planner = RolePlanner {
@@ -180,8 +174,12 @@ pub fn plan(estate: &Estate, records: &[Record], settings: &Settings, now: Times
                 live,
                 in_force: in_force.get(&role.name),
                 fleet: &fleet,
+                spare_policies,
             };
-            Some(planner.plan(footprint.unwrap_or_default(), evidence.of(&role.name)))
+            let plan = planner.plan(footprint.unwrap_or_default(), evidence.of(&role.name));
+            let made = |step: &&Step| matches!(step, Step::CreatePolicy { .. });
+            spare_policies = spare_policies.saturating_sub(plan.steps.iter().filter(made).count());
+            Some(plan)
         })
         .collect();
     let warnings = doubts::unheld_profiles(estate)
@@ -191,30 +189,57 @@ pub fn plan(estate: &Estate, records: &[Record], settings: &Settings, now: Times
     Plan {
         account: estate.account.clone(),
         gaps: estate.gaps.clone(),
+        exposure_now: OfAccount::over(
+            roles
+                .iter()
+                .map(|role| (&role.exposure_now, role.footprint.hosts.len())),
+        ),
         roles,
         warnings,
     }
 }
 
-/// The pin that is attached to a role.
-fn attached_policy<'a>(estate: &'a Estate, role: &Role) -> Option<&'a LivePolicy> {
-    let live = estate.policies.get(&policy_name(&role.name))?;
-    role.attached.contains(&live.arn).then_some(live)
+/// The policies of a role's pin that are there, attached or not.
+fn live_policies<'a>(estate: &'a Estate, role: &Role) -> Vec<&'a LivePolicy> {
+    policy_names(&role.name)
+        .filter_map(|name| estate.policies.get(&name))
+        .collect()
 }
 
-/// The pin that a live policy has in force, or why it is none of ours.
-fn read_pin(live: &LivePolicy) -> Result<Pin, String> {
+/// The pin that is attached to a role, or why it is none of ours; none where nothing is attached.
+fn read_pins(live: &[&LivePolicy], role: &Role) -> Option<Result<Pin, String>> {
+    let attached: Vec<&LivePolicy> = live
+        .iter()
+        .copied()
+        .filter(|live| role.attached.contains(&live.arn))
+        .collect();
+    let policies: Result<Vec<PinPolicy>, String> =
+        attached.iter().copied().map(read_policy).collect();
+    (!attached.is_empty()).then(|| {
+        Ok(Pin {
+            policies: policies?,
+        })
+    })
+}
+
+/// What a live policy has in force, or why it is none of ours.
+fn read_policy(live: &LivePolicy) -> Result<PinPolicy, String> {
     let text = live
         .in_force()
         .and_then(|version| version.text.as_deref())
         .ok_or_else(|| format!("{} has no version in force that could be read", live.arn))?;
     let document = Document::parse(text).map_err(|error| format!("{}: {error}", live.arn))?;
-    Ok(Pin::new(&live.name, document))
+    Ok(PinPolicy::new(
+        live.name.clone(),
+        live.arn.clone(),
+        document,
+    ))
 }
 
 /// The VPCs that a pin has groups for.
-fn vpcs_of(document: &Document) -> BTreeSet<VpcId> {
-    Admitted::by(document).public.into_keys().collect()
+fn vpcs_of(pin: &Pin) -> BTreeSet<VpcId> {
+    let documents = pin.documents();
+    Admitted::by(&documents).vpcs().cloned().collect()
 }
 
 impl Plan {
@@ -235,9 +260,20 @@ impl Plan {
 }
 
 impl Pin {
-    fn new(policy: &PolicyName, document: Document) -> Self {
+    /// What its policies say.
+    pub fn documents(&self) -> Vec<&Document> {
+        self.policies
+            .iter()
+            .map(|policy| &policy.document)
+            .collect()
+    }
+}
+
+impl PinPolicy {
+    fn new(policy: PolicyName, arn: Arn, document: Document) -> Self {
         Self {
-            policy: policy.clone(),
+            policy,
+            arn,
             size: document.size(),
             document,
         }

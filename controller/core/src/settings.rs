@@ -14,6 +14,12 @@ use crate::{
 /// The role's tag that can tighten its mode.
 pub const MODE_TAG: &str = "credpin:mode";
 
+/// Policies that a role's pin may have where the operator does not say.
+pub const DEFAULT_MAX_POLICIES: usize = 3;
+/// Customer managed policies that an account can have by default (IAM User Guide, "IAM and STS
+/// quotas"). AWS raises it up to 10,000.
+pub const DEFAULT_POLICY_QUOTA: usize = 1500;
+
 /// What is done about a role, from least to most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -26,6 +32,10 @@ pub enum Mode {
 }
 
 /// The operator's decisions. The default is the safe one: every role is observed (invariant 9).
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the operator's, and none bears on another"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// For roles that no rule names.
@@ -39,6 +49,16 @@ pub struct Settings {
     pub egress: Vec<StatedEgress>,
     /// Also enforce where a new host is denied until the next run.
     pub allow_launch_gap: bool,
+    /// Also deny sessions that were made of an instance's and do not show it.
+    pub pin_derived: bool,
+    /// Also deny the role's sessions to change its pin or the role.
+    pub self_defence: bool,
+    /// Let lists take in addresses of others where nothing else fits.
+    pub allow_lossy: bool,
+    /// Policies that a role's pin may have at most; none said is [`DEFAULT_MAX_POLICIES`].
+    pub max_policies: Option<usize>,
+    /// Customer managed policies that the account can have; none said is [`DEFAULT_POLICY_QUOTA`].
+    pub policy_quota: Option<usize>,
     /// The role that the controller itself runs as, which is never pinned.
     pub own_role: Option<Arn>,
 }
@@ -154,6 +174,7 @@ mod tests {
                 .map(|value| (MODE_TAG.to_owned(), value.to_owned()))
                 .into_iter()
                 .collect(),
+            trusted: BTreeSet::new(),
             profiles: BTreeSet::new(),
             attached: BTreeSet::new(),
         }

@@ -5,7 +5,7 @@
 //! pin, so that a mistake there is found here. It is as good as the model of egress.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
@@ -45,8 +45,14 @@ pub struct Counterexample {
 pub enum Promise {
     /// A host's own call is admitted.
     HomeIsAdmitted,
+    /// A call of a host that is launched now, with what every host of its subnet leaves by.
+    LaunchIsAdmitted,
     /// A call from anywhere else is denied.
     OutsiderIsDenied,
+    /// A host's own call that would take its pin off is denied.
+    PinCannotBeTakenOff,
+    /// A session that was made of a host's and does not show it is denied, even at home.
+    DerivedIsDenied,
     /// A call that a service makes for a host is admitted.
     ServiceIsAdmitted,
     /// A data plane that shows no network key is left alone.
@@ -66,7 +72,7 @@ pub fn verify(
     broken(calls(role, footprint, settings), documents)
 }
 
-/// Calls of ours that `documents` deny: whom a pin locks out. Outsiders are not looked at.
+/// Calls of live hosts that `documents` deny: whom a pin locks out. Outsiders are not looked at.
 pub fn locked_out(
     role: &Role,
     footprint: &Footprint,
@@ -74,31 +80,40 @@ pub fn locked_out(
     documents: &[&Document],
 ) -> Vec<Counterexample> {
     let calls = calls(role, footprint, settings);
-    let ours = calls.filter(|call| call.promise != Promise::OutsiderIsDenied);
+    let ours = calls.filter(|call| {
+        !call.promise.is_to_deny() && !matches!(call.promise, Promise::LaunchIsAdmitted)
+    });
     broken(ours, documents)
 }
 
-fn broken<'a>(
-    calls: impl Iterator<Item = Call<'a>>,
-    documents: &[&Document],
-) -> Vec<Counterexample> {
+fn broken(calls: impl Iterator<Item = Call>, documents: &[&Document]) -> Vec<Counterexample> {
     calls.filter_map(|call| call.broken_by(documents)).collect()
 }
 
 /// A call with a host's credential, and how it has to be decided.
-struct Call<'a> {
-    host: &'a Host,
+struct Call {
+    instance: InstanceId,
     from: Position,
     request: Request,
     promise: Promise,
 }
 
-impl Call<'_> {
+impl Promise {
+    /// Whether it is that a call is denied.
+    fn is_to_deny(self) -> bool {
+        matches!(
+            self,
+            Promise::OutsiderIsDenied | Promise::PinCannotBeTakenOff | Promise::DerivedIsDenied
+        )
+    }
+}
+
+impl Call {
     fn broken_by(self, documents: &[&Document]) -> Option<Counterexample> {
         let denied_by = evaluate::denied_by(documents.iter().copied(), &self.request);
-        let kept = denied_by.is_some() == (self.promise == Promise::OutsiderIsDenied);
+        let kept = denied_by.is_some() == self.promise.is_to_deny();
         (!kept).then(|| Counterexample {
-            instance: self.host.instance.clone(),
+            instance: self.instance,
             from: self.from,
             promise: self.promise,
             denied_by: denied_by.map(|statement| statement.sid.clone()),
@@ -111,8 +126,55 @@ fn calls<'a>(
     role: &'a Role,
     footprint: &'a Footprint,
     settings: &'a Settings,
-) -> impl Iterator<Item = Call<'a>> {
-    footprint.hosts.iter().flat_map(|host| {
+) -> impl Iterator<Item = Call> + use<'a> {
+    let hosts = calls_of_hosts(role, footprint, settings);
+    hosts.chain(calls_of_launches(role, footprint))
+}
+
+/// Calls of hosts that are not there yet. One may get any private address of its subnet.
+fn calls_of_launches<'a>(
+    role: &'a Role,
+    footprint: &'a Footprint,
+) -> impl Iterator<Item = Call> + use<'a> {
+    footprint.launches.iter().flat_map(move |launch| {
+        let addresses: Vec<Option<Ipv4Addr>> = match launch.ipv4 {
+            // AWS keeps a few at either end; to be strict about them does no harm.
+            Some(net) => vec![Some(net.network()), Some(net.broadcast())],
+            None => vec![None],
+        };
+        let hosts = addresses.into_iter().map(move |address| Host {
+            instance: newcomer(),
+            region: launch.region.clone(),
+            vpc: launch.vpc.clone(),
+            primary_ipv4: address,
+            public: launch.public.clone(),
+            more_private_ipv4: BTreeSet::new(),
+            private_ipv6: BTreeSet::new(),
+        });
+        hosts.flat_map(|host| {
+            let credential = Credential::of(role, &host);
+            home_positions(&host, &[])
+                .into_iter()
+                .map(move |home| Call {
+                    instance: host.instance.clone(),
+                    request: credential.used_from(&home, ANY_ACTION),
+                    from: home,
+                    promise: Promise::LaunchIsAdmitted,
+                })
+                .collect::<Vec<_>>()
+        })
+    })
+}
+
+fn calls_of_hosts<'a>(
+    role: &'a Role,
+    footprint: &'a Footprint,
+    settings: &'a Settings,
+) -> impl Iterator<Item = Call> + use<'a> {
+    let spokesmen = spokesmen(footprint);
+    footprint.hosts.iter().flat_map(move |host| {
+        let number = footprint.group_of(host).map_or(0, |group| group.number);
+        let speaks = spokesmen.get(&(&host.vpc, number)) == Some(&&host.instance);
         let hubs: Vec<&VpcId> = settings.hub_vpcs.iter().flatten().collect();
         let credential = Credential::of(role, host);
         // One of a VPC that no group names: a host of the role that is not there yet.
@@ -124,7 +186,7 @@ fn calls<'a>(
             },
         );
         let call = |from: &Position, request, promise| Call {
-            host,
+            instance: host.instance.clone(),
             from: from.clone(),
             request,
             promise,
@@ -135,15 +197,27 @@ fn calls<'a>(
             let service = credential.used_by_a_service(&home, ANY_ACTION);
             calls.push(call(&home, own, Promise::HomeIsAdmitted));
             calls.push(call(&home, service, Promise::ServiceIsAdmitted));
+            if settings.self_defence && speaks {
+                let request = credential.used_from(&home, "iam:DetachRolePolicy");
+                let request = request.on(&role.arn);
+                calls.push(call(&home, request, Promise::PinCannotBeTakenOff));
+            }
+            if settings.pin_derived && speaks {
+                let request = credential.derived_used_from(&home, ANY_ACTION);
+                calls.push(call(&home, request, Promise::DerivedIsDenied));
+            }
             if matches!(home, Position::Internet(_)) {
                 let request = groupless.used_from(&home, ANY_ACTION);
                 calls.push(call(&home, request, Promise::OutsiderIsDenied));
             }
         }
-        for outsider in outsiders(host, footprint, &hubs) {
+        let others = others_addresses(host, footprint, speaks);
+        for outsider in outsiders(host, footprint, others, &hubs) {
             let request = credential.used_from(&outsider, ANY_ACTION);
             calls.push(call(&outsider, request, Promise::OutsiderIsDenied));
-            calls.extend(EXEMPT_ACTIONS.iter().map(|action| {
+            // What is exempt is so for whom a statement selects as a whole.
+            let exempt = EXEMPT_ACTIONS.iter().filter(|_| speaks);
+            calls.extend(exempt.map(|action| {
                 let request = credential.used_from(&outsider, &action.replace('*', "Any"));
                 call(&outsider, request, Promise::ExemptIsAdmitted)
             }));
@@ -171,19 +245,53 @@ fn home_positions(host: &Host, hubs: &[&VpcId]) -> BTreeSet<Position> {
     internet.chain(endpoints).collect()
 }
 
+/// One host of each group, or of each VPC that is not divided, which speaks for all of it.
+fn spokesmen(footprint: &Footprint) -> BTreeMap<(&VpcId, u32), &InstanceId> {
+    let mut spokesmen = BTreeMap::new();
+    for host in &footprint.hosts {
+        let number = footprint.group_of(host).map_or(0, |group| group.number);
+        let speaker = spokesmen.entry((&host.vpc, number));
+        speaker.or_insert(&host.instance);
+    }
+    spokesmen
+}
+
+/// Where hosts of other groups leave from: for the first host of a group each address of all of
+/// them, for the others those of one. A group's tokens pass or are denied alike.
+fn others_addresses(host: &Host, footprint: &Footprint, speaks: bool) -> Vec<IpAddr> {
+    let Some(own) = footprint.group_of(host) else {
+        return Vec::new();
+    };
+    footprint
+        .groups
+        .get(&host.vpc)
+        .into_iter()
+        .flatten()
+        .filter(|group| group.number != own.number)
+        .take(if speaks { usize::MAX } else { 1 })
+        .flat_map(|group| group.public.iter().flat_map(ends))
+        .collect()
+}
+
 /// Positions that are nobody's home: right beside the host's own, and far away.
-fn outsiders(host: &Host, footprint: &Footprint, hubs: &[&VpcId]) -> BTreeSet<Position> {
+fn outsiders(
+    host: &Host,
+    footprint: &Footprint,
+    others: Vec<IpAddr>,
+    hubs: &[&VpcId],
+) -> BTreeSet<Position> {
     let strangers: [IpAddr; 3] = [
         Ipv4Addr::new(192, 0, 2, 1).into(),
         Ipv4Addr::new(203, 0, 113, 254).into(),
         Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1).into(),
     ];
-    let admitted = footprint.egress.get(&host.vpc);
+    let admitted = footprint.public_of(host);
     let internet = host
         .public
         .iter()
         .flat_map(neighbours)
         .chain(strangers)
+        .chain(others)
         .filter(|address| {
             !admitted
                 .into_iter()
@@ -242,6 +350,13 @@ fn nobodys_vpc() -> VpcId {
         .expect("a VPC id written in this file")
 }
 
+/// An instance that is none of ours yet: its id has letters that AWS's hexadecimal ids have not.
+fn newcomer() -> InstanceId {
+    "i-0newcomer"
+        .parse()
+        .expect("an instance id written in this file")
+}
+
 /// The first and the last address of a prefix.
 fn ends(net: &IpNet) -> BTreeSet<IpAddr> {
     [net.network(), net.broadcast()].into()
@@ -281,7 +396,10 @@ impl fmt::Display for Counterexample {
         } = self;
         let whose = match promise {
             Promise::HomeIsAdmitted => "from home",
+            Promise::LaunchIsAdmitted => "launched now",
             Promise::OutsiderIsDenied => "from outside",
+            Promise::PinCannotBeTakenOff => "that would take its pin off",
+            Promise::DerivedIsDenied => "by a session made of its own",
             Promise::ServiceIsAdmitted => "made by a service for it",
             Promise::ExemptIsAdmitted => "to an exempt data plane",
         };

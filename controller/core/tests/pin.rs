@@ -7,10 +7,13 @@ mod fleet;
 use std::collections::BTreeSet;
 
 use credpin_core::{
+    credential::Credential,
+    evaluate::denied_by,
     explain::{Verdict, explain},
+    plan::Hold,
     policy::{Document, Statement, Test},
     position::Position,
-    request::Key,
+    request::{Key, Request},
     verify::{Counterexample, Promise, verify},
 };
 use fleet::{Fleet, id};
@@ -268,4 +271,137 @@ fn the_proof_finds_a_pin_that_forgets_services_and_exempt_planes() {
         .collect();
     assert!(promises.contains(&Promise::ExemptIsAdmitted));
     assert!(promises.contains(&Promise::ServiceIsAdmitted));
+}
+
+/// With both of the statements that are not there unless asked for.
+fn with_options(fleet: Fleet) -> Fleet {
+    fleet.settings(|settings| {
+        settings.pin_derived = true;
+        settings.self_defence = true;
+    })
+}
+
+/// The statement that denies a call with the keys of `instance`, from home.
+fn denied_at_home(
+    fleet: &Fleet,
+    change: impl Fn(Credential, Position) -> Request,
+) -> Option<String> {
+    let plan = fleet.plan();
+    let host = &plan.role(&id("web")).unwrap().footprint.hosts[0];
+    let credential = Credential::of(&fleet.estate.roles["web"], host);
+    let request = change(credential, "198.51.100.1".parse().unwrap());
+    let pin = fleet.pin("web");
+    denied_by([&pin], &request).map(|statement| statement.sid.clone())
+}
+
+#[test]
+fn a_session_made_of_an_instances_is_denied_where_that_is_asked_for() {
+    let derived =
+        |credential: Credential, home| credential.derived_used_from(&home, "s3:GetObject");
+    assert_eq!(denied_at_home(&two_vpcs(), derived), None);
+    let fleet = with_options(two_vpcs());
+    assert_eq!(denied_at_home(&fleet, derived).as_deref(), Some("Derived"));
+    let by_a_service = |credential: Credential, home| {
+        let request = credential.derived_used_from(&home, "s3:GetObject");
+        request.with(Key::ViaAwsService, true)
+    };
+    assert_eq!(denied_at_home(&fleet, by_a_service), None);
+    let a_persons = |credential: Credential, home| {
+        let request = credential.derived_used_from(&home, "s3:GetObject");
+        request.with(Key::UserId, "AROAWEB:alice")
+    };
+    assert_eq!(
+        denied_at_home(&fleet, a_persons),
+        None,
+        "the role is used by people too"
+    );
+}
+
+#[test]
+fn the_role_cannot_take_its_pin_off_where_that_is_asked_for() {
+    let web = "arn:aws:iam::111122223333:role/web";
+    let pin = "arn:aws:iam::111122223333:policy/credpin/credpin2-web";
+    let fleet = with_options(two_vpcs());
+    for (action, on) in [
+        ("iam:DetachRolePolicy", web),
+        ("iam:PutRolePolicy", web),
+        ("iam:DeleteRolePermissionsBoundary", web),
+        ("iam:UpdateAssumeRolePolicy", web),
+        ("iam:CreatePolicyVersion", pin),
+        ("iam:SetDefaultPolicyVersion", pin),
+        ("iam:DeletePolicy", pin),
+        ("iam:TagPolicy", pin),
+    ] {
+        let call = |credential: Credential, home| credential.used_from(&home, action).on(on);
+        assert_eq!(denied_at_home(&two_vpcs(), call), None, "{action}");
+        assert_eq!(
+            denied_at_home(&fleet, call).as_deref(),
+            Some("SelfDefence"),
+            "{action}"
+        );
+        let by_a_service =
+            |credential: Credential, home| credential.used_by_a_service(&home, action).on(on);
+        assert_eq!(
+            denied_at_home(&fleet, by_a_service).as_deref(),
+            Some("SelfDefence"),
+            "{action}"
+        );
+    }
+    for (action, on) in [
+        ("iam:GetRole", web),
+        ("iam:PassRole", web),
+        (
+            "iam:DetachRolePolicy",
+            "arn:aws:iam::111122223333:role/batch",
+        ),
+        (
+            "iam:CreatePolicyVersion",
+            "arn:aws:iam::111122223333:policy/theirs",
+        ),
+    ] {
+        let call = |credential: Credential, home| credential.used_from(&home, action).on(on);
+        assert_eq!(denied_at_home(&fleet, call), None, "{action} on {on}");
+    }
+}
+
+#[test]
+fn the_proof_finds_an_optional_statement_that_is_missing() {
+    let fleet = with_options(two_vpcs());
+    assert_eq!(proof(&fleet, &fleet.pin("web")), []);
+    for (sid, promise) in [
+        ("Derived", Promise::DerivedIsDenied),
+        ("SelfDefence", Promise::PinCannotBeTakenOff),
+    ] {
+        let mut broken = fleet.pin("web");
+        broken.statements.retain(|statement| statement.sid != sid);
+        let promises: BTreeSet<Promise> = proof(&fleet, &broken)
+            .iter()
+            .map(|found| found.promise)
+            .collect();
+        assert_eq!(promises, [promise].into());
+    }
+}
+
+#[test]
+fn a_role_that_may_assume_itself_is_held_where_derived_sessions_are_denied() {
+    for principal in [
+        "arn:aws:iam::111122223333:role/web",
+        "arn:aws:iam::111122223333:root",
+        "111122223333",
+        "*",
+    ] {
+        let fleet = two_vpcs().edit_role("web", |role| role.trusted = [principal.into()].into());
+        let holds = |fleet: &Fleet| fleet.plan().role(&id("web")).unwrap().holds.clone();
+        assert_eq!(holds(&fleet), []);
+        assert_eq!(
+            holds(&with_options(fleet)),
+            [Hold::SelfAssumable],
+            "{principal}"
+        );
+    }
+    let trusts_another = two_vpcs().edit_role("web", |role| {
+        role.trusted = ["arn:aws:iam::111122223333:role/batch".into()].into();
+    });
+    let plan = with_options(trusts_another).plan();
+    assert_eq!(plan.role(&id("web")).unwrap().holds, []);
 }

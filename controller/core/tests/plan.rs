@@ -109,7 +109,7 @@ fn versions_are_pruned_so_that_a_sixth_never_fails_and_the_previous_one_is_kept(
     let (small, large) = (web, grown);
     let mut fleet = small().applied(all());
     for round in 0..8 {
-        let before = only(&fleet).in_force.unwrap().document;
+        let before = only(&fleet).in_force.unwrap().policies.remove(0).document;
         let next = if round % 2 == 0 { large() } else { small() };
         fleet = later(fleet, next).applied(all());
         let policy = fleet.estate.policies.values().next().unwrap();
@@ -336,7 +336,7 @@ fn exposure_counts_the_hosts_behind_the_same_nat_gateway() {
 
 #[test]
 fn a_difference_names_the_statement_and_the_addresses() {
-    let changes = difference(&web().pin("web"), &grown().pin("web"));
+    let changes = difference(&[&web().pin("web")], &[&grown().pin("web")]);
     let of = |sid: &str| {
         changes
             .iter()
@@ -350,7 +350,7 @@ fn a_difference_names_the_statement_and_the_addresses() {
             .contains(&"198.51.100.2/32".to_owned())
     );
     assert_eq!(of("PublicOther").added, ["vpc-z"]);
-    assert_eq!(difference(&web().pin("web"), &web().pin("web")), []);
+    assert_eq!(difference(&[&web().pin("web")], &[&web().pin("web")]), []);
 }
 
 #[test]

@@ -128,7 +128,7 @@ proptest! {
         let pin = role.pin.as_ref().expect("it has hosts");
         match role.outcome {
             Outcome::Change => {
-                prop_assert_eq!(verify(&fleet.estate.roles["web"], &role.footprint, &fleet.settings, &[&pin.document]), []);
+                prop_assert_eq!(verify(&fleet.estate.roles["web"], &role.footprint, &fleet.settings, &pin.documents()), []);
                 let again = fleet.applied(usize::MAX).plan();
                 prop_assert_eq!(again.role(&id("web")).expect("still there").outcome, Outcome::Unchanged);
                 prop_assert_eq!(again.steps().count(), 0);
@@ -154,10 +154,10 @@ proptest! {
             let strangers = [std::net::IpAddr::from(bits.to_be_bytes()), v6.to_be_bytes().into()];
             for stranger in strangers.into_iter().filter(|a| !ours.iter().any(|net| net.contains(a))) {
                 let internet = credential.used_from(&Position::Internet(stranger), "s3:GetObject");
-                prop_assert!(evaluate::denied_by([&pin.document], &internet).is_some());
+                prop_assert!(evaluate::denied_by(pin.documents(), &internet).is_some());
                 let elsewhere = Position::Endpoint { vpc: id("vpc-attacker"), address: stranger };
                 let elsewhere = credential.used_from(&elsewhere, "s3:GetObject");
-                prop_assert!(evaluate::denied_by([&pin.document], &elsewhere).is_some());
+                prop_assert!(evaluate::denied_by(pin.documents(), &elsewhere).is_some());
             }
         }
     }

@@ -19,6 +19,7 @@ mod ec2;
 mod field;
 mod iam;
 mod route;
+mod trust;
 
 use field::FieldError;
 
@@ -45,6 +46,7 @@ pub fn estate(seen: &Observation) -> Estate {
         regions,
         roles,
         policies,
+        customer_policies: seen.iam.details.policies.len(),
         gaps,
     }
 }

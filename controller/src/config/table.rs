@@ -114,16 +114,24 @@ impl<'de, 'm> Table<'de, 'm> {
         }
     }
 
-    /// A switch that this version does not have: only `false` is true of it.
-    pub(super) fn only_false(&mut self, key: &'static str, what: &str) {
-        let at = self.place_of(key);
-        if self.boolean(key) == Some(true) {
-            self.wrong(
-                at,
-                key,
-                format!("this version does not have it ({what}): leave it out, or false"),
-            );
-        }
+    /// A whole number within `range`.
+    pub(super) fn number(
+        &mut self,
+        key: &'static str,
+        range: std::ops::RangeInclusive<usize>,
+    ) -> Option<usize> {
+        let mut value = self.take(key)?;
+        let (least, most) = (range.start(), range.end());
+        let wanted = format!("wants a number from {least} to {most}");
+        let read = match value.take() {
+            ValueInner::Integer(number) => usize::try_from(number)
+                .ok()
+                .filter(|number| range.contains(number))
+                .ok_or_else(|| format!("{wanted}, not {number}")),
+            other => Err(format!("{wanted}, not {}", other.type_str())),
+        };
+        read.map_err(|what| self.wrong(value.span.start, key, what))
+            .ok()
     }
 
     /// A list of texts that `parse` reads.

@@ -18,8 +18,11 @@ fn every_key_is_read() {
         mode = "enforce"
         hub-vpcs = ["vpc-0hub"]
         allow-launch-gap = true
-        allow-lossy = false
-        pin-derived = false
+        max-policies = 5
+        policy-quota = 3000
+        allow-lossy = true
+        pin-derived = true
+        self-defence = true
         cloud = "dir:/srv/cloud"
         regions = ["eu-west-1", "us-east-1"]
         records = "file:///srv/records"
@@ -56,6 +59,11 @@ fn every_key_is_read() {
                         prefixes: vec![],
                     },
                 ],
+                pin_derived: true,
+                self_defence: true,
+                allow_lossy: true,
+                max_policies: Some(5),
+                policy_quota: Some(3000),
                 own_role: None,
             },
             cloud: Some(CloudName::Dir("/srv/cloud".into())),
@@ -72,7 +80,7 @@ fn every_key_is_read() {
 fn all_mistakes_are_told_at_once_each_with_its_place() {
     let text = r#"mode = "strict"
 hub-vpc = ["vpc-0hub"]
-allow-lossy = true
+pin-derived = "yes"
 
 [[egress]]
 vpc = "0abc"
@@ -86,9 +94,8 @@ mode = 7
         [
             "credpin.toml:1:9: mode: `strict` is no mode: write observe or enforce",
             "credpin.toml:2:1: hub-vpc: unknown key; known here: mode, hub-vpcs, allow-launch-gap, \
-             allow-lossy, pin-derived, role, egress, cloud, records, regions",
-            "credpin.toml:3:15: allow-lossy: this version does not have it (prefixes that take in \
-             addresses of others): leave it out, or false",
+             max-policies, policy-quota, allow-lossy, pin-derived, self-defence, role, egress, cloud, records, regions",
+            "credpin.toml:3:16: pin-derived: wants true or false, not string",
             "credpin.toml:6:8: egress.vpc: `0abc` is not a VPC id (vpc-…)",
             "credpin.toml:7:14: egress.prefixes: `198.51.100.0/40` is not a prefix: write it as \
              198.51.100.0/28 or 2001:db8::/56",
@@ -99,6 +106,24 @@ mode = 7
             "credpin.toml:10:8: role.mode: wants a text in quotes, not integer",
         ]
     );
+}
+
+#[test]
+fn a_number_out_of_its_range_is_told_with_the_range() {
+    for (text, said) in [
+        ("max-policies = 0", "wants a number from 1 to 9, not 0"),
+        ("max-policies = 10", "wants a number from 1 to 9, not 10"),
+        (
+            "max-policies = \"3\"",
+            "wants a number from 1 to 9, not string",
+        ),
+        (
+            "policy-quota = -1",
+            "wants a number from 1 to 10000, not -1",
+        ),
+    ] {
+        assert!(mistakes(text)[0].ends_with(said), "{:?}", mistakes(text));
+    }
 }
 
 #[test]

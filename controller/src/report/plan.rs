@@ -1,13 +1,14 @@
 //! A plan, laid out like terraform's: what comes, what goes, what stands in the way.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use credpin_core::{
     estate::Gap,
-    plan::{Hold, Outcome, Plan, RolePlan, Step, difference},
+    plan::{Hold, Outcome, Plan, RolePlan, difference},
     policy::MANAGED_POLICY_QUOTA,
     settings::{Mode, Settings},
 };
+use ipnet::{IpNet, Ipv4Net};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -32,6 +33,11 @@ pub fn plan(plan: &Plan, settings: &Settings, paint: Paint) -> String {
         line(&mut out, 0, &paint.yellow(&format!("\nWarning: {warning}")));
     }
     out.push('\n');
+    line(
+        &mut out,
+        0,
+        &format!("Instances by their tokens: {}.", plan.exposure_now),
+    );
     line(
         &mut out,
         0,
@@ -71,7 +77,7 @@ pub fn plan_json(plan: &Plan) -> serde_json::Result<String> {
     }
     let summary = Summary::of(plan);
     serde_json::to_string_pretty(&Json {
-        schema: 1,
+        schema: 2,
         summary,
         plan,
     })
@@ -147,9 +153,18 @@ pub(super) fn hold(hold: &Hold) -> String {
 }
 
 fn headline(role: &RolePlan, paint: Paint) -> (String, String) {
-    let size = || {
-        let size = role.pin.as_ref().map_or(0, |pin| pin.size);
-        format!("{size} of {MANAGED_POLICY_QUOTA} characters")
+    let size = || match role
+        .pin
+        .iter()
+        .flat_map(|pin| &pin.policies)
+        .collect::<Vec<_>>()[..]
+    {
+        [one] => format!("{} of {MANAGED_POLICY_QUOTA} characters", one.size),
+        ref many => format!(
+            "{} characters in {}",
+            many.iter().map(|policy| policy.size).sum::<usize>(),
+            count(many.len(), "document"),
+        ),
     };
     match (Change::of(role), role.outcome) {
         (Some(Change::Create), _) => (paint.green("+"), format!("gets a pin, {}", size())),
@@ -197,13 +212,16 @@ fn headline(role: &RolePlan, paint: Paint) -> (String, String) {
 /// Where a new pin lets the role's tokens be used from.
 fn admits(out: &mut String, role: &RolePlan) {
     for (vpc, egress) in &role.footprint.egress {
-        let from = listed(egress);
-        let from = if egress.is_empty() { "nowhere" } else { &from };
-        line(
-            out,
-            2,
-            &format!("tokens of {vpc}, from the internet: {from}"),
-        );
+        let groups = role.footprint.groups.get(vpc).map(Vec::as_slice);
+        let Some([groups @ .., rest]) = groups else {
+            from_the_internet(out, &vpc.to_string(), egress);
+            continue;
+        };
+        for group in groups {
+            let whose = format!("{vpc} at {}", addresses(&group.private));
+            from_the_internet(out, &whose, &group.public);
+        }
+        from_the_internet(out, &format!("{vpc} at any other address"), &rest.public);
     }
     let mut own = "their host's own address, in their own VPC or a hub".to_owned();
     let more = &role.footprint;
@@ -213,6 +231,26 @@ fn admits(out: &mut String, role: &RolePlan) {
         }
     }
     line(out, 2, &format!("through endpoints: {own}"));
+}
+
+fn from_the_internet(out: &mut String, whose: &str, egress: &BTreeSet<IpNet>) {
+    let from = listed(egress);
+    let from = if egress.is_empty() { "nowhere" } else { &from };
+    line(
+        out,
+        2,
+        &format!("tokens of {whose}, from the internet: {from}"),
+    );
+}
+
+/// Prefixes, of which many are only counted.
+fn addresses(prefixes: &BTreeSet<Ipv4Net>) -> String {
+    const SHOWN: usize = 4;
+    let shown = listed(prefixes.iter().take(SHOWN));
+    match prefixes.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 fn listed<T: ToString>(values: impl IntoIterator<Item = T>) -> String {
@@ -225,7 +263,7 @@ fn differences(out: &mut String, role: &RolePlan, paint: Paint) {
     let (Some(old), Some(new)) = (&role.in_force, &role.pin) else {
         return;
     };
-    for change in difference(&old.document, &new.document) {
+    for change in difference(&old.documents(), &new.documents()) {
         line(out, 2, &change.sid);
         for value in &change.added {
             line(out, 3, &paint.green(&format!("+ {value}")));
@@ -238,10 +276,7 @@ fn differences(out: &mut String, role: &RolePlan, paint: Paint) {
 
 fn exposure(out: &mut String, role: &RolePlan) {
     let now = &role.exposure_now;
-    let detached = role
-        .steps
-        .iter()
-        .any(|step| matches!(step, Step::Detach { .. }));
+    let detached = Change::of(role) == Some(Change::Detach);
     match &role.exposure_pinned {
         _ if detached => line(out, 2, &format!("open now: {now}; then: everything")),
         // What is held may not come to be: its figures would promise too much.

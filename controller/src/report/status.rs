@@ -62,6 +62,7 @@ pub fn status(plan: &Plan, recorded: bool, paint: Paint) -> String {
     table[0].push("OPEN TO".into());
     table.extend(rows.iter().map(Row::cells));
     align(&mut out, &table);
+    let _ = writeln!(out, "\nInstances by their tokens: {}.", plan.exposure_now);
     for role in plan.roles.iter().filter(|role| Pin::of(role) == Pin::Held) {
         let _ = writeln!(out, "\n{} {} is held:", paint.red("!"), role.role);
         for hold in &role.holds {

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use credpin_core::plan::{Outcome, Plan, RolePlan, Step};
+use credpin_core::{
+    plan::{Outcome, Plan, RolePlan, Step},
+    settings::Mode,
+};
 use serde::Serialize;
 
 /// How many roles come to what.
@@ -49,7 +52,13 @@ impl Change {
             Step::DeleteVersion { .. } => None,
         });
         // A new document is put down before it is attached: the first change names the whole.
-        changes.into_iter().next()
+        let first = changes.into_iter().next()?;
+        // A pin of several documents can gain one, or lose one, and stay.
+        let stays = role.in_force.is_some() && role.mode != Mode::Observe;
+        Some(match first {
+            Change::Create | Change::Detach if stays => Change::Update,
+            other => other,
+        })
     }
 }
 

@@ -189,7 +189,7 @@ async fn the_document_in_force_lies_in_the_directory_as_a_person_reads_it() {
         .pin
         .as_ref()
         .unwrap();
-    assert_eq!(document, pin.document.to_json_pretty() + "\n");
+    assert_eq!(document, pin.policies[0].document.to_json_pretty() + "\n");
 }
 
 #[tokio::test]

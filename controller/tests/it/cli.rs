@@ -273,7 +273,9 @@ fn status_is_one_line_a_role() {
         out,
         "ROLE   MODE     PIN       HOSTS  OPEN TO\n\
          batch  observe  none      1      everything: usable from anywhere\n\
-         web    enforce  in force  2      2 other hosts, no foreign addresses, no foreign endpoint VPCs\n"
+         web    enforce  in force  2      2 other hosts, no foreign addresses, no foreign endpoint VPCs\n\n\
+         Instances by their tokens: 1 usable from anywhere, 2 pinned (other hosts: 2 at worst, 2.0 in \
+         the mean).\n"
     );
     let (json, _) = text(&credpin(account.path(), &["status", "--json"]));
     let rows: serde_json::Value = serde_json::from_str(&json).unwrap();

@@ -10,7 +10,7 @@ mod value;
 
 use std::collections::BTreeSet;
 
-use credpin_core::footprint::Footprint;
+use credpin_core::footprint::{Footprint, Group};
 use credpin_core::pin;
 use credpin_core::policy::{Actions, Document, Resources, Statement, Test};
 use credpin_core::request::{Key, Request};
@@ -54,8 +54,34 @@ pub fn pin() -> impl Strategy<Value = Document> {
         btree_set(value::ipv6_net(), 0..3),
     );
     let hubs = weighted(0.5, btree_set(value::vpc(), 0..2));
-    (footprint, hubs).prop_map(|((egress, more_private_ipv4, private_ipv6), hub_vpcs)| {
+    let group = (
+        btree_set(value::ipv4_net(), 1..3),
+        btree_set(value::net(), 0..3),
+    );
+    let settings = (hubs, any::<bool>(), any::<bool>());
+    (footprint, weighted(0.5, group), settings).prop_map(|(footprint, group, settings)| {
+        let (egress, more_private_ipv4, private_ipv6) = footprint;
+        let (hub_vpcs, pin_derived, self_defence) = settings;
+        // The first VPC is divided, now and then.
+        let groups = egress
+            .iter()
+            .zip(group)
+            .map(|((vpc, rest), (private, public))| {
+                let some = Group {
+                    number: 1,
+                    private,
+                    public,
+                };
+                let rest = Group {
+                    public: rest.clone(),
+                    ..Group::default()
+                };
+                (vpc.clone(), vec![some, rest])
+            });
+        let role = "arn:aws:iam::111122223333:role/web";
         let footprint = Footprint {
+            role: Some(role.parse().expect("it is an ARN")),
+            groups: groups.collect(),
             egress,
             more_private_ipv4,
             private_ipv6,
@@ -63,6 +89,8 @@ pub fn pin() -> impl Strategy<Value = Document> {
         };
         let settings = Settings {
             hub_vpcs,
+            pin_derived,
+            self_defence,
             ..Settings::default()
         };
         pin::of(&footprint, &settings)

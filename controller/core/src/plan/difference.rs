@@ -17,8 +17,9 @@ pub struct Difference {
     pub removed: Vec<String>,
 }
 
-/// What changes from `old` to `new`, statement by statement; statements that stay are left out.
-pub fn difference(old: &Document, new: &Document) -> Vec<Difference> {
+/// What changes from `old` to `new`, statement by statement; statements that stay are left out, and
+/// so are those that only move from one document to another.
+pub fn difference(old: &[&Document], new: &[&Document]) -> Vec<Difference> {
     let (old, new) = (values(old), values(new));
     let sids: BTreeSet<&str> = old.keys().chain(new.keys()).copied().collect();
     let nothing = BTreeSet::new();
@@ -36,10 +37,10 @@ pub fn difference(old: &Document, new: &Document) -> Vec<Difference> {
 }
 
 /// The values of each statement's conditions.
-fn values(document: &Document) -> BTreeMap<&str, BTreeSet<String>> {
-    document
-        .statements
+fn values<'a>(documents: &[&'a Document]) -> BTreeMap<&'a str, BTreeSet<String>> {
+    documents
         .iter()
+        .flat_map(|document| &document.statements)
         .map(|statement| {
             (
                 statement.sid.as_str(),

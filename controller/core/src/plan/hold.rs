@@ -28,10 +28,15 @@ pub enum Hold {
     UnknownEgress(Unknown),
     /// A host launched now would be denied until the next run.
     LaunchGap(LaunchGap),
-    /// No room for one more policy on the role; how many it has.
+    /// No room for one more policy on the role; how many of others it has.
     AttachmentQuota(usize),
-    /// The pin does not fit a managed policy; how many characters it has.
+    /// No room for one more policy in the account; how many it has.
+    PolicyQuota(usize),
+    /// The pin does not fit the policies that it may have; how many characters it has.
     TooLarge(usize),
+    /// The statement for derived sessions is asked for, and the role's sessions may assume the role:
+    /// what they call that session nobody can tell.
+    SelfAssumable,
     /// A call would not be decided as promised (invariant 5).
     Unproven(Counterexample),
 }
@@ -59,12 +64,24 @@ impl fmt::Display for Hold {
             ),
             Hold::AttachmentQuota(attached) => write!(
                 f,
-                "the role has {attached} policies attached and {ATTACHED_POLICIES_QUOTA} is the quota; detach one"
+                "the role has {attached} policies of others attached, {ATTACHED_POLICIES_QUOTA} is the \
+                 quota, and one place is kept free for cutting off a thief; detach one"
+            ),
+            Hold::PolicyQuota(policies) => write!(
+                f,
+                "the account has {policies} customer managed policies, and its quota leaves no room; \
+                 delete some, or have the quota raised and say so: policy-quota"
             ),
             Hold::TooLarge(size) => write!(
                 f,
-                "the pin has {size} characters and a policy holds {MANAGED_POLICY_QUOTA}; \
-                 fewer public addresses (a NAT gateway) make it fit"
+                "the pin has {size} characters, a policy holds {MANAGED_POLICY_QUOTA}, and it does not \
+                 fit the policies that it may have; fewer public addresses (a NAT gateway) or more \
+                 max-policies make it fit"
+            ),
+            Hold::SelfAssumable => f.write_str(
+                "its trust policy lets its own sessions assume it, and pin-derived denies such a \
+                 session that is named like an instance; narrow the trust policy, or leave \
+                 pin-derived out",
             ),
             Hold::Unproven(found) => write!(f, "not proven safe: {found}"),
         }

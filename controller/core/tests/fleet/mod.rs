@@ -12,7 +12,8 @@ use credpin_core::{
         Destination, Estate, Gap, Instance, InstanceState, Interface, LivePolicy, LiveVersion, Nat,
         PrivateIpv4, Region, Role, Route, RouteTable, Subnet, Target,
     },
-    plan::{self, Plan, Step, policy_arn, policy_name},
+    id::PolicyName,
+    plan::{self, Plan, Step, policy_arn, policy_name, role_of},
     policy::Document,
     settings::{Mode, Settings},
 };
@@ -58,6 +59,7 @@ impl Fleet {
         let subnet = Subnet {
             id: id(&format!("subnet-{name}")),
             vpc: id(&format!("vpc-{vpc}")),
+            ipv4: None,
             maps_public_ipv4: false,
             assigns_ipv6: false,
         };
@@ -73,6 +75,16 @@ impl Fleet {
         };
         self.region().route_tables.insert(table.id.clone(), table);
         self.region().subnets.insert(subnet.id.clone(), subnet);
+        self
+    }
+
+    /// The IPv4 prefix of a subnet. One that has none told is a subnet whose hosts are told apart
+    /// one by one or not at all.
+    pub(crate) fn ipv4(mut self, subnet: &str, prefix: &str) -> Self {
+        let subnet = format!("subnet-{subnet}");
+        let subnets = &mut self.region().subnets;
+        let subnet = subnets.get_mut(subnet.as_str()).expect("subnet() first");
+        subnet.ipv4 = Some(prefix.parse().unwrap());
         self
     }
 
@@ -173,6 +185,7 @@ impl Fleet {
             arn: id(&format!("arn:aws:iam::111122223333:role/{name}")),
             path: "/".into(),
             tags: [].into(),
+            trusted: BTreeSet::new(),
             profiles: [profile(name)].into(),
             attached: BTreeSet::new(),
         });
@@ -224,11 +237,17 @@ impl Fleet {
         plan::plan(&self.estate, &[], &self.settings, NOW.parse().unwrap())
     }
 
-    /// The pin that the plan calls for.
+    /// The pin that the plan calls for: the one document that it has, or all of them as if one.
     pub(crate) fn pin(&self, role: &str) -> Document {
         let plan = self.plan();
         let role = plan.role(&id(role)).expect("a role of this fleet");
-        role.pin.clone().expect("a role with hosts").document
+        let pin = role.pin.clone().expect("a role with hosts");
+        let statements = pin
+            .policies
+            .into_iter()
+            .flat_map(|policy| policy.document.statements)
+            .collect();
+        Document { statements }
     }
 
     /// The account after all steps of its plan, or the first `steps` of them.
@@ -245,10 +264,11 @@ impl Fleet {
             .roles
             .get_mut(step.role())
             .expect("a role of this fleet");
-        let name = policy_name(&role.name);
+        let name: PolicyName = id(step.arn().as_str().rsplit('/').next().expect("its name"));
         match step {
             Step::CreatePolicy { arn, document, .. } => {
-                assert_eq!(*arn, policy_arn(role));
+                assert_eq!(*arn, policy_arn(role, &name));
+                assert_eq!(role_of(&name).as_ref(), Some(&role.name));
                 let first = LiveVersion {
                     id: id("v1"),
                     default: true,

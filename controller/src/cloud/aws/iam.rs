@@ -9,8 +9,8 @@ use aws_sdk_iam::{
     types::{self as api, EntityType},
 };
 use credpin_core::{
-    id::PolicyName,
-    plan::{POLICY_PATH, policy_name},
+    id::{PolicyName, RoleName},
+    plan::{POLICY_PATH, role_of},
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -94,16 +94,17 @@ async fn spare_policy_tags(
     seen: &GetAccountAuthorizationDetails,
 ) -> Result<BTreeMap<PolicyName, ListPolicyTags>, String> {
     // `AttachmentCount` would not do: somebody may have attached one to another role.
-    let attached: BTreeMap<PolicyName, &[AttachedPolicy]> = seen
+    let attached: BTreeMap<RoleName, &[AttachedPolicy]> = seen
         .role_detail_list
         .iter()
         .filter_map(|role| {
             let name = role.role_name.as_deref()?.parse().ok()?;
-            Some((policy_name(&name), &role.attached_managed_policies[..]))
+            Some((name, &role.attached_managed_policies[..]))
         })
         .collect();
     let on_its_role = |policy: &ManagedPolicy| {
-        let on_role = policy.name().and_then(|name| attached.get(&name));
+        let role = policy.name().and_then(|name| role_of(&name));
+        let on_role = role.and_then(|role| attached.get(&role));
         on_role.is_some_and(|all| all.iter().any(|it| it.policy_arn == policy.arn))
     };
     let spare: Vec<(PolicyName, String)> = seen

@@ -229,6 +229,11 @@ fn subnet(shape: &shape::Subnet) -> Result<Subnet, FieldError> {
     Ok(Subnet {
         id: required("SubnetId", shape.subnet_id.as_ref())?,
         vpc: required("VpcId", shape.vpc_id.as_ref())?,
+        ipv4: optional(
+            "CidrBlock",
+            shape.cidr_block.as_ref().filter(|it| !it.is_empty()),
+        )?
+        .map(|net: ipnet::Ipv4Net| net.trunc()),
         maps_public_ipv4: shape.map_public_ip_on_launch,
         assigns_ipv6: shape.assign_ipv6_address_on_creation,
     })

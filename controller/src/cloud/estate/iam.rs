@@ -11,10 +11,13 @@ use credpin_core::{
 use super::{
     Sorter,
     field::{FieldError, required},
+    trust,
 };
 use crate::cloud::{
     IamView,
-    shapes::iam::{GetAccountAuthorizationDetails, ManagedPolicy, PolicyVersion, RoleDetail},
+    shapes::iam::{
+        GetAccountAuthorizationDetails, ManagedPolicy, PolicyText, PolicyVersion, RoleDetail,
+    },
 };
 
 pub(super) fn read(
@@ -56,6 +59,12 @@ fn role(shape: &RoleDetail) -> Result<Role, FieldError> {
             .iter()
             .map(|tag| (tag.key.clone(), tag.value.clone()))
             .collect(),
+        trusted: trust::trusted(
+            shape
+                .assume_role_policy_document
+                .as_ref()
+                .map(PolicyText::as_str),
+        ),
         profiles: shape
             .instance_profile_list
             .iter()

@@ -13,7 +13,7 @@ use super::{nets_of, value};
 
 /// Actions with a resource of the kind that each is for: data planes that pins leave alone, others
 /// of the same services, and some of everyday.
-const ACTIONS: [(&str, &str); 11] = [
+const ACTIONS: [(&str, &str); 13] = [
     ("dynamodb:ListTables", "*"),
     ("ec2:DescribeInstances", "*"),
     ("s3:GetObject", "arn:aws:s3:::loot/a/file"),
@@ -41,6 +41,11 @@ const ACTIONS: [(&str, &str); 11] = [
     (
         "kafka-cluster:Connect",
         "arn:aws:kafka:eu-west-1:111122223333:cluster/events/uuid",
+    ),
+    ("iam:DetachRolePolicy", "arn:aws:iam::111122223333:role/web"),
+    (
+        "iam:CreatePolicyVersion",
+        "arn:aws:iam::111122223333:policy/credpin/credpin-web",
     ),
     (
         "elasticfilesystem:ClientMount",
