@@ -16,8 +16,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{id::Arn, request::Key};
 
+#[cfg(test)]
+pub(crate) mod arbitrary;
+mod both;
 mod parse;
 
+pub use both::Both;
 pub use parse::{ParseError, Place, Problem};
 
 /// Characters of a managed policy, blanks not counted (IAM User Guide, "IAM and STS quotas").
