@@ -1,8 +1,11 @@
-//! Carries a plan out. It makes no choices: the steps are done in order, role by role, and a role
-//! stops at its first failure while the others go on. Running again picks up where it stopped,
+//! Carries a plan out. It makes no choices: the steps of a role are done in order, and a role stops at
+//! its first failure while the others go on. Running again picks up where it stopped,
 //! because a plan starts from what is there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use credpin_core::{
     id::{Arn, RoleName},
@@ -60,20 +63,54 @@ pub struct NotOurs {
     pub role: RoleName,
 }
 
-/// Does the steps of `plan`.
+/// Does the steps of `plan`. All roles go to their next wait, and wait together.
 pub async fn apply<W: WriteIam>(plan: &Plan, iam: &W) -> Applied {
     let mut applied = Applied::default();
-    for role in plan.roles.iter().filter(|role| !role.steps.is_empty()) {
-        match apply_role(role, iam, &mut applied.done).await {
-            Ok(Fate::CarriedOut) => {}
-            Ok(Fate::ReleasedMeanwhile) => applied.released_meanwhile.push(role.role.clone()),
-            Err(error) => applied.failed.push(Failure {
-                role: role.role.clone(),
-                error,
-            }),
+    let changing = plan.roles.iter().filter(|role| !role.steps.is_empty());
+    let mut on_their_way: Vec<(&RolePlan, &[Step])> =
+        changing.map(|role| (role, &role.steps[..])).collect();
+    while !on_their_way.is_empty() {
+        let mut waiting = Vec::new();
+        for (role, steps) in on_their_way {
+            let until = steps
+                .iter()
+                .position(|step| matches!(step, Step::Wait { .. }));
+            let (stretch, rest) = steps.split_at(until.unwrap_or(steps.len()));
+            match apply_stretch(role, stretch, iam, &mut applied.done).await {
+                Ok(Fate::CarriedOut) if rest.is_empty() => {}
+                Ok(Fate::CarriedOut) => waiting.push((role, rest)),
+                Ok(Fate::ReleasedMeanwhile) => applied.released_meanwhile.push(role.role.clone()),
+                Err(error) => applied.failed.push(Failure {
+                    role: role.role.clone(),
+                    error,
+                }),
+            }
         }
+        on_their_way = wait(waiting, iam, &mut applied.done).await;
     }
     applied
+}
+
+/// Waits as long as the longest of the waits that roles have come to; gives back what is behind them.
+async fn wait<'a, W: WriteIam>(
+    waiting: Vec<(&'a RolePlan, &'a [Step])>,
+    iam: &W,
+    done: &mut Vec<Step>,
+) -> Vec<(&'a RolePlan, &'a [Step])> {
+    let mut longest = 0;
+    let mut behind = Vec::new();
+    for (role, steps) in waiting {
+        if let Some((step @ Step::Wait { seconds, .. }, rest)) = steps.split_first() {
+            longest = longest.max(*seconds);
+            done.push(step.clone());
+            behind.push((role, rest));
+        }
+    }
+    if longest > 0 {
+        info!("waiting {longest} s, until all of IAM has what was written");
+        iam.settle(Duration::from_secs(longest)).await;
+    }
+    behind
 }
 
 /// What became of a role that did not stop.
@@ -82,23 +119,29 @@ enum Fate {
     ReleasedMeanwhile,
 }
 
-async fn apply_role<W: WriteIam>(
+/// Does the steps of a role up to its next wait. What is there is looked at before: somebody may have
+/// been there since the plan was made, or during the wait.
+async fn apply_stretch<W: WriteIam>(
     plan: &RolePlan,
+    stretch: &[Step],
     iam: &W,
     done: &mut Vec<Step>,
 ) -> Result<Fate, ApplyError> {
+    if stretch.is_empty() {
+        return Ok(Fate::CarriedOut);
+    }
     // What was released stays off; taking it off is what the operator wants too.
     let only_detaches = plan
         .steps
         .iter()
         .all(|step| matches!(step, Step::Detach { .. }));
-    for policy in existing(plan) {
+    for policy in existing(plan, stretch) {
         let tags = check_ours(policy, &plan.role, iam).await?;
         if tags.contains_key(RELEASED_TAG) && !only_detaches {
             return Ok(Fate::ReleasedMeanwhile);
         }
     }
-    for step in &plan.steps {
+    for step in stretch {
         execute(step, iam).await?;
         info!("{step}");
         done.push(step.clone());
@@ -106,16 +149,15 @@ async fn apply_role<W: WriteIam>(
     Ok(Fate::CarriedOut)
 }
 
-/// The role's policies that are there, those in force and those that the plan changes. One that does
-/// not exist yet is ours once it is made: by its tags, in the same call.
-fn existing(plan: &RolePlan) -> BTreeSet<&Arn> {
+/// The role's policies that are there, those in force and those that these steps change. One that
+/// does not exist yet is ours once it is made: by its tags, in the same call.
+fn existing<'a>(plan: &'a RolePlan, steps: &'a [Step]) -> BTreeSet<&'a Arn> {
     let in_force = plan.in_force.iter().flat_map(|pin| &pin.policies);
-    let changed = plan.steps.iter().map(Step::arn);
-    let made_now: BTreeSet<&Arn> = plan
-        .steps
+    let changed = steps.iter().filter_map(Step::arn);
+    let made_now: BTreeSet<&Arn> = steps
         .iter()
         .filter(|step| matches!(step, Step::CreatePolicy { .. }))
-        .map(Step::arn)
+        .filter_map(Step::arn)
         .collect();
     let all = in_force.map(|policy| &policy.arn).chain(changed);
     all.filter(|arn| !made_now.contains(arn)).collect()
@@ -162,6 +204,8 @@ async fn execute<W: WriteIam>(step: &Step, iam: &W) -> Result<(), CallError> {
         Step::CreateVersion { arn, document, .. } => {
             iam.create_version(arn, &document.to_json()).await
         }
+        // All roles wait together, in `apply`.
+        Step::Wait { .. } => Ok(()),
         Step::Attach { role, arn } => iam.attach(role, arn).await,
         Step::Detach { role, arn } => done_already(iam.detach(role, arn).await),
     }

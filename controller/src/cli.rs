@@ -8,6 +8,7 @@ use credpin_core::{
     id::{InstanceId, RegionName, RoleName},
     lineage::Target,
     position::Position,
+    settings::{MaxNarrowing, Settings},
 };
 use credpin_ledger::StoreUrl;
 
@@ -63,6 +64,36 @@ pub struct Common {
     pub verbose: bool,
 }
 
+/// What is allowed once, by a person who has looked.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Once {
+    /// How much of a role's addresses may go in this run, in percent [default: `max-narrowing` of the
+    /// config, or 30]
+    #[arg(long, value_name = "PERCENT")]
+    pub max_narrowing: Option<MaxNarrowing>,
+}
+
+impl Once {
+    /// Puts it over what the config says.
+    pub fn over(&self, settings: &mut Settings) {
+        if let Some(share) = self.max_narrowing {
+            settings.max_narrowing = share;
+        }
+    }
+}
+
+impl Command {
+    /// What holds for this run only.
+    pub fn once(&self) -> Option<&Once> {
+        match self {
+            Command::Plan { once, .. } | Command::Apply { once, .. } | Command::Run { once } => {
+                Some(once)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -92,18 +123,28 @@ pub enum Command {
     },
     /// Say what would be done, and do nothing
     Plan {
+        /// What holds for this run only
+        #[command(flatten)]
+        once: Once,
         /// For machines
         #[arg(long)]
         json: bool,
     },
     /// Plan, ask, and do it
     Apply {
+        /// What holds for this run only
+        #[command(flatten)]
+        once: Once,
         /// Do not ask
         #[arg(long)]
         yes: bool,
     },
     /// The scheduled job: observe, plan, apply, read back, report; asks nobody
-    Run,
+    Run {
+        /// What holds for this run only
+        #[command(flatten)]
+        once: Once,
+    },
     /// One line a role: what is pinned, what is open
     Status {
         /// For machines

@@ -9,7 +9,10 @@
 //! Reading and writing are different traits: what plans never holds the one that writes. [`dir`]
 //! keeps a cloud in a directory; `aws`, behind the feature of that name, is the real one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use credpin_core::{
     estate::Gap,
@@ -133,6 +136,10 @@ pub trait WriteIam {
         key: &str,
         value: &str,
     ) -> impl Future<Output = Result<(), CallError>> + Send;
+
+    /// Lets `time` pass, in which all of IAM comes to have what was written. A cloud that shows its
+    /// writes at once takes no time.
+    fn settle(&self, time: Duration) -> impl Future<Output = ()> + Send;
 
     /// `UntagPolicy`, of one tag.
     fn untag_policy(

@@ -144,7 +144,10 @@ pub async fn execute(cli: Cli, now: Timestamp) -> Result<Exit, CommandError> {
         print(&String::from_utf8_lossy(&script))?;
         return Ok(Exit::Done);
     }
-    let config = settle(&cli.common)?;
+    let mut config = settle(&cli.common)?;
+    if let Some(once) = cli.command.once() {
+        once.over(&mut config.settings);
+    }
     match cli.command {
         Command::Trace {
             target,
@@ -240,7 +243,7 @@ impl Context {
     ) -> Result<Exit, CommandError> {
         match command {
             Command::Observe { out } => self.observe(cloud, out).await,
-            Command::Plan { json } => {
+            Command::Plan { json, .. } => {
                 let planned = self.plan(cloud).await?;
                 print(&if json {
                     report::plan_json(&planned.plan)?
@@ -249,8 +252,8 @@ impl Context {
                 })?;
                 Ok(plan_exit(&planned))
             }
-            Command::Apply { yes } => self.apply(cloud, yes).await,
-            Command::Run => self.run(cloud).await,
+            Command::Apply { yes, .. } => self.apply(cloud, yes).await,
+            Command::Run { .. } => self.run(cloud).await,
             Command::Status { json } => {
                 let planned = self.plan(cloud).await?;
                 let plan = &planned.plan;

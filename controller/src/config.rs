@@ -8,15 +8,17 @@ use std::{ffi::OsString, fmt, path::PathBuf, str::FromStr};
 use credpin_core::{
     id::RegionName,
     plan::MOST_POLICIES,
-    settings::{Glob, Mode, RoleRule, Scope, Settings, StatedEgress},
+    settings::{Glob, Mode, Propagation, RoleRule, Scope, Settings, StatedEgress},
 };
 use credpin_ledger::StoreUrl;
 use thiserror::Error;
 use toml_span::ErrorKind;
 
+mod duration;
 mod prefix;
 mod table;
 
+use duration::seconds;
 use prefix::public_prefix;
 use table::Table;
 
@@ -123,6 +125,14 @@ fn config(mut table: Table<'_, '_>) -> Config {
     settings.allow_lossy = table.boolean("allow-lossy").unwrap_or_default();
     settings.pin_derived = table.boolean("pin-derived").unwrap_or_default();
     settings.self_defence = table.boolean("self-defence").unwrap_or_default();
+    settings.propagation = table
+        .parsed("propagation", |text| {
+            seconds(text).map(Propagation::of_seconds)
+        })
+        .unwrap_or_default();
+    settings.max_narrowing = table
+        .parsed("max-narrowing", |text| text.parse().map_err(said))
+        .unwrap_or_default();
     settings.roles = table.tables("role", role);
     settings.egress = table.tables("egress", egress);
     config.cloud = table.parsed("cloud", |text| text.parse().map_err(said));

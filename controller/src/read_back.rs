@@ -4,14 +4,16 @@
 //! immediately visible": seconds, seldom more), so it is asked again for a while before a
 //! difference counts as one.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use credpin_core::{
-    estate::Estate,
-    id::{PolicyName, RoleName},
-    plan::{PinPolicy, Plan, RolePlan, policy_names},
+    estate::{Estate, LivePolicy},
+    id::{Arn, RoleName},
+    plan::{Plan, RolePlan, Step},
     policy::Document,
-    settings::Mode,
 };
 use thiserror::Error;
 
@@ -75,42 +77,43 @@ pub async fn read_back<C: Observe>(plan: &Plan, applied: &Applied, cloud: &C) ->
     }
 }
 
-/// What is not as the plan wanted it.
+/// What is not as the steps leave it.
 fn difference(plan: &RolePlan, seen: &Estate) -> Option<&'static str> {
     if !seen.gaps.is_empty() {
         return Some("IAM did not answer in full");
     }
-    let attached: BTreeSet<&PolicyName> = policy_names(&plan.role)
-        .filter_map(|name| seen.policies.get(&name))
-        .filter(|live| {
-            let role = seen.roles.get(&plan.role);
-            role.is_some_and(|role| role.attached.contains(&live.arn))
-        })
-        .map(|live| &live.name)
-        .collect();
-    // In observe a pin is worked out all the same, and what there is is taken off.
-    let wanted: &[PinPolicy] = match &plan.pin {
-        Some(pin) if plan.mode != Mode::Observe => &pin.policies,
-        _ => &[],
-    };
-    let more = attached.iter().any(|name| {
-        let is_wanted = |policy: &PinPolicy| policy.policy == **name;
-        !wanted.iter().any(is_wanted)
-    });
-    if more {
-        return Some("the policy is still attached");
-    }
-    wanted.iter().find_map(|policy| {
-        let Some(live) = seen.policies.get(&policy.policy) else {
-            return Some("there is no such policy");
-        };
-        if !attached.contains(&policy.policy) {
-            return Some("the policy is not attached");
+    let mut wanted: BTreeMap<&Arn, Wanted<'_>> = BTreeMap::new();
+    for step in &plan.steps {
+        match step {
+            Step::CreatePolicy { arn, document, .. }
+            | Step::CreateVersion { arn, document, .. } => {
+                wanted.entry(arn).or_default().document = Some(document);
+            }
+            Step::Attach { arn, .. } => wanted.entry(arn).or_default().attached = Some(true),
+            Step::Detach { arn, .. } => wanted.entry(arn).or_default().attached = Some(false),
+            Step::DeleteVersion { .. } | Step::Wait { .. } => {}
         }
-        let text = live.in_force().and_then(|version| version.text.as_deref());
-        let same = text
-            .and_then(|text| Document::parse(text).ok())
-            .is_some_and(|document| document.digest() == policy.document.digest());
+    }
+    let attached = seen.roles.get(&plan.role).map(|role| &role.attached);
+    wanted.into_iter().find_map(|(arn, wanted)| {
+        let is_attached = attached.is_some_and(|attached| attached.contains(arn));
+        match (seen.policy(arn), wanted.attached) {
+            (_, Some(false)) => return is_attached.then_some("the policy is still attached"),
+            (None, _) => return Some("there is no such policy"),
+            (Some(_), Some(true)) if !is_attached => return Some("the policy is not attached"),
+            (Some(_), _) => {}
+        }
+        let shown = seen.policy(arn).and_then(LivePolicy::in_force);
+        let text = shown.and_then(|version| version.text.as_deref());
+        let shown = text.and_then(|text| Document::parse(text).ok());
+        let same = shown.as_ref() == wanted.document || wanted.document.is_none();
         (!same).then_some("another document is in force")
     })
+}
+
+/// How steps leave a policy.
+#[derive(Default)]
+struct Wanted<'a> {
+    document: Option<&'a Document>,
+    attached: Option<bool>,
 }

@@ -194,19 +194,30 @@ async fn previous_one<C: WriteIam>(
     role: &RoleName,
 ) -> Result<String, ReleaseError> {
     let pin = pin_of(seen, role)?;
-    let older: Vec<(&LivePolicy, &LiveVersion)> = pin
-        .iter()
-        .filter_map(|live| Some((*live, live.previous()?)))
-        .collect();
-    if older.is_empty() {
-        return Err(ReleaseError::NoPrevious);
+    // The one right before may be what a run was on its way by, and admit what is gone since.
+    let mut refused = ReleaseError::NoPrevious;
+    let mut found = None;
+    for back in 0.. {
+        let older = earlier(&pin, back);
+        if older.is_empty() {
+            break;
+        }
+        // Each statement stands alone, so what matters is all of them together.
+        let goes = |live: &LivePolicy| older.iter().find(|(older, _)| older.arn == live.arn);
+        let then: Vec<&LiveVersion> = pin
+            .iter()
+            .filter_map(|live| goes(live).map_or_else(|| live.in_force(), |(_, it)| Some(*it)))
+            .collect();
+        match prove(&older[0].1.id, &then, seen, plan, settings, role) {
+            Ok(()) => {
+                found = Some(older);
+                break;
+            }
+            Err(error) if back == 0 => refused = error,
+            Err(_) => {}
+        }
     }
-    // Each statement stands alone, so what matters is all of them together.
-    let then: Vec<&LiveVersion> = pin
-        .iter()
-        .filter_map(|live| live.previous().or_else(|| live.in_force()))
-        .collect();
-    prove(&older[0].1.id, &then, seen, plan, settings, role)?;
+    let older = found.ok_or(refused)?;
     let mut went = Vec::new();
     for (live, version) in older {
         check_ours(&live.arn, role, cloud).await?;
@@ -222,6 +233,13 @@ async fn previous_one<C: WriteIam>(
     } else {
         format!("{went}; the policy is not attached, so nothing is in force")
     })
+}
+
+/// The policies of a pin that have a version so far back, each with it.
+fn earlier<'a>(pin: &[&'a LivePolicy], back: usize) -> Vec<(&'a LivePolicy, &'a LiveVersion)> {
+    pin.iter()
+        .filter_map(|live| Some((*live, live.earlier().get(back).copied()?)))
+        .collect()
 }
 
 /// That `versions` together admit every live host of the role and deny outsiders (invariant 5).

@@ -10,6 +10,7 @@ use std::{
 };
 
 use ipnet::{Ipv4Net, Ipv6Net};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::id::{
@@ -259,6 +260,8 @@ pub struct LiveVersion {
     pub id: VersionId,
     /// Whether it is the one in force.
     pub default: bool,
+    /// When it was made, where that is known.
+    pub created: Option<Timestamp>,
     /// Its text (JSON), where it was read.
     pub text: Option<String>,
 }
@@ -323,14 +326,38 @@ impl LivePolicy {
         newest.is_some_and(|newest| !newest.default)
     }
 
-    /// The version to go back to: the newest before the one in force that says something else (a
-    /// call that was retried leaves two that say the same).
+    /// The version before the one in force that says something else.
     pub fn previous(&self) -> Option<&LiveVersion> {
-        let current = self.in_force()?;
+        self.earlier().first().copied()
+    }
+
+    /// Versions before the one in force that say something else, newest first (a call that was
+    /// retried leaves two that say the same).
+    pub fn earlier(&self) -> Vec<&LiveVersion> {
+        let Some(current) = self.in_force() else {
+            return Vec::new();
+        };
         let older = self.versions.iter().filter(|version| {
             version.id.number() < current.id.number() && version.text != current.text
         });
-        older.max_by_key(|version| version.id.number())
+        let mut older: Vec<&LiveVersion> = older.collect();
+        older.sort_by_key(|version| std::cmp::Reverse(version.id.number()));
+        older
+    }
+
+    /// The policy once a version that says `text` was made and put in force, as IAM numbers them.
+    pub(crate) fn put_in_force(&mut self, text: String) {
+        let numbers = self.versions.iter().map(|version| version.id.number());
+        let next = numbers.max().unwrap_or(0) + 1;
+        for version in &mut self.versions {
+            version.default = false;
+        }
+        self.versions.push(LiveVersion {
+            id: VersionId::of_number(next),
+            default: true,
+            created: None,
+            text: Some(text),
+        });
     }
 
     /// The version to delete before another can be made: the oldest that is not in force, where the

@@ -155,6 +155,11 @@ impl Arn {
 }
 
 impl VersionId {
+    /// `v3` of 3.
+    pub(crate) fn of_number(number: u64) -> Self {
+        Self(format!("v{number}").into())
+    }
+
     /// Its number: `v3` is 3. Versions of a policy are numbered in the order they were made.
     pub fn number(&self) -> u64 {
         self.0[1..].parse().unwrap_or(u64::MAX)

@@ -2,8 +2,9 @@
 //! a plan out makes no choices.
 //!
 //! A role's pin is a managed policy, or several, whose statements stand or fall alone: each admits
-//! every live host that it selects (invariant 7; [`crate::verify`] proves it), and a new version takes
-//! the place of the old in one call. So whichever of them a part of IAM still sees, no host is out.
+//! every live host that it selects (invariant 7; [`crate::verify`] proves it). From one document to
+//! another it goes by way of what both admit, with a wait between (`plan/transition.rs`), so whichever
+//! of them a part of IAM still sees, no host is out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,12 +27,15 @@ mod doubts;
 mod evidence;
 mod hold;
 mod name;
+mod narrowing;
 mod role;
 mod step;
+mod transition;
 
 pub use difference::{Difference, difference};
 pub use hold::Hold;
 pub use name::{MOST_POLICIES, policy_arn, policy_name, policy_names, role_of, role_tag};
+pub use narrowing::Narrowing;
 pub use step::Step;
 
 use self::{evidence::Evidence, role::RolePlanner};
@@ -121,7 +125,7 @@ pub enum Outcome {
     Unchanged,
     /// There are steps.
     Change,
-    /// Something stands in the way; what is in force stays as it is.
+    /// Something stands in the way; what is in force stays as it is, or is widened only.
     Held,
     /// An operator released it: the pin stays off until `release --undo`.
     Released,
@@ -175,6 +179,7 @@ pub fn plan(estate: &Estate, records: &[Record], settings: &Settings, now: Times
                 in_force: in_force.get(&role.name),
                 fleet: &fleet,
                 spare_policies,
+                now,
             };
             let plan = planner.plan(footprint.unwrap_or_default(), evidence.of(&role.name));
             let made = |step: &&Step| matches!(step, Step::CreatePolicy { .. });

@@ -11,6 +11,10 @@ use crate::{
     wildcard,
 };
 
+mod safety;
+
+pub use safety::{MaxNarrowing, PercentError, Propagation};
+
 /// The role's tag that can tighten its mode.
 pub const MODE_TAG: &str = "credpin:mode";
 
@@ -59,6 +63,10 @@ pub struct Settings {
     pub max_policies: Option<usize>,
     /// Customer managed policies that the account can have; none said is [`DEFAULT_POLICY_QUOTA`].
     pub policy_quota: Option<usize>,
+    /// How long IAM takes to show a write everywhere.
+    pub propagation: Propagation,
+    /// How much of a role's addresses may go in one run.
+    pub max_narrowing: MaxNarrowing,
     /// The role that the controller itself runs as, which is never pinned.
     pub own_role: Option<Arn>,
 }

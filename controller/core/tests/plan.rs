@@ -11,7 +11,7 @@ use credpin_core::{
     exposure::Exposure,
     footprint::LaunchGap,
     plan::{Hold, Outcome, RolePlan, Step, difference},
-    settings::{Glob, MODE_TAG, Mode, RoleRule, Scope, StatedEgress},
+    settings::{Glob, MODE_TAG, MaxNarrowing, Mode, Propagation, RoleRule, Scope, StatedEgress},
 };
 use credpin_ledger::Record;
 use fleet::{Fleet, id, transit_gateway};
@@ -421,16 +421,114 @@ fn an_out_of_date_policy_is_brought_up_to_date_before_it_is_attached() {
     // Detached, and the fleet changed: part of IAM may see the attachment with the old document.
     let mut fleet = later(web().applied(all()), grown());
     fleet.estate.roles.get_mut("web").unwrap().attached.clear();
-    let arn = "arn:aws:iam::111122223333:policy/credpin/credpin-web";
-    let first = fleet.plan();
     assert!(matches!(
-        first.roles[0].steps.as_slice(),
+        only(&fleet).steps.as_slice(),
+        [
+            Step::CreateVersion { .. },
+            Step::Wait { seconds: 60, .. },
+            Step::Attach { .. }
+        ]
+    ));
+    // Killed on its way, and run again at once.
+    let fleet = fleet.applied(1);
+    assert!(matches!(
+        only(&fleet).steps.as_slice(),
+        [Step::Wait { seconds: 60, .. }, Step::Attach { .. }]
+    ));
+    assert_eq!(only(&fleet.applied(all())).outcome, Outcome::Unchanged);
+}
+
+/// `web` with its NAT gateway replaced.
+fn replaced() -> Fleet {
+    Fleet::new()
+        .usual_vpc("a", "198.51.100.99")
+        .host("a1", "web", "a", "10.0.1.5")
+}
+
+#[test]
+fn a_pin_is_widened_and_after_a_wait_narrowed() {
+    let fleet = later(web().applied(all()), replaced());
+    let role = only(&fleet);
+    let [
+        Step::CreateVersion { document: wide, .. },
+        Step::Wait { seconds: 60, .. },
+        Step::CreateVersion {
+            document: narrow, ..
+        },
+    ] = role.steps.as_slice()
+    else {
+        panic!("{:?}", role.steps)
+    };
+    let wide = wide.to_json();
+    assert!(wide.contains("198.51.100.1/32") && wide.contains("198.51.100.99/32"));
+    assert_eq!(*narrow, role.pin.clone().unwrap().policies[0].document);
+    // Killed after the first step, the next run goes on where it stopped.
+    let rest = only(&fleet.applied(1)).steps;
+    assert_eq!(rest, role.steps[1..]);
+}
+
+#[test]
+fn a_run_waits_only_for_what_was_written_of_late() {
+    let widened = |seconds_ago: i64| {
+        later(web().applied(all()), replaced())
+            .applied(1)
+            .edit_policy("web", |policy| {
+                let now: jiff::Timestamp = fleet::NOW.parse().unwrap();
+                let made = now - jiff::SignedDuration::from_secs(seconds_ago);
+                policy.versions.last_mut().unwrap().created = Some(made);
+            })
+    };
+    let first = |fleet: &Fleet| only(fleet).steps[0].to_string();
+    assert_eq!(first(&widened(20)), "wait 40 s, until all of IAM has that");
+    assert!(first(&widened(60)).starts_with("put a new version"));
+}
+
+#[test]
+fn what_only_widens_and_what_is_new_waits_for_nothing() {
+    for fleet in [web(), later(web().applied(all()), grown())] {
+        let waits = |step: &Step| matches!(step, Step::Wait { .. });
+        assert!(!only(&fleet).steps.iter().any(waits));
+    }
+}
+
+#[test]
+fn where_iam_shows_writes_at_once_nothing_is_waited_for() {
+    let fleet = later(web().applied(all()), replaced())
+        .settings(|settings| settings.propagation = Propagation::of_seconds(0));
+    assert!(matches!(
+        only(&fleet).steps.as_slice(),
+        [Step::CreateVersion { .. }, Step::CreateVersion { .. }]
+    ));
+}
+
+#[test]
+fn too_much_gone_in_one_run_is_widened_and_not_narrowed() {
+    let two = || web().nat("a", "apub", &["198.51.100.1", "198.51.100.2"]);
+    let fleet = later(two().applied(all()), replaced());
+    let role = only(&fleet);
+    assert_eq!(role.outcome, Outcome::Held);
+    assert!(fleet.plan().is_held());
+    let hold = role.holds[0].to_string();
+    assert!(
+        hold.starts_with(
+            "100 % of the addresses that its pin admits would go (198.51.100.1/32, 198.51.100.2/32)"
+        ),
+        "{hold}"
+    );
+    assert!(matches!(
+        role.steps.as_slice(),
         [Step::CreateVersion { .. }]
     ));
-    assert!(first.roles[0].warnings[0].contains("the next one attaches it"));
+    // Nobody is locked out meanwhile, and it stays so until somebody says that they are gone.
     let fleet = fleet.applied(all());
-    assert_eq!(steps(&fleet), [format!("attach {arn} to role web")]);
-    assert_eq!(only(&fleet.applied(all())).outcome, Outcome::Unchanged);
+    let role = only(&fleet);
+    assert_eq!((role.outcome, role.steps.len()), (Outcome::Held, 0));
+    assert_eq!(role.warnings, Vec::<String>::new());
+    let agreed = fleet.settings(|settings| {
+        settings.max_narrowing = MaxNarrowing::of_percent(100).unwrap();
+    });
+    assert_eq!(only(&agreed).outcome, Outcome::Change);
+    assert_eq!(only(&agreed.applied(all())).outcome, Outcome::Unchanged);
 }
 
 #[test]

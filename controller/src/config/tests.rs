@@ -23,6 +23,8 @@ fn every_key_is_read() {
         allow-lossy = true
         pin-derived = true
         self-defence = true
+        propagation = "2m"
+        max-narrowing = "50%"
         cloud = "dir:/srv/cloud"
         regions = ["eu-west-1", "us-east-1"]
         records = "file:///srv/records"
@@ -45,6 +47,8 @@ fn every_key_is_read() {
                 mode: Mode::Enforce,
                 hub_vpcs: Some(["vpc-0hub".parse().unwrap()].into()),
                 allow_launch_gap: true,
+                propagation: Propagation::of_seconds(120),
+                max_narrowing: "50%".parse().unwrap(),
                 roles: vec![RoleRule {
                     name: Glob::new("web-*"),
                     mode: Mode::Observe
@@ -94,7 +98,7 @@ mode = 7
         [
             "credpin.toml:1:9: mode: `strict` is no mode: write observe or enforce",
             "credpin.toml:2:1: hub-vpc: unknown key; known here: mode, hub-vpcs, allow-launch-gap, \
-             max-policies, policy-quota, allow-lossy, pin-derived, self-defence, role, egress, cloud, records, regions",
+             max-policies, policy-quota, allow-lossy, pin-derived, self-defence, propagation, max-narrowing, role, egress, cloud, records, regions",
             "credpin.toml:3:16: pin-derived: wants true or false, not string",
             "credpin.toml:6:8: egress.vpc: `0abc` is not a VPC id (vpc-…)",
             "credpin.toml:7:14: egress.prefixes: `198.51.100.0/40` is not a prefix: write it as \

@@ -167,6 +167,10 @@ fn headline(role: &RolePlan, paint: Paint) -> (String, String) {
         ),
     };
     match (Change::of(role), role.outcome) {
+        (Some(_), Outcome::Held) => (
+            paint.red("!"),
+            "is held; its pin is widened meanwhile".into(),
+        ),
         (Some(Change::Create), _) => (paint.green("+"), format!("gets a pin, {}", size())),
         (Some(Change::Update), _) => (paint.yellow("~"), format!("gets a new pin, {}", size())),
         (Some(Change::Attach), _) => (paint.green("+"), "gets its pin attached again".into()),

@@ -49,7 +49,7 @@ impl Change {
             Step::CreateVersion { .. } => Some(Change::Update),
             Step::Attach { .. } => Some(Change::Attach),
             Step::Detach { .. } => Some(Change::Detach),
-            Step::DeleteVersion { .. } => None,
+            Step::DeleteVersion { .. } | Step::Wait { .. } => None,
         });
         // A new document is put down before it is attached: the first change names the whole.
         let first = changes.into_iter().next()?;
@@ -68,11 +68,11 @@ impl Summary {
         let mut summary = Self::default();
         for role in &plan.roles {
             let figure = match (Change::of(role), role.outcome) {
+                (_, Outcome::Held) => &mut summary.held,
                 (Some(Change::Create), _) => &mut summary.create,
                 (Some(Change::Update), _) => &mut summary.update,
                 (Some(Change::Attach), _) => &mut summary.attach,
                 (Some(Change::Detach), _) => &mut summary.detach,
-                (None, Outcome::Held) => &mut summary.held,
                 (None, Outcome::Observed) => &mut summary.observed,
                 (None, Outcome::Released) => &mut summary.released,
                 (None, Outcome::RolledBack) => &mut summary.rolled_back,

@@ -11,7 +11,7 @@ use credpin::{
 };
 use credpin_core::{
     id::{PolicyName, RoleName},
-    plan::{Outcome, Plan},
+    plan::{Outcome, Plan, Step},
     settings::{Glob, Mode, RoleRule},
 };
 use jiff::Timestamp;
@@ -60,7 +60,14 @@ async fn a_run_makes_the_plan_true_and_the_next_one_writes_nothing() {
             first.plan.steps().count(),
             "{scenario}"
         );
-        assert_eq!(cloud.writes().len(), first.applied.done.len(), "{scenario}");
+        let waits = |step: &&Step| matches!(step, Step::Wait { .. });
+        let waits = first.applied.done.iter().filter(waits).count();
+        assert_eq!(cloud.waited().len(), waits, "{scenario}");
+        assert_eq!(
+            cloud.writes().len() + waits,
+            first.applied.done.len(),
+            "{scenario}"
+        );
 
         let cloud = account.cloud();
         let second = run(&account, &cloud).await;
@@ -164,7 +171,15 @@ async fn of_five_versions_the_oldest_goes_and_the_previous_one_stays() {
     let account = Account::of("nat-replaced");
     let cloud = account.cloud();
     run(&account, &cloud).await;
-    assert_eq!(cloud.writes(), ["delete_version", "create_version"]);
+    assert_eq!(
+        cloud.writes(),
+        [
+            "delete_version",
+            "create_version",
+            "delete_version",
+            "create_version"
+        ]
+    );
     let seen = estate(&cloud.observe_iam().await);
     let web = &seen.policies["credpin-web"];
     let ids: Vec<&str> = web
@@ -172,9 +187,14 @@ async fn of_five_versions_the_oldest_goes_and_the_previous_one_stays() {
         .iter()
         .map(|version| version.id.as_str())
         .collect();
-    assert_eq!(ids, ["v4", "v5", "v6", "v7", "v8"]);
-    assert_eq!(web.in_force().unwrap().id.as_str(), "v8");
-    assert_eq!(web.previous().unwrap().id.as_str(), "v7");
+    assert_eq!(ids, ["v5", "v6", "v7", "v8", "v9"]);
+    assert_eq!(web.in_force().unwrap().id.as_str(), "v9");
+    let before: Vec<&str> = web.earlier().iter().map(|it| it.id.as_str()).collect();
+    assert_eq!(
+        before[..2],
+        ["v8", "v7"],
+        "the union, and the pin before it"
+    );
 }
 
 #[tokio::test]
@@ -237,6 +257,83 @@ async fn what_is_released_between_plan_and_apply_is_left_as_it_is() {
     assert!(
         told.contains("role web was released meanwhile and left as it is"),
         "{told}"
+    );
+}
+
+/// Two roles whose pins lose an address each.
+fn narrowing() -> Account {
+    let mut account = Account::of("nat");
+    account.settings.mode = Mode::Enforce;
+    account
+}
+
+/// Gives the NAT gateway of `account` another address.
+fn replace_nat(account: &Account) {
+    for file in ["describe-nat-gateways.json", "describe-addresses.json"] {
+        let file = account.path().join("eu-west-1").join(file);
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(file, text.replace("198.51.100.7", "198.51.100.77")).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn all_roles_are_widened_wait_together_and_are_narrowed() {
+    let account = narrowing();
+    run(&account, &account.cloud()).await;
+    replace_nat(&account);
+    let cloud = account.cloud();
+    let changed = run(&account, &cloud).await;
+    assert!(changed.is_complete(), "{changed:?}");
+    assert_eq!(cloud.waited(), [std::time::Duration::from_mins(1)]);
+    let done: Vec<(&str, bool)> = changed
+        .applied
+        .done
+        .iter()
+        .map(|step| {
+            (
+                step.role().as_str(),
+                matches!(step, Step::CreateVersion { .. }),
+            )
+        })
+        .collect();
+    assert_eq!(
+        done,
+        [
+            ("batch", true),
+            ("web", true),
+            ("batch", false),
+            ("web", false),
+            ("batch", true),
+            ("web", true)
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_is_released_during_the_wait_is_not_narrowed() {
+    let account = narrowing();
+    run(&account, &account.cloud()).await;
+    replace_nat(&account);
+    let cloud = account.cloud().during_the_wait({
+        let path = account.path().to_owned();
+        move || {
+            let file = path.join("pins/web/credpin-web.state.json");
+            let text = fs::read_to_string(&file).unwrap();
+            let mut state: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let tag = serde_json::json!({"Key": "credpin:released", "Value": "by hand"});
+            state["Tags"].as_array_mut().unwrap().push(tag);
+            fs::write(file, state.to_string()).unwrap();
+        }
+    });
+    let changed = run(&account, &cloud).await;
+    assert_eq!(
+        changed.applied.released_meanwhile,
+        ["web".parse::<RoleName>().unwrap()]
+    );
+    assert_eq!(
+        cloud.writes(),
+        ["create_version"; 3],
+        "both wider, one narrower"
     );
 }
 

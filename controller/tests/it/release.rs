@@ -248,6 +248,31 @@ async fn a_previous_document_that_holds_comes_back_and_stays_until_it_is_undone(
 }
 
 #[tokio::test]
+async fn what_a_run_was_only_on_its_way_by_is_passed_over() {
+    let account = pinned().await;
+    let nat = |from: &str, to: &str| {
+        for file in ["describe-nat-gateways.json", "describe-addresses.json"] {
+            let file = account.path().join("eu-west-1").join(file);
+            let text = fs::read_to_string(&file).unwrap();
+            fs::write(&file, text.replace(from, to)).unwrap();
+        }
+    };
+    nat("198.51.100.7", "198.51.100.8");
+    credpin::run(&account.cloud(), &account.settings, &[], NOW)
+        .await
+        .unwrap();
+    nat("198.51.100.8", "198.51.100.7");
+    // Version 2 admits both addresses, and one of them is nobody's now.
+    let back = previous(&account.cloud(), &web(), &account.settings, NOW)
+        .await
+        .unwrap();
+    assert!(
+        back.done[0].1.starts_with("went back a version, v3 -> v1"),
+        "{back:?}"
+    );
+}
+
+#[tokio::test]
 async fn there_must_be_a_previous_document() {
     let account = pinned().await;
     let refused = previous(&account.cloud(), &web(), &account.settings, NOW)

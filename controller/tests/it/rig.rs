@@ -1,6 +1,6 @@
 //! A scenario's cloud that can be written to, watched and made to fail.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Mutex};
+use std::{collections::BTreeMap, fs, path::Path, sync::Mutex, time::Duration};
 
 use credpin::{
     cloud::{CallError, Calls, NewPolicy, Observation, Observe, WriteIam, dir::Dir},
@@ -43,6 +43,8 @@ impl Account {
             at,
             fault,
             writes: Mutex::default(),
+            waited: Mutex::default(),
+            happening: None,
         }
     }
 
@@ -85,9 +87,24 @@ pub(crate) struct Watched {
     at: usize,
     fault: Fault,
     writes: Mutex<Vec<&'static str>>,
+    waited: Mutex<Vec<Duration>>,
+    happening: Option<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl Watched {
+    /// The same, and `happening` comes to pass while a run waits.
+    pub(crate) fn during_the_wait(self, happening: impl Fn() + Send + Sync + 'static) -> Self {
+        Self {
+            happening: Some(Box::new(happening)),
+            ..self
+        }
+    }
+
+    /// How long each wait was to take.
+    pub(crate) fn waited(&self) -> Vec<Duration> {
+        self.waited.lock().unwrap().clone()
+    }
+
     pub(crate) fn writes(&self) -> Vec<&'static str> {
         self.writes.lock().unwrap().clone()
     }
@@ -190,6 +207,13 @@ impl WriteIam for Watched {
             self.dir.tag_policy(policy, key, value),
         )
         .await
+    }
+
+    async fn settle(&self, time: Duration) {
+        self.waited.lock().unwrap().push(time);
+        if let Some(happening) = &self.happening {
+            happening();
+        }
     }
 
     async fn untag_policy(&self, policy: &Arn, key: &str) -> Result<(), CallError> {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::ATTACHED_POLICIES_QUOTA;
+use super::{ATTACHED_POLICIES_QUOTA, Narrowing};
 use crate::{
     egress::Unknown, estate::Gap, footprint::LaunchGap, policy::MANAGED_POLICY_QUOTA,
     verify::Counterexample,
@@ -37,6 +37,8 @@ pub enum Hold {
     /// The statement for derived sessions is asked for, and the role's sessions may assume the role:
     /// what they call that session nobody can tell.
     SelfAssumable,
+    /// More of what its pin admits would go than may go in one run. It is widened all the same.
+    Narrowing(Narrowing),
     /// A call would not be decided as promised (invariant 5).
     Unproven(Counterexample),
 }
@@ -83,6 +85,21 @@ impl fmt::Display for Hold {
                  session that is named like an instance; narrow the trust policy, or leave \
                  pin-derived out",
             ),
+            Hold::Narrowing(Narrowing {
+                prefixes,
+                percent,
+                allowed,
+            }) => {
+                let some: Vec<String> = prefixes.iter().take(3).map(ToString::to_string).collect();
+                let more = if prefixes.len() > some.len() { ", …" } else { "" };
+                write!(
+                    f,
+                    "{percent} % of the addresses that its pin admits would go ({}{more}), and \
+                     max-narrowing is {allowed} %: until then it is only widened; if they are gone for \
+                     good, run once with --max-narrowing 100",
+                    some.join(", ")
+                )
+            }
             Hold::Unproven(found) => write!(f, "not proven safe: {found}"),
         }
     }

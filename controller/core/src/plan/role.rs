@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use super::{
-    ATTACHED_POLICIES_QUOTA, Coverage, Hold, Outcome, Pin, PinPolicy, RolePlan, Step, policy_arn,
-    policy_names, read_policy,
+    ATTACHED_POLICIES_QUOTA, Coverage, Hold, Outcome, Pin, PinPolicy, RolePlan, Step, narrowing,
+    policy_arn, policy_names, read_policy,
+    transition::{self, Rules, Transition, Way},
 };
 use crate::{
     estate::{Estate, LivePolicy, Role},
@@ -14,7 +17,7 @@ use crate::{
     pin::{self, Room},
     policy::{Document, MANAGED_POLICY_QUOTA},
     settings::{DEFAULT_MAX_POLICIES, Mode, Settings},
-    verify,
+    verify::{self, Counterexample},
 };
 
 /// What the plan of one role is made from.
@@ -29,6 +32,7 @@ pub(super) struct RolePlanner<'a> {
     pub(super) fleet: &'a exposure::Hosts<'a>,
     /// Policies that the account's quota still leaves room for.
     pub(super) spare_policies: usize,
+    pub(super) now: Timestamp,
 }
 
 impl RolePlanner<'_> {
@@ -37,13 +41,25 @@ impl RolePlanner<'_> {
         let mode = self.settings.mode_of(self.role);
         let pin = (!footprint.hosts.is_empty()).then(|| self.fit(&mut footprint));
         let in_force = self.in_force.and_then(|read| read.as_ref().ok());
-        let holds = self.holds(mode, &footprint, pin.as_ref());
-        let outcome = self.outcome(mode, &footprint, &holds);
-        let steps = match (outcome, &pin) {
-            (Outcome::Change, Some(pin)) if mode == Mode::Enforce => self.enforce(pin, &footprint),
-            (Outcome::Change, _) => self.detach(|_| true),
-            _ => Vec::new(),
+        let mut holds = self.holds(mode, &footprint, pin.as_ref());
+        let transition = match &pin {
+            Some(pin) if mode == Mode::Enforce => self.transition(pin, &footprint),
+            _ => Transition::default(),
         };
+        let unions = transition.unions.iter();
+        let unsafe_unions = unions.flat_map(|union| self.locked_out(union, &footprint));
+        holds.extend(unsafe_unions.map(Hold::Unproven));
+        let outcome = self.outcome(mode, &footprint, &holds);
+        let mut steps = transition.steps;
+        match outcome {
+            Outcome::Change if mode == Mode::Enforce && pin.is_some() => {}
+            Outcome::Change => steps = self.detach(),
+            // To admit more than before is safe, whatever becomes of the rest.
+            Outcome::Held if holds.iter().all(|hold| matches!(hold, Hold::Narrowing(_))) => {
+                steps.truncate(transition.widening);
+            }
+            _ => steps.clear(),
+        }
         let outcome = match outcome {
             Outcome::Change if steps.is_empty() => Outcome::Unchanged,
             other => other,
@@ -64,8 +80,13 @@ impl RolePlanner<'_> {
                 self.role.name
             ));
         }
-        if self.attaches_later(&steps) {
-            warnings.push(ATTACH_LATER.to_owned());
+        if !steps.is_empty() {
+            warnings.extend(transition.dropped.iter().map(|sid| {
+                format!(
+                    "a policy has no room for what it denies now and will deny then: until the last \
+                     step nothing is denied by {sid}"
+                )
+            }));
         }
         RolePlan {
             role: self.role.name.clone(),
@@ -131,6 +152,11 @@ impl RolePlanner<'_> {
         if self.live.is_empty() && self.spare_policies == 0 {
             holds.push(Hold::PolicyQuota(self.estate.customer_policies));
         }
+        if let (Some(Ok(now)), Some(pin)) = (self.in_force, pin) {
+            let allowed = self.settings.max_narrowing;
+            let beyond = narrowing::beyond(&now.documents(), &pin.documents(), allowed);
+            holds.extend(beyond.map(Hold::Narrowing));
+        }
         if let Some(pin) = pin {
             let sizes = pin.policies.iter().map(|policy| policy.size);
             holds.extend(
@@ -193,111 +219,53 @@ impl RolePlanner<'_> {
         Pin { policies }
     }
 
-    /// The steps that put `pin` into force. Documents that gain a statement go before those that
-    /// only lose some, so that a statement on its way from one to another is never in neither; what
-    /// is no longer called for is taken off last.
-    fn enforce(&self, pin: &Pin, footprint: &Footprint) -> Vec<Step> {
-        let (gaining, others): (Vec<&PinPolicy>, Vec<&PinPolicy>) =
-            pin.policies.iter().partition(|policy| self.gains(policy));
-        let mut steps: Vec<Step> = gaining
-            .into_iter()
-            .chain(others)
-            .flat_map(|policy| match self.live_policy(policy) {
-                Some(live) => self.bring_up_to_date(live, policy, footprint),
-                None => self.create(policy),
-            })
+    /// The steps that put `pin` into force.
+    fn transition(&self, pin: &Pin, footprint: &Footprint) -> Transition {
+        let now: Vec<Option<PinPolicy>> = self
+            .live
+            .iter()
+            .map(|live| read_policy(live).ok())
             .collect();
-        let called_for: BTreeSet<&Arn> = pin.policies.iter().map(|policy| &policy.arn).collect();
-        steps.extend(self.detach(|arn| !called_for.contains(arn)));
-        steps
-    }
-
-    /// The policy of this name that is there.
-    fn live_policy(&self, policy: &PinPolicy) -> Option<&LivePolicy> {
-        self.live
-            .iter()
-            .copied()
-            .find(|live| live.name == policy.policy)
-    }
-
-    /// Whether `policy` will say something that the policy of its name does not say now.
-    fn gains(&self, policy: &PinPolicy) -> bool {
-        let now = self.live_policy(policy).map(read_policy);
-        let Some(Ok(now)) = now else {
-            return true;
+        let called_for = |live: &LivePolicy| {
+            let mut policies = pin.policies.iter();
+            policies.find(|policy| policy.policy == live.name)
         };
-        let said = |sid: &str| now.document.statements.iter().any(|now| now.sid == sid);
-        policy
-            .document
-            .statements
-            .iter()
-            .any(|statement| !said(&statement.sid))
-    }
-
-    fn create(&self, policy: &PinPolicy) -> Vec<Step> {
-        let role = || self.role.name.clone();
-        vec![
-            Step::CreatePolicy {
-                role: role(),
-                policy: policy.policy.clone(),
-                arn: policy.arn.clone(),
-                document: policy.document.clone(),
+        let there = self.live.iter().zip(&now).map(|(live, now)| Way {
+            policy: &live.name,
+            arn: &live.arn,
+            live: Some(live),
+            attached: self.role.attached.contains(&live.arn),
+            now: now.as_ref().map(|now| &now.document),
+            then: called_for(live).map(|policy| &policy.document),
+        });
+        let names: BTreeSet<_> = self.live.iter().map(|live| &live.name).collect();
+        let new = pin.policies.iter();
+        let new = new.filter(|policy| !names.contains(&policy.policy));
+        let new = new.map(|policy| Way {
+            policy: &policy.policy,
+            arn: &policy.arn,
+            live: None,
+            attached: false,
+            now: None,
+            then: Some(&policy.document),
+        });
+        let ways: Vec<Way<'_>> = there.chain(new).collect();
+        let locks_out = |document: &Document| !self.locked_out(document, footprint).is_empty();
+        transition::steps(
+            &ways,
+            &Rules {
+                role: &self.role.name,
+                propagation: self.settings.propagation,
+                now: self.now,
+                locks_out: &locks_out,
             },
-            Step::Attach {
-                role: role(),
-                arn: policy.arn.clone(),
-            },
-        ]
+        )
     }
 
-    fn bring_up_to_date(
-        &self,
-        live: &LivePolicy,
-        policy: &PinPolicy,
-        footprint: &Footprint,
-    ) -> Vec<Step> {
-        let role = || self.role.name.clone();
-        let now = read_policy(live).ok();
-        let mut steps = Vec::new();
-        if now.as_ref().map(|now| now.document.digest()) != Some(policy.document.digest()) {
-            steps.extend(live.version_to_prune().map(|version| Step::DeleteVersion {
-                role: role(),
-                arn: live.arn.clone(),
-                version,
-            }));
-            steps.push(Step::CreateVersion {
-                role: role(),
-                arn: live.arn.clone(),
-                document: policy.document.clone(),
-            });
-        }
-        // While IAM settles a part of it may see the attachment and still the version of before, so
-        // that one has to hold too. Where it does not, a later run attaches.
-        let may_attach = now.is_some_and(|now| self.stale(&[&now.document], footprint).is_empty());
-        if !self.role.attached.contains(&live.arn) && may_attach {
-            steps.push(Step::Attach {
-                role: role(),
-                arn: live.arn.clone(),
-            });
-        }
-        steps
-    }
-
-    /// Whether a policy gets a document and is not attached by these steps, nor was before.
-    fn attaches_later(&self, steps: &[Step]) -> bool {
-        let attached_by = |arn: &Arn| {
-            let attaches = |step: &Step| matches!(step, Step::Attach { .. }) && step.arn() == arn;
-            self.role.attached.contains(arn) || steps.iter().any(attaches)
-        };
-        steps
-            .iter()
-            .any(|step| matches!(step, Step::CreateVersion { arn, .. } if !attached_by(arn)))
-    }
-
-    /// Takes off what is attached and `chosen`.
-    fn detach(&self, chosen: impl Fn(&Arn) -> bool) -> Vec<Step> {
+    /// Takes off what is attached.
+    fn detach(&self) -> Vec<Step> {
         let ours = self.live.iter().map(|live| &live.arn);
-        ours.filter(|arn| self.role.attached.contains(*arn) && chosen(arn))
+        ours.filter(|arn| self.role.attached.contains(*arn))
             .map(|arn| Step::Detach {
                 role: self.role.name.clone(),
                 arn: arn.clone(),
@@ -312,8 +280,9 @@ impl RolePlanner<'_> {
             .map(|found| format!("the pin in force is stale: {found}"))
             .collect()
     }
-}
 
-/// Said where an attachment waits for a run to come.
-const ATTACH_LATER: &str = "the policy's document is out of date: this run brings it up to date, and \
-                            the next one attaches it, when all of IAM has it";
+    /// Calls of live hosts that `document` denies by itself.
+    fn locked_out(&self, document: &Document, footprint: &Footprint) -> Vec<Counterexample> {
+        verify::locked_out(self.role, footprint, self.settings, &[document])
+    }
+}

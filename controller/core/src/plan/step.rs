@@ -9,7 +9,7 @@ use crate::{
     policy::Document,
 };
 
-/// One call that changes IAM. Its `Display` is a line of the dry run.
+/// One call that changes IAM, or the wait between two. Its `Display` is a line of the dry run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum Step {
@@ -42,6 +42,14 @@ pub enum Step {
         /// What it says.
         document: Document,
     },
+    /// Wait until all of IAM has what was written. What comes behind it may not meet what was there
+    /// before it.
+    Wait {
+        /// The role.
+        role: RoleName,
+        /// How long.
+        seconds: u64,
+    },
     /// Attach the policy to the role.
     Attach {
         /// The role.
@@ -65,19 +73,21 @@ impl Step {
             Step::CreatePolicy { role, .. }
             | Step::DeleteVersion { role, .. }
             | Step::CreateVersion { role, .. }
+            | Step::Wait { role, .. }
             | Step::Attach { role, .. }
             | Step::Detach { role, .. } => role,
         }
     }
 
-    /// The policy that it changes.
-    pub fn arn(&self) -> &Arn {
+    /// The policy that it changes; a wait changes none.
+    pub fn arn(&self) -> Option<&Arn> {
         match self {
             Step::CreatePolicy { arn, .. }
             | Step::DeleteVersion { arn, .. }
             | Step::CreateVersion { arn, .. }
             | Step::Attach { arn, .. }
-            | Step::Detach { arn, .. } => arn,
+            | Step::Detach { arn, .. } => Some(arn),
+            Step::Wait { .. } => None,
         }
     }
 }
@@ -97,6 +107,9 @@ impl fmt::Display for Step {
                     "put a new version of {arn} in force ({} characters)",
                     document.size()
                 )
+            }
+            Step::Wait { seconds, .. } => {
+                write!(f, "wait {seconds} s, until all of IAM has that")
             }
             Step::Attach { role, arn } => write!(f, "attach {arn} to role {role}"),
             Step::Detach { role, arn } => write!(f, "detach {arn} from role {role}"),

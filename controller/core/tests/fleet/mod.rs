@@ -264,7 +264,10 @@ impl Fleet {
             .roles
             .get_mut(step.role())
             .expect("a role of this fleet");
-        let name: PolicyName = id(step.arn().as_str().rsplit('/').next().expect("its name"));
+        let Some(arn) = step.arn() else {
+            return; // A wait changes nothing.
+        };
+        let name: PolicyName = id(arn.as_str().rsplit('/').next().expect("its name"));
         match step {
             Step::CreatePolicy { arn, document, .. } => {
                 assert_eq!(*arn, policy_arn(role, &name));
@@ -272,6 +275,7 @@ impl Fleet {
                 let first = LiveVersion {
                     id: id("v1"),
                     default: true,
+                    created: None,
                     text: Some(document.to_json()),
                 };
                 let policy = LivePolicy {
@@ -306,6 +310,7 @@ impl Fleet {
                 policy.versions.push(LiveVersion {
                     id: id(&format!("v{next}")),
                     default: true,
+                    created: None,
                     text: Some(document.to_json()),
                 });
             }
@@ -317,6 +322,7 @@ impl Fleet {
                     .expect("an existing policy");
                 policy.versions.retain(|v| v.id != *version || v.default);
             }
+            Step::Wait { .. } => unreachable!("it has no policy"),
             Step::Attach { arn, .. } => assert!(role.attached.insert(arn.clone())),
             Step::Detach { arn, .. } => assert!(role.attached.remove(arn)),
         }

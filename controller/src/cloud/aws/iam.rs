@@ -186,6 +186,7 @@ fn policy(from: api::ManagedPolicyDetail) -> ManagedPolicy {
                 document: version.document.map(|encoded| PolicyText::decode(&encoded)),
                 version_id: version.version_id,
                 is_default_version: version.is_default_version,
+                create_date: version.create_date.map(|time| time.to_string()),
             })
             .collect(),
     }

@@ -1,6 +1,6 @@
 //! IAM's API, written to.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use aws_sdk_iam::{
     error::{ProvideErrorMetadata, SdkError},
@@ -130,6 +130,10 @@ impl WriteIam for Aws {
             .await
             .map(drop)
             .map_err(|error| failed("TagPolicy", policy, &error))
+    }
+
+    async fn settle(&self, time: Duration) {
+        tokio::time::sleep(time).await;
     }
 
     async fn untag_policy(&self, policy: &Arn, key: &str) -> Result<(), CallError> {

@@ -12,6 +12,7 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use credpin_core::{
@@ -218,6 +219,7 @@ impl WriteIam for Dir {
             document: Some(PolicyText::new(new.document)),
             version_id: Some("v1".into()),
             is_default_version: true,
+            create_date: None,
         };
         let tag = |(key, value): &(&str, &str)| Tag {
             key: (*key).into(),
@@ -263,6 +265,7 @@ impl WriteIam for Dir {
                 document: Some(PolicyText::new(document)),
                 version_id: Some(id.clone()),
                 is_default_version: false,
+                create_date: None,
             });
             pin.set_default(&id);
             Ok(())
@@ -314,6 +317,9 @@ impl WriteIam for Dir {
             Ok(())
         })
     }
+
+    /// A directory shows what was written to it.
+    async fn settle(&self, _: Duration) {}
 
     async fn untag_policy(&self, policy: &Arn, key: &str) -> Result<(), CallError> {
         self.change("UntagPolicy", policy, |pin| {

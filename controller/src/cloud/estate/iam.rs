@@ -110,6 +110,11 @@ fn version(shape: &PolicyVersion) -> Result<LiveVersion, FieldError> {
     Ok(LiveVersion {
         id: required("PolicyVersionList.VersionId", shape.version_id.as_ref())?,
         default: shape.is_default_version,
+        // Only how long to wait depends on it: one that cannot be read counts as not known.
+        created: shape
+            .create_date
+            .as_deref()
+            .and_then(|time| time.parse().ok()),
         text: shape.document.as_ref().map(|text| text.as_str().to_owned()),
     })
 }

@@ -49,6 +49,7 @@ shapes! {
         document: Option<PolicyText>,
         version_id: Option<String>,
         is_default_version: bool,
+        create_date: Option<String>,
     }
 }
 

@@ -1,0 +1,72 @@
+//! How careful writing is.
+
+use std::{fmt, str::FromStr};
+
+use thiserror::Error;
+
+/// How long after a write all of IAM has it, in seconds. AWS gives no number (IAM User Guide,
+/// "Changes that I make are not always immediately visible"); measured are seconds, seldom over 30.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Propagation(u64);
+
+/// How much of what a role's pin admits may go in one run, in percent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxNarrowing(u8);
+
+impl Propagation {
+    /// So many seconds; 0 where writes show at once.
+    pub fn of_seconds(seconds: u64) -> Self {
+        Self(seconds)
+    }
+
+    /// In seconds.
+    pub fn seconds(self) -> u64 {
+        self.0
+    }
+}
+
+impl Default for Propagation {
+    fn default() -> Self {
+        Self(60)
+    }
+}
+
+/// A text that is no percentage.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("`{0}` is no share: write it in percent, as 30%")]
+pub struct PercentError(String);
+
+impl FromStr for MaxNarrowing {
+    type Err = PercentError;
+
+    /// With or without the sign.
+    fn from_str(text: &str) -> Result<Self, PercentError> {
+        let number = text.strip_suffix('%').unwrap_or(text).trim();
+        let percent = number.parse().ok().and_then(Self::of_percent);
+        percent.ok_or_else(|| PercentError(text.to_owned()))
+    }
+}
+
+impl fmt::Display for MaxNarrowing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", self.0)
+    }
+}
+
+impl MaxNarrowing {
+    /// So many percent; none where it is more than 100.
+    pub fn of_percent(percent: u8) -> Option<Self> {
+        (percent <= 100).then_some(Self(percent))
+    }
+
+    /// In percent.
+    pub fn percent(self) -> u8 {
+        self.0
+    }
+}
+
+impl Default for MaxNarrowing {
+    fn default() -> Self {
+        Self(30)
+    }
+}
