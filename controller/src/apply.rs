@@ -10,6 +10,7 @@ use std::{
 use credpin_core::{
     id::{Arn, RoleName},
     plan::{OWNER_TAG, Plan, RELEASED_TAG, ROLE_TAG, RolePlan, Step, role_tag},
+    policy::Digest,
 };
 use serde::Serialize;
 use thiserror::Error;
@@ -44,6 +45,9 @@ pub enum ApplyError {
     /// The policy is not one of ours (invariant 6).
     #[error(transparent)]
     NotOurs(#[from] NotOurs),
+    /// What is in force is neither what the plan was made from nor what was written since.
+    #[error("{0} was changed since the plan was made; the next run looks again")]
+    Changed(Arn),
     /// A call failed.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -141,12 +145,39 @@ async fn apply_stretch<W: WriteIam>(
             return Ok(Fate::ReleasedMeanwhile);
         }
     }
+    check_unchanged(plan, stretch, iam).await?;
     for step in stretch {
         execute(step, iam).await?;
         info!("{step}");
         done.push(step.clone());
     }
     Ok(Fate::CarriedOut)
+}
+
+/// That each policy which these steps write says what it said when the plan was made, or what the plan
+/// made of it (IAM may show the write of an earlier stretch late).
+async fn check_unchanged<W: WriteIam>(
+    plan: &RolePlan,
+    stretch: &[Step],
+    iam: &W,
+) -> Result<(), ApplyError> {
+    let made_now = |arn: &Arn| {
+        let mut creates = stretch
+            .iter()
+            .filter(|step| matches!(step, Step::CreatePolicy { .. }));
+        creates.any(|step| step.arn() == Some(arn))
+    };
+    let expecting = stretch.iter().filter(|step| step.expects().is_some());
+    let policies: BTreeSet<&Arn> = expecting.filter_map(Step::arn).collect();
+    for policy in policies.into_iter().filter(|arn| !made_now(arn)) {
+        let of_it = plan.steps.iter().filter(|step| step.arn() == Some(policy));
+        let known: Vec<&Digest> = of_it.filter_map(Step::expects).collect();
+        let shown = Digest::of_text(&iam.document_in_force(policy).await?);
+        if !known.contains(&&shown) {
+            return Err(ApplyError::Changed(policy.clone()));
+        }
+    }
+    Ok(())
 }
 
 /// The role's policies that are there, those in force and those that these steps change. One that
@@ -206,7 +237,7 @@ async fn execute<W: WriteIam>(step: &Step, iam: &W) -> Result<(), CallError> {
         }
         // All roles wait together, in `apply`.
         Step::Wait { .. } => Ok(()),
-        Step::Attach { role, arn } => iam.attach(role, arn).await,
+        Step::Attach { role, arn, .. } => iam.attach(role, arn).await,
         Step::Detach { role, arn } => done_already(iam.detach(role, arn).await),
     }
 }

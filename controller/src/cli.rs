@@ -71,6 +71,9 @@ pub struct Once {
     /// config, or 30]
     #[arg(long, value_name = "PERCENT")]
     pub max_narrowing: Option<MaxNarrowing>,
+    /// Write over what somebody else made of our policies; the plan shows what that is
+    #[arg(long)]
+    pub take_over: bool,
 }
 
 impl Once {
@@ -79,6 +82,7 @@ impl Once {
         if let Some(share) = self.max_narrowing {
             settings.max_narrowing = share;
         }
+        settings.take_over |= self.take_over;
     }
 }
 

@@ -88,6 +88,13 @@ pub trait WriteIam {
         policy: &Arn,
     ) -> impl Future<Output = Result<BTreeMap<String, String>, CallError>> + Send;
 
+    /// The document that a policy has in force, read before each write to it: `GetPolicy` and
+    /// `GetPolicyVersion`.
+    fn document_in_force(
+        &self,
+        policy: &Arn,
+    ) -> impl Future<Output = Result<String, CallError>> + Send;
+
     /// `CreatePolicy`
     fn create_policy(
         &self,

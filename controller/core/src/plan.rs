@@ -24,6 +24,7 @@ use crate::{
 
 mod difference;
 mod doubts;
+mod edit;
 mod evidence;
 mod hold;
 mod name;
@@ -33,12 +34,13 @@ mod step;
 mod transition;
 
 pub use difference::{Difference, difference};
+pub use edit::Edit;
 pub use hold::Hold;
 pub use name::{MOST_POLICIES, policy_arn, policy_name, policy_names, role_of, role_tag};
 pub use narrowing::Narrowing;
 pub use step::Step;
 
-use self::{evidence::Evidence, role::RolePlanner};
+use self::{edit::read_policy, evidence::Evidence, role::RolePlanner};
 
 /// The IAM path that our policies live under. Nothing outside of it is ever changed (invariant 6).
 pub const POLICY_PATH: &str = "/credpin/";
@@ -109,7 +111,7 @@ pub struct PinPolicy {
     pub policy: PolicyName,
     /// Its ARN.
     pub arn: Arn,
-    /// Characters it counts against the quota of [`crate::policy::MANAGED_POLICY_QUOTA`].
+    /// Characters it counts, once sealed, against the quota of [`crate::policy::MANAGED_POLICY_QUOTA`].
     pub size: usize,
     /// The document.
     pub document: Document,
@@ -146,7 +148,7 @@ pub struct Coverage {
 
 /// What is to be done, given what was seen, what hosts recorded and what the operator decided.
 pub fn plan(estate: &Estate, records: &[Record], settings: &Settings, now: Timestamp) -> Plan {
-    let in_force: BTreeMap<&RoleName, Result<Pin, String>> = estate
+    let in_force: BTreeMap<&RoleName, Result<Pin, Edit>> = estate
         .roles
         .values()
         .filter_map(|role| Some((&role.name, read_pins(&live_policies(estate, role), role)?)))
@@ -212,33 +214,19 @@ fn live_policies<'a>(estate: &'a Estate, role: &Role) -> Vec<&'a LivePolicy> {
 }
 
 /// The pin that is attached to a role, or why it is none of ours; none where nothing is attached.
-fn read_pins(live: &[&LivePolicy], role: &Role) -> Option<Result<Pin, String>> {
+fn read_pins(live: &[&LivePolicy], role: &Role) -> Option<Result<Pin, Edit>> {
     let attached: Vec<&LivePolicy> = live
         .iter()
         .copied()
         .filter(|live| role.attached.contains(&live.arn))
         .collect();
-    let policies: Result<Vec<PinPolicy>, String> =
+    let policies: Result<Vec<PinPolicy>, Edit> =
         attached.iter().copied().map(read_policy).collect();
     (!attached.is_empty()).then(|| {
         Ok(Pin {
             policies: policies?,
         })
     })
-}
-
-/// What a live policy has in force, or why it is none of ours.
-fn read_policy(live: &LivePolicy) -> Result<PinPolicy, String> {
-    let text = live
-        .in_force()
-        .and_then(|version| version.text.as_deref())
-        .ok_or_else(|| format!("{} has no version in force that could be read", live.arn))?;
-    let document = Document::parse(text).map_err(|error| format!("{}: {error}", live.arn))?;
-    Ok(PinPolicy::new(
-        live.name.clone(),
-        live.arn.clone(),
-        document,
-    ))
 }
 
 /// The VPCs that a pin has groups for.
@@ -279,7 +267,7 @@ impl PinPolicy {
         Self {
             policy,
             arn,
-            size: document.size(),
+            size: document.sealed_size(),
             document,
         }
     }

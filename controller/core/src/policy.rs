@@ -20,9 +20,11 @@ use crate::{id::Arn, request::Key};
 pub(crate) mod arbitrary;
 mod both;
 mod parse;
+mod seal;
 
 pub use both::Both;
 pub use parse::{ParseError, Place, Problem};
+pub use seal::SEAL_LENGTH;
 
 /// Characters of a managed policy, blanks not counted (IAM User Guide, "IAM and STS quotas").
 pub const MANAGED_POLICY_QUOTA: usize = 6144;
@@ -140,12 +142,12 @@ impl Document {
 
     /// What tells it from every other document.
     pub fn digest(&self) -> Digest {
-        let mut hex = String::with_capacity(64);
-        for byte in Sha256::digest(self.to_json().as_bytes()) {
-            // Writing to a String cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-        }
-        Digest(hex)
+        Digest::of_bytes(self.to_json().as_bytes())
+    }
+
+    /// Its length once it is sealed.
+    pub fn sealed_size(&self) -> usize {
+        self.sealed().size()
     }
 
     /// Reads a document of this module's shape; anything else, an `Allow` first of all, is an error.
@@ -322,6 +324,25 @@ impl fmt::Display for Text {
             }
         }
         Ok(())
+    }
+}
+
+impl Digest {
+    /// Of a document as IAM has it. One that is laid out another way, and says the same, has the same.
+    pub fn of_text(text: &str) -> Self {
+        match Document::parse(text) {
+            Ok(document) => document.digest(),
+            Err(_) => Self::of_bytes(text.trim().as_bytes()),
+        }
+    }
+
+    fn of_bytes(bytes: &[u8]) -> Self {
+        let mut hex = String::with_capacity(64);
+        for byte in Sha256::digest(bytes) {
+            // Writing to a String cannot fail.
+            let _ = write!(hex, "{byte:02x}");
+        }
+        Self(hex)
     }
 }
 

@@ -67,6 +67,8 @@ pub struct Settings {
     pub propagation: Propagation,
     /// How much of a role's addresses may go in one run.
     pub max_narrowing: MaxNarrowing,
+    /// Write over what somebody else made of our policies.
+    pub take_over: bool,
     /// The role that the controller itself runs as, which is never pinned.
     pub own_role: Option<Arn>,
 }

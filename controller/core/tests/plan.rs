@@ -11,6 +11,7 @@ use credpin_core::{
     exposure::Exposure,
     footprint::LaunchGap,
     plan::{Hold, Outcome, RolePlan, Step, difference},
+    policy::Document,
     settings::{Glob, MODE_TAG, MaxNarrowing, Mode, Propagation, RoleRule, Scope, StatedEgress},
 };
 use credpin_ledger::Record;
@@ -77,7 +78,7 @@ fn an_empty_account_has_an_empty_plan() {
 
 #[test]
 fn a_new_pin_is_made_and_then_attached() {
-    let size = web().pin("web").size();
+    let size = web().pin("web").sealed_size();
     let arn = "arn:aws:iam::111122223333:policy/credpin/credpin-web";
     assert_eq!(
         steps(&web()),
@@ -115,7 +116,7 @@ fn versions_are_pruned_so_that_a_sixth_never_fails_and_the_previous_one_is_kept(
         let policy = fleet.estate.policies.values().next().unwrap();
         assert!(policy.versions.len() <= 5);
         let previous = policy.previous().unwrap().text.clone().unwrap();
-        assert_eq!(previous, before.to_json());
+        assert_eq!(previous, before.sealed().to_json());
     }
 }
 
@@ -287,6 +288,51 @@ fn a_policy_in_force_that_credpin_would_not_write_is_not_taken_for_ours() {
         .applied(all())
         .edit_policy("web", |policy| policy.versions[0].text = Some(allow.into()));
     assert!(matches!(hold(&fleet), Hold::Edited(_)));
+}
+
+/// `web` pinned, and its list edited by hand: a document of our shape, in a version of its own.
+fn edited() -> Fleet {
+    web().applied(all()).edit_policy("web", |policy| {
+        let mut theirs = policy.versions[0].clone();
+        policy.versions[0].default = false;
+        theirs.id = id("v2");
+        let text = theirs.text.unwrap();
+        theirs.text = Some(text.replace("198.51.100.1/32", "198.51.0.0/16"));
+        policy.versions.push(theirs);
+    })
+}
+
+#[test]
+fn what_somebody_else_made_of_our_policy_is_shown_and_holds() {
+    let Hold::Edited(edit) = hold(&edited()) else {
+        panic!("{:?}", only(&edited()).holds)
+    };
+    assert_eq!(edit.changes.len(), 1);
+    assert_eq!(edit.changes[0].sid, "PublicVpcA");
+    assert_eq!(edit.changes[0].added, ["198.51.0.0/16"]);
+    assert_eq!(edit.changes[0].removed, ["198.51.100.1/32"]);
+}
+
+#[test]
+fn what_somebody_else_made_of_our_policy_is_written_over_where_that_is_said() {
+    let take_over = |fleet: Fleet| fleet.settings(|settings| settings.take_over = true);
+    let anything =
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
+    let unreadable = edited().edit_policy("web", |policy| {
+        policy.versions[1].text = Some(anything.into());
+    });
+    let unsealed = web().applied(all()).edit_policy("web", |policy| {
+        let text = policy.versions[0].text.take().unwrap();
+        let document = Document::parse(&text).unwrap().unsealed().unwrap();
+        policy.versions[0].text = Some(document.to_json());
+    });
+    for fleet in [edited(), unreadable, unsealed] {
+        let fleet = take_over(fleet);
+        assert_eq!(only(&fleet).outcome, Outcome::Change);
+        let fleet = fleet.applied(all());
+        let fleet = fleet.settings(|settings| settings.take_over = false);
+        assert_eq!(only(&fleet).outcome, Outcome::Unchanged);
+    }
 }
 
 #[test]
@@ -461,7 +507,10 @@ fn a_pin_is_widened_and_after_a_wait_narrowed() {
     };
     let wide = wide.to_json();
     assert!(wide.contains("198.51.100.1/32") && wide.contains("198.51.100.99/32"));
-    assert_eq!(*narrow, role.pin.clone().unwrap().policies[0].document);
+    assert_eq!(
+        narrow.unsealed().as_ref(),
+        Some(&role.pin.clone().unwrap().policies[0].document)
+    );
     // Killed after the first step, the next run goes on where it stopped.
     let rest = only(&fleet.applied(1)).steps;
     assert_eq!(rest, role.steps[1..]);

@@ -68,6 +68,7 @@ fn every_key_is_read() {
                 allow_lossy: true,
                 max_policies: Some(5),
                 policy_quota: Some(3000),
+                take_over: false,
                 own_role: None,
             },
             cloud: Some(CloudName::Dir("/srv/cloud".into())),

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use credpin_core::{
     estate::Gap,
-    plan::{Hold, Outcome, Plan, RolePlan, difference},
+    plan::{Difference, Hold, Outcome, Plan, RolePlan, difference},
     policy::MANAGED_POLICY_QUOTA,
     settings::{Mode, Settings},
 };
@@ -139,6 +139,9 @@ fn holds(out: &mut String, holds: &[Hold], paint: Paint) {
     }
     for hold in holds.iter().filter(|hold| !matches!(hold, Hold::Gap(_))) {
         line(out, 2, &format!("{mark} {}", self::hold(hold)));
+        if let Hold::Edited(edit) = hold {
+            changes(out, &edit.changes, paint);
+        }
     }
 }
 
@@ -267,7 +270,11 @@ fn differences(out: &mut String, role: &RolePlan, paint: Paint) {
     let (Some(old), Some(new)) = (&role.in_force, &role.pin) else {
         return;
     };
-    for change in difference(&old.documents(), &new.documents()) {
+    changes(out, &difference(&old.documents(), &new.documents()), paint);
+}
+
+fn changes(out: &mut String, changes: &[Difference], paint: Paint) {
+    for change in changes {
         line(out, 2, &change.sid);
         for value in &change.added {
             line(out, 3, &paint.green(&format!("+ {value}")));

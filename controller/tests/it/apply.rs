@@ -209,7 +209,8 @@ async fn the_document_in_force_lies_in_the_directory_as_a_person_reads_it() {
         .pin
         .as_ref()
         .unwrap();
-    assert_eq!(document, pin.policies[0].document.to_json_pretty() + "\n");
+    let sealed = pin.policies[0].document.sealed();
+    assert_eq!(document, sealed.to_json_pretty() + "\n");
 }
 
 #[tokio::test]
@@ -335,6 +336,41 @@ async fn what_is_released_during_the_wait_is_not_narrowed() {
         ["create_version"; 3],
         "both wider, one narrower"
     );
+}
+
+#[tokio::test]
+async fn what_somebody_else_changes_meanwhile_is_left_as_it_is() {
+    let edit = |path: &std::path::Path| {
+        let file = path.join("pins/web/credpin-web.json");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, text.replace("vpc-lattice-svcs:*", "s3:*")).unwrap();
+    };
+    // Between plan and apply.
+    let account = Account::of("nat");
+    run(&account, &account.cloud()).await;
+    replace_nat(&account);
+    let cloud = account.cloud();
+    let planned = credpin::plan(&cloud, &account.settings, &[], NOW)
+        .await
+        .unwrap();
+    edit(account.path());
+    let changed = carry_out(planned.plan, &cloud).await;
+    assert_eq!(cloud.writes(), Vec::<&str>::new());
+    let said = changed.applied.failed[0].to_string();
+    assert!(
+        said.contains("was changed since the plan was made"),
+        "{said}"
+    );
+
+    // While the run waits.
+    let account = Account::of("nat");
+    run(&account, &account.cloud()).await;
+    replace_nat(&account);
+    let path = account.path().to_owned();
+    let cloud = account.cloud().during_the_wait(move || edit(&path));
+    let changed = run(&account, &cloud).await;
+    assert_eq!(cloud.writes(), ["create_version"]);
+    assert_eq!(changed.applied.failed.len(), 1, "{changed:?}");
 }
 
 #[tokio::test]

@@ -257,16 +257,21 @@ async fn run_over(account: &Account) -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_document_that_somebody_edited_or_removed_is_told_and_written_again() {
-    let account = Account::of("nat");
+async fn a_document_that_somebody_edited_is_held_and_one_that_is_gone_is_written_again() {
+    let mut account = Account::of("nat");
     let (_, written) = run_over(&account).await;
     let file = account.path().join("pins/web/credpin-web.json");
 
     fs::write(&file, written.replace("198.51.100.7/32", "203.0.113.66/32")).unwrap();
+    let (said, left) = run_over(&account).await;
+    assert!(said.contains("! [edited] somebody else"), "{said}");
+    assert!(said.contains("+ 203.0.113.66/32"), "{said}");
+    assert!(left.contains("203.0.113.66/32"), "{left}");
+    account.settings.take_over = true;
     let (said, again) = run_over(&account).await;
     assert!(said.contains("~ web gets a new pin"), "{said}");
-    assert!(said.contains("- 203.0.113.66/32"), "{said}");
     assert_eq!(again, written);
+    account.settings.take_over = false;
 
     fs::remove_file(&file).unwrap();
     let (said, again) = run_over(&account).await;

@@ -154,6 +154,10 @@ impl WriteIam for Watched {
         self.dir.policy_tags(policy).await
     }
 
+    async fn document_in_force(&self, policy: &Arn) -> Result<String, CallError> {
+        self.dir.document_in_force(policy).await
+    }
+
     async fn create_policy(&self, new: &NewPolicy<'_>) -> Result<(), CallError> {
         self.write("create_policy", new.arn, self.dir.create_policy(new))
             .await

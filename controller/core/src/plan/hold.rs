@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{ATTACHED_POLICIES_QUOTA, Narrowing};
+use super::{ATTACHED_POLICIES_QUOTA, Edit, Narrowing};
 use crate::{
     egress::Unknown, estate::Gap, footprint::LaunchGap, policy::MANAGED_POLICY_QUOTA,
     verify::Counterexample,
@@ -21,7 +21,7 @@ pub enum Hold {
     /// A path that AWS keeps for its own roles.
     ReservedPath(String),
     /// The policy in force is not one that credpin writes.
-    Edited(String),
+    Edited(Edit),
     /// The role has a pin, and nothing in the config says that it should go or stay.
     Unsaid,
     /// Where hosts leave cannot be told.
@@ -51,9 +51,10 @@ impl fmt::Display for Hold {
             Hold::ReservedPath(path) => {
                 write!(f, "roles under {path} are AWS's own and take no policies")
             }
-            Hold::Edited(what) => write!(
+            Hold::Edited(Edit { policy, why, .. }) => write!(
                 f,
-                "somebody else changed our policy ({what}); delete that version, or release the role"
+                "somebody else changed our policy ({policy}: {why}); --take-over writes over it, or \
+                 delete that version, or release the role"
             ),
             Hold::Unsaid => f.write_str(
                 "it has a pin, and no [[role]] of the config names it: mode = \"enforce\" there keeps \

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::{
-    ATTACHED_POLICIES_QUOTA, Coverage, Hold, Outcome, Pin, PinPolicy, RolePlan, Step, narrowing,
-    policy_arn, policy_names, read_policy,
+    ATTACHED_POLICIES_QUOTA, Coverage, Edit, Hold, Outcome, Pin, PinPolicy, RolePlan, Step,
+    edit::read_policy,
+    narrowing, policy_arn, policy_names,
     transition::{self, Rules, Transition, Way},
 };
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     footprint::Footprint,
     id::Arn,
     pin::{self, Room},
-    policy::{Document, MANAGED_POLICY_QUOTA},
+    policy::{Document, MANAGED_POLICY_QUOTA, SEAL_LENGTH},
     settings::{DEFAULT_MAX_POLICIES, Mode, Settings},
     verify::{self, Counterexample},
 };
@@ -28,7 +29,7 @@ pub(super) struct RolePlanner<'a> {
     /// Its policies that are there, attached or not.
     pub(super) live: Vec<&'a LivePolicy>,
     /// What is attached, or why it cannot be read.
-    pub(super) in_force: Option<&'a Result<Pin, String>>,
+    pub(super) in_force: Option<&'a Result<Pin, Edit>>,
     pub(super) fleet: &'a exposure::Hosts<'a>,
     /// Policies that the account's quota still leaves room for.
     pub(super) spare_policies: usize,
@@ -132,8 +133,10 @@ impl RolePlanner<'_> {
         {
             holds.push(Hold::ReservedPath(self.role.path.clone()));
         }
-        if let Some(Err(reason)) = self.in_force {
-            holds.push(Hold::Edited(reason.clone()));
+        if let Some(Err(edit)) = self.in_force
+            && !self.settings.take_over
+        {
+            holds.push(Hold::Edited(edit.clone()));
         }
         if mode == Mode::Observe && self.in_force.is_some() && !self.settings.names(&self.role.name)
         {
@@ -180,7 +183,8 @@ impl RolePlanner<'_> {
                 .min(self.places())
                 .min(self.live.len() + self.spare_policies)
                 .max(1),
-            characters: MANAGED_POLICY_QUOTA,
+            // A document is sealed before it is written.
+            characters: MANAGED_POLICY_QUOTA - SEAL_LENGTH,
         };
         let before: Vec<Option<Document>> = policy_names(&self.role.name)
             .map(|name| {
@@ -221,23 +225,32 @@ impl RolePlanner<'_> {
 
     /// The steps that put `pin` into force.
     fn transition(&self, pin: &Pin, footprint: &Footprint) -> Transition {
-        let now: Vec<Option<PinPolicy>> = self
+        // What somebody else wrote counts as it stands, and is written over.
+        let now: Vec<(bool, Option<Document>)> = self
             .live
             .iter()
-            .map(|live| read_policy(live).ok())
+            .map(|live| match read_policy(live) {
+                Ok(policy) => (true, Some(policy.document)),
+                Err(edit) => (false, edit.document),
+            })
             .collect();
         let called_for = |live: &LivePolicy| {
             let mut policies = pin.policies.iter();
             policies.find(|policy| policy.policy == live.name)
         };
-        let there = self.live.iter().zip(&now).map(|(live, now)| Way {
-            policy: &live.name,
-            arn: &live.arn,
-            live: Some(live),
-            attached: self.role.attached.contains(&live.arn),
-            now: now.as_ref().map(|now| &now.document),
-            then: called_for(live).map(|policy| &policy.document),
-        });
+        let there = self
+            .live
+            .iter()
+            .zip(&now)
+            .map(|(live, (is_ours, now))| Way {
+                policy: &live.name,
+                arn: &live.arn,
+                live: Some(live),
+                attached: self.role.attached.contains(&live.arn),
+                now: now.as_ref(),
+                is_ours: *is_ours,
+                then: called_for(live).map(|policy| &policy.document),
+            });
         let names: BTreeSet<_> = self.live.iter().map(|live| &live.name).collect();
         let new = pin.policies.iter();
         let new = new.filter(|policy| !names.contains(&policy.policy));
@@ -247,6 +260,7 @@ impl RolePlanner<'_> {
             live: None,
             attached: false,
             now: None,
+            is_ours: true,
             then: Some(&policy.document),
         });
         let ways: Vec<Way<'_>> = there.chain(new).collect();

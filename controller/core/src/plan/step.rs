@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     id::{Arn, PolicyName, RoleName, VersionId},
-    policy::Document,
+    policy::{Digest, Document},
 };
 
 /// One call that changes IAM, or the wait between two. Its `Display` is a line of the dry run.
@@ -39,6 +39,9 @@ pub enum Step {
         role: RoleName,
         /// The policy.
         arn: Arn,
+        /// What is in force before, where that could be read. Where it is something else by then, the
+        /// step is not done.
+        replaces: Option<Digest>,
         /// What it says.
         document: Document,
     },
@@ -56,6 +59,9 @@ pub enum Step {
         role: RoleName,
         /// The policy.
         arn: Arn,
+        /// What it says, where that could be read. Where it says something else by then, the step is
+        /// not done.
+        says: Option<Digest>,
     },
     /// Detach the policy from the role.
     Detach {
@@ -76,6 +82,15 @@ impl Step {
             | Step::Wait { role, .. }
             | Step::Attach { role, .. }
             | Step::Detach { role, .. } => role,
+        }
+    }
+
+    /// What the policy has to say for the step to be done.
+    pub fn expects(&self) -> Option<&Digest> {
+        match self {
+            Step::CreateVersion { replaces, .. } => replaces.as_ref(),
+            Step::Attach { says, .. } => says.as_ref(),
+            _ => None,
         }
     }
 
@@ -111,7 +126,7 @@ impl fmt::Display for Step {
             Step::Wait { seconds, .. } => {
                 write!(f, "wait {seconds} s, until all of IAM has that")
             }
-            Step::Attach { role, arn } => write!(f, "attach {arn} to role {role}"),
+            Step::Attach { role, arn, .. } => write!(f, "attach {arn} to role {role}"),
             Step::Detach { role, arn } => write!(f, "detach {arn} from role {role}"),
         }
     }

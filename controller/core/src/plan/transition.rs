@@ -20,7 +20,7 @@ use super::Step;
 use crate::{
     estate::LivePolicy,
     id::{Arn, PolicyName, RoleName},
-    policy::{Document, MANAGED_POLICY_QUOTA, Statement},
+    policy::{Digest, Document, MANAGED_POLICY_QUOTA, Statement},
     settings::Propagation,
 };
 
@@ -37,6 +37,8 @@ pub(super) struct Way<'a> {
     pub(super) attached: bool,
     /// What it says now, where that can be read.
     pub(super) now: Option<&'a Document>,
+    /// Whether that is as it was written. Where not, it is written again.
+    pub(super) is_ours: bool,
     /// What it is to say; none where it goes.
     pub(super) then: Option<&'a Document>,
 }
@@ -152,7 +154,7 @@ impl Stages {
 
     /// A policy that says something else then.
     fn replace(&mut self, way: &Way<'_>, then: &Document, unions: &Unions<'_>, rules: &Rules<'_>) {
-        if way.now == Some(then) {
+        if way.is_ours && way.now == Some(then) {
             return;
         }
         let mut writer = Writer::new(way, rules);
@@ -187,9 +189,9 @@ impl Stages {
                 role: rules.role.clone(),
                 policy: way.policy.clone(),
                 arn: way.arn.clone(),
-                document: first.clone(),
+                document: first.sealed(),
             }),
-            (Some(live), Some(now)) if now == first => {
+            (Some(live), Some(now)) if way.is_ours && now == first => {
                 let before = live.previous().and_then(|version| version.text.as_deref());
                 if before.is_some_and(|text| !is_harmless(Document::parse(text).ok().as_ref())) {
                     self.before_widening = self.before_widening.max(settling(way, rules));
@@ -201,9 +203,15 @@ impl Stages {
                 self.before_widening = rules.propagation.seconds();
             }
         }
+        let says = if way.live.is_none() {
+            Some(first.sealed().digest())
+        } else {
+            writer.says()
+        };
         steps.push(Step::Attach {
             role: rules.role.clone(),
             arn: way.arn.clone(),
+            says,
         });
         // What it denies, nothing denies yet: it takes away, and so it waits.
         let stage = if is_late {
@@ -221,7 +229,7 @@ impl Stages {
     /// The union of a policy, as far as it fits; none where it would deny nothing.
     fn union(&mut self, way: &Way<'_>, unions: &Unions<'_>) -> Option<Document> {
         let mut union = unions.of_policy(way);
-        while union.size() > MANAGED_POLICY_QUOTA {
+        while union.sealed_size() > MANAGED_POLICY_QUOTA {
             let size = |statement: &Statement| {
                 Document {
                     statements: vec![statement.clone()],
@@ -257,25 +265,36 @@ impl<'a> Writer<'a> {
         self.way.now.is_some_and(|now| now.says_what(document))
     }
 
+    /// What is in force after all that was written.
+    fn says(&self) -> Option<Digest> {
+        let version = self.after.as_ref()?.in_force()?;
+        version.text.as_deref().map(Digest::of_text)
+    }
+
     fn write(&mut self, document: &Document) -> Vec<Step> {
         let arn = || self.way.arn.clone();
         let role = || self.role.clone();
         let mut steps = Vec::new();
+        if let Some(policy) = &mut self.after
+            && let Some(version) = policy.version_to_prune()
+        {
+            policy.versions.retain(|it| it.id != version);
+            steps.push(Step::DeleteVersion {
+                role: role(),
+                arn: arn(),
+                version,
+            });
+        }
+        let replaces = self.says();
+        let document = document.sealed();
         if let Some(policy) = &mut self.after {
-            if let Some(version) = policy.version_to_prune() {
-                policy.versions.retain(|it| it.id != version);
-                steps.push(Step::DeleteVersion {
-                    role: role(),
-                    arn: arn(),
-                    version,
-                });
-            }
             policy.put_in_force(document.to_json());
         }
         steps.push(Step::CreateVersion {
             role: role(),
             arn: arn(),
-            document: document.clone(),
+            replaces,
+            document,
         });
         steps
     }

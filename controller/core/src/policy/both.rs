@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 
-use super::{Actions, Document, Key, Operator, Piece, Statement, Test, Text};
+use super::{Actions, Document, Key, Operator, Piece, Resources, Statement, Test, Text};
 
 /// What two statements both deny.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,10 +47,13 @@ impl Statement {
         if !settle(&mut conditions) {
             return Both::Nothing;
         }
-        match both_actions(&self.actions, &other.actions) {
-            Some(actions) if sayable => Both::This(Statement {
+        let actions = both_actions(&self.actions, &other.actions);
+        let resources = both_resources(&self.resources, &other.resources);
+        match (actions, resources) {
+            (Some(actions), Some(resources)) if sayable => Both::This(Statement {
                 sid: other.sid.clone(),
                 actions,
+                resources,
                 conditions,
             }),
             _ => Both::Unsayable,
@@ -60,6 +63,7 @@ impl Statement {
     /// Whether `other` denies all that this one does, as far as their words tell.
     pub fn is_within(&self, other: &Self) -> bool {
         actions_within(&self.actions, &other.actions)
+            && resources_within(&self.resources, &other.resources)
             && other.conditions.iter().all(|((operator, key), wanted)| {
                 let same = self.conditions.get(&(*operator, *key));
                 same.is_some_and(|test| implies(test, wanted)) || self.rules_out(*key, wanted)
@@ -124,6 +128,23 @@ fn actions_within(one: &Actions, other: &Actions) -> bool {
             .iter()
             .all(|action| but.iter().all(|it| services_differ(action, it))),
         (Actions::AllBut(_), Actions::Only(_)) => false,
+    }
+}
+
+/// What both are done to; `None` where their patterns would have to be compared.
+fn both_resources(one: &Resources, other: &Resources) -> Option<Resources> {
+    match (one, other) {
+        (one, other) if one == other => Some(one.clone()),
+        (Resources::Every, other) | (other, Resources::Every) => Some(other.clone()),
+        (Resources::Only(_), Resources::Only(_)) => None,
+    }
+}
+
+fn resources_within(one: &Resources, other: &Resources) -> bool {
+    match (one, other) {
+        (_, Resources::Every) => true,
+        (Resources::Only(one), Resources::Only(other)) => one.iter().all(|it| other.contains(it)),
+        (Resources::Every, Resources::Only(_)) => false,
     }
 }
 

@@ -12,7 +12,7 @@ use credpin_core::{
 };
 
 use super::{Aws, iam, why};
-use crate::cloud::{CallError, NewPolicy, WriteIam};
+use crate::cloud::{CallError, NewPolicy, WriteIam, shapes::iam::PolicyText};
 
 impl WriteIam for Aws {
     async fn policy_tags(&self, policy: &Arn) -> Result<BTreeMap<String, String>, CallError> {
@@ -20,6 +20,34 @@ impl WriteIam for Aws {
             .await
             .map_err(|error| failed("ListPolicyTags", policy, &error))?;
         Ok(tags.into_iter().map(|tag| (tag.key, tag.value)).collect())
+    }
+
+    async fn document_in_force(&self, policy: &Arn) -> Result<String, CallError> {
+        let found = self
+            .iam
+            .get_policy()
+            .policy_arn(policy.as_str())
+            .send()
+            .await
+            .map_err(|error| failed("GetPolicy", policy, &error))?;
+        let nothing = || CallError {
+            call: "GetPolicy",
+            on: policy.to_string(),
+            why: "IAM names no version in force".into(),
+            not_found: false,
+        };
+        let version = found.policy.and_then(|policy| policy.default_version_id);
+        let version = self
+            .iam
+            .get_policy_version()
+            .policy_arn(policy.as_str())
+            .version_id(version.ok_or_else(nothing)?)
+            .send()
+            .await
+            .map_err(|error| failed("GetPolicyVersion", policy, &error))?;
+        let text = version.policy_version.and_then(|version| version.document);
+        let text = PolicyText::decode(&text.ok_or_else(nothing)?);
+        Ok(text.as_str().to_owned())
     }
 
     async fn create_policy(&self, new: &NewPolicy<'_>) -> Result<(), CallError> {

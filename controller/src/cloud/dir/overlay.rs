@@ -7,9 +7,11 @@ use std::{
 
 use super::{
     Observation, file, gap,
-    pins::{PINS, State, as_shown},
+    pins::{PINS, State, VERSIONS, as_shown, next_version},
 };
-use crate::cloud::shapes::iam::{AttachedPolicy, ListPolicyTags, ManagedPolicy, PolicyText};
+use crate::cloud::shapes::iam::{
+    AttachedPolicy, ListPolicyTags, ManagedPolicy, PolicyText, PolicyVersion,
+};
 
 /// How the names of state files end.
 const STATE: &str = ".state.json";
@@ -95,10 +97,22 @@ impl Drift {
         match self {
             Drift::Missing => state.attached = false,
             Drift::Edited(text) => {
-                let versions = state.policy.policy_version_list.iter_mut();
-                for version in versions.filter(|version| version.is_default_version) {
-                    version.document = Some(PolicyText::new(text.trim()));
+                let versions = &mut state.policy.policy_version_list;
+                for version in versions.iter_mut() {
+                    version.is_default_version = false;
                 }
+                let id = next_version(versions);
+                // Whoever puts one more there than there can be has deleted one before.
+                if versions.len() >= VERSIONS {
+                    versions.remove(0);
+                }
+                state.policy.default_version_id = Some(id.clone());
+                versions.push(PolicyVersion {
+                    document: Some(PolicyText::new(text.trim())),
+                    version_id: Some(id),
+                    is_default_version: true,
+                    create_date: None,
+                });
             }
         }
     }

@@ -31,7 +31,7 @@ use crate::cloud::{
 /// The folder of pins.
 pub(super) const PINS: &str = "pins";
 /// Versions that IAM keeps of a policy (IAM User Guide, "IAM and STS quotas").
-const VERSIONS: usize = 5;
+pub(super) const VERSIONS: usize = 5;
 
 /// A policy as the directory keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -172,6 +172,16 @@ impl Dir {
     }
 }
 
+/// The id that the next version gets.
+pub(super) fn next_version(versions: &[PolicyVersion]) -> String {
+    let newest = versions
+        .iter()
+        .filter_map(|it| it.version_id.as_deref()?.parse().ok())
+        .map(|id: VersionId| id.number())
+        .max();
+    format!("v{}", newest.unwrap_or(0) + 1)
+}
+
 /// The role whose [`credpin_core::plan::role_tag`] this is: no role's name has a slash.
 fn role_of(tag: &str) -> String {
     tag.replace('/', ",")
@@ -200,6 +210,18 @@ impl WriteIam for Dir {
             .into_iter()
             .map(|tag| (tag.key, tag.value))
             .collect())
+    }
+
+    async fn document_in_force(&self, policy: &Arn) -> Result<String, CallError> {
+        let error = |why: &str, not_found| CallError {
+            call: "GetPolicyVersion",
+            on: policy.to_string(),
+            why: why.into(),
+            not_found,
+        };
+        let pin = self.load(policy).ok_or_else(|| error(NO_POLICY, true))?;
+        let text = pin.state.in_force().map(|text| text.as_str().to_owned());
+        text.ok_or_else(|| error("no version is in force", false))
     }
 
     async fn create_policy(&self, new: &NewPolicy<'_>) -> Result<(), CallError> {
@@ -255,12 +277,7 @@ impl WriteIam for Dir {
             if !fits(document) {
                 return Err(TOO_LONG);
             }
-            let newest = versions
-                .iter()
-                .filter_map(|it| it.version_id.as_deref()?.parse().ok())
-                .map(|id: VersionId| id.number())
-                .max();
-            let id = format!("v{}", newest.unwrap_or(0) + 1);
+            let id = next_version(versions);
             versions.push(PolicyVersion {
                 document: Some(PolicyText::new(document)),
                 version_id: Some(id.clone()),

@@ -96,13 +96,13 @@ fn carry_out(step: &Step, policies: &mut [Policy]) {
             let made = Policy::new(0, 1, false, Some(document)).live.unwrap();
             assert!(policy.live.replace(made).is_none());
             // Until it is attached, nobody can have seen it without a document.
-            policy.documents = vec![Some(document.clone())];
+            policy.documents = vec![document.unsealed()];
         }
         Step::CreateVersion { document, .. } => {
             let live = policy.live.as_mut().unwrap();
             assert!(live.versions.len() < 5, "a sixth version");
             live.put_in_force(document.to_json());
-            policy.says(document);
+            policy.says(&document.unsealed().unwrap());
         }
         Step::DeleteVersion { version, .. } => {
             let versions = &mut policy.live.as_mut().unwrap().versions;
@@ -125,6 +125,7 @@ fn plan(policies: &[Policy], then: &[Option<Document>], live: &[&Request]) -> Tr
             live: policy.live.as_ref(),
             attached: policy.attached,
             now: policy.now(),
+            is_ours: true,
             then: then.as_ref(),
         })
         .collect();

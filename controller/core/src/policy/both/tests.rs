@@ -79,3 +79,16 @@ fn groups_of_different_vpcs_deny_nothing_together() {
     };
     assert_eq!(group("vpc-a").both(&group("vpc-b")), Both::Nothing);
 }
+
+#[test]
+fn of_one_resource_and_every_one_it_is_the_one() {
+    let every = Statement::deny("S", Actions::Only(vec!["iam:DetachRolePolicy".into()]));
+    let on = |name: &str| {
+        let arn = format!("arn:aws:iam::111122223333:role/{name}");
+        every.clone().on(vec![arn.parse().unwrap()])
+    };
+    assert_eq!(every.both(&on("web")), Both::This(on("web")));
+    assert_eq!(on("web").both(&on("web")), Both::This(on("web")));
+    assert_eq!(on("web").both(&on("api")), Both::Unsayable);
+    assert!(on("web").is_within(&every) && !every.is_within(&on("web")));
+}
