@@ -74,6 +74,9 @@ pub struct Once {
     /// Write over what somebody else made of our policies; the plan shows what that is
     #[arg(long)]
     pub take_over: bool,
+    /// Enforce roles for the first time without a replay of their calls
+    #[arg(long)]
+    pub without_replay: bool,
 }
 
 impl Once {
@@ -83,6 +86,7 @@ impl Once {
             settings.max_narrowing = share;
         }
         settings.take_over |= self.take_over;
+        settings.without_replay |= self.without_replay;
     }
 }
 

@@ -8,7 +8,7 @@ use std::{ffi::OsString, fmt, path::PathBuf, str::FromStr};
 use credpin_core::{
     id::RegionName,
     plan::MOST_POLICIES,
-    settings::{Glob, Mode, Propagation, RoleRule, Scope, Settings, StatedEgress},
+    settings::{Glob, Mode, Propagation, ReplayMaxAge, RoleRule, Scope, Settings, StatedEgress},
 };
 use credpin_ledger::StoreUrl;
 use thiserror::Error;
@@ -125,6 +125,18 @@ fn config(mut table: Table<'_, '_>) -> Config {
     settings.allow_lossy = table.boolean("allow-lossy").unwrap_or_default();
     settings.pin_derived = table.boolean("pin-derived").unwrap_or_default();
     settings.self_defence = table.boolean("self-defence").unwrap_or_default();
+    settings.exclude = table
+        .list("exclude", |text| Ok(Glob::new(text)))
+        .unwrap_or_default();
+    settings.canary_share = table
+        .parsed("canary-share", |text| text.parse().map_err(said))
+        .unwrap_or_default();
+    settings.replay_max_age = table
+        .parsed("replay-max-age", |text| {
+            seconds(text).map(ReplayMaxAge::of_seconds)
+        })
+        .unwrap_or_default();
+    settings.without_replay = table.boolean("without-replay").unwrap_or_default();
     settings.propagation = table
         .parsed("propagation", |text| {
             seconds(text).map(Propagation::of_seconds)
@@ -189,8 +201,10 @@ fn mode(text: &str) -> Result<Mode, String> {
     match text {
         "observe" => Ok(Mode::Observe),
         "enforce" => Ok(Mode::Enforce),
-        "canary" => Err("canary is not in this version: name the canary roles in [[role]] with mode = \"enforce\"".into()),
-        other => Err(format!("`{other}` is no mode: write observe or enforce")),
+        "canary" => Ok(Mode::Canary),
+        other => Err(format!(
+            "`{other}` is no mode: write observe, canary or enforce"
+        )),
     }
 }
 

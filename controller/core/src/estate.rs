@@ -13,9 +13,12 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::id::{
-    AccountId, Arn, InstanceId, InterfaceId, NatId, PolicyName, RegionName, RoleName, RouteTableId,
-    SubnetId, VersionId, VpcId,
+use crate::{
+    id::{
+        AccountId, Arn, InstanceId, InterfaceId, NatId, PolicyName, RegionName, RoleName,
+        RouteTableId, SubnetId, VersionId, VpcId,
+    },
+    plan::POLICY_PATH,
 };
 
 /// Versions that a managed policy can have.
@@ -307,6 +310,16 @@ impl Region {
         } else {
             own
         }
+    }
+}
+
+impl Role {
+    /// Whether a policy under our path is attached.
+    pub fn has_pin(&self) -> bool {
+        let ours = format!("policy{POLICY_PATH}");
+        self.attached
+            .iter()
+            .any(|arn| arn.resource().starts_with(&ours))
     }
 }
 

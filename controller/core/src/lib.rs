@@ -31,6 +31,7 @@ pub mod plan;
 pub mod policy;
 pub mod position;
 pub mod replay;
+pub mod replayed;
 pub mod request;
 pub mod settings;
 pub mod verify;

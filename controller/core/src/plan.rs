@@ -32,6 +32,7 @@ mod narrowing;
 mod role;
 mod step;
 mod transition;
+mod wants_replay;
 
 pub use difference::{Difference, difference};
 pub use edit::Edit;
@@ -39,6 +40,7 @@ pub use hold::Hold;
 pub use name::{MOST_POLICIES, policy_arn, policy_name, policy_names, role_of, role_tag};
 pub use narrowing::Narrowing;
 pub use step::Step;
+pub use wants_replay::WantsReplay;
 
 use self::{edit::read_policy, evidence::Evidence, role::RolePlanner};
 
@@ -74,6 +76,8 @@ pub struct RolePlan {
     /// The role.
     pub role: RoleName,
     /// What the operator wants done about it.
+    pub stage: Mode,
+    /// What comes of that: `canary` is `enforce` for some roles, and `observe` for the others.
     pub mode: Mode,
     /// What comes of it.
     pub outcome: Outcome,

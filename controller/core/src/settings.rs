@@ -6,14 +6,16 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    estate::Role,
     id::{Arn, RoleName, SubnetId, VpcId},
+    replayed::Replays,
     wildcard,
 };
 
+mod rollout;
 mod safety;
 
-pub use safety::{MaxNarrowing, PercentError, Propagation};
+pub use rollout::CanaryShare;
+pub use safety::{MaxNarrowing, PercentError, Propagation, ReplayMaxAge};
 
 /// The role's tag that can tighten its mode.
 pub const MODE_TAG: &str = "credpin:mode";
@@ -31,6 +33,8 @@ pub enum Mode {
     /// Nothing is written; the plan says what would be.
     #[default]
     Observe,
+    /// Some roles are enforced, the others observed.
+    Canary,
     /// The pin is written and kept true.
     Enforce,
 }
@@ -63,6 +67,16 @@ pub struct Settings {
     pub max_policies: Option<usize>,
     /// Customer managed policies that the account can have; none said is [`DEFAULT_POLICY_QUOTA`].
     pub policy_quota: Option<usize>,
+    /// Roles that are left alone, whatever else is said of them.
+    pub exclude: Vec<Glob>,
+    /// Which share of the roles in `canary` are enforced.
+    pub canary_share: CanaryShare,
+    /// How old a replay may be that a role's first pin wants.
+    pub replay_max_age: ReplayMaxAge,
+    /// A first pin wants no replay.
+    pub without_replay: bool,
+    /// What replays said.
+    pub replays: Replays,
     /// How long IAM takes to show a write everywhere.
     pub propagation: Propagation,
     /// How much of a role's addresses may go in one run.
@@ -105,25 +119,13 @@ pub enum Scope {
 pub struct Glob(String);
 
 impl Settings {
-    /// The mode of `role`: by the first rule that names it, tightened by its tag. A tag can only
-    /// tighten: who may tag a role must not be able to take its pin off.
-    pub fn mode_of(&self, role: &Role) -> Mode {
-        let configured = self
-            .roles
-            .iter()
-            .find(|rule| rule.name.matches(role.name.as_str()))
-            .map_or(self.mode, |rule| rule.mode);
-        match role.tags.get(MODE_TAG).map(String::as_str) {
-            Some("enforce") => Mode::Enforce,
-            _ => configured,
-        }
-    }
-
     /// Whether a rule names `role`. What holds for all roles is not said of this one.
     pub fn names(&self, role: &RoleName) -> bool {
-        self.roles
-            .iter()
-            .any(|rule| rule.name.matches(role.as_str()))
+        !self.excludes(role)
+            && self
+                .roles
+                .iter()
+                .any(|rule| rule.name.matches(role.as_str()))
     }
 
     /// The prefixes stated for a subnet, by itself or by its VPC; `None` where nothing was stated.
@@ -171,6 +173,7 @@ impl Glob {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::estate::Role;
 
     fn role(name: &str, tag: Option<&str>) -> Role {
         Role {
@@ -231,6 +234,41 @@ mod tests {
             enforce.mode_of(&role("web", Some("observe"))),
             Mode::Enforce
         );
+    }
+
+    #[test]
+    fn in_canary_a_share_the_tagged_and_the_pinned_are_enforced() {
+        let settings = |share: &str| Settings {
+            mode: Mode::Canary,
+            canary_share: share.parse().unwrap(),
+            ..Settings::default()
+        };
+        assert_eq!(settings("0%").mode_of(&role("web", None)), Mode::Observe);
+        assert_eq!(settings("100%").mode_of(&role("web", None)), Mode::Enforce);
+        let tagged = role("web", Some("canary"));
+        assert_eq!(settings("0%").mode_of(&tagged), Mode::Enforce);
+        assert_eq!(settings("0%").stage_of(&tagged), Mode::Canary);
+        assert_eq!(Settings::default().mode_of(&tagged), Mode::Enforce);
+        let mut pinned = role("web", None);
+        let pin = "arn:aws:iam::123456789012:policy/credpin/credpin-web";
+        pinned.attached.insert(pin.parse().unwrap());
+        assert_eq!(settings("0%").mode_of(&pinned), Mode::Enforce);
+    }
+
+    #[test]
+    fn what_is_excluded_is_observed_whatever_a_rule_or_a_tag_says() {
+        let settings = Settings {
+            mode: Mode::Enforce,
+            exclude: vec![Glob::new("break-glass*")],
+            roles: vec![RoleRule {
+                name: Glob::new("*"),
+                mode: Mode::Enforce,
+            }],
+            ..Settings::default()
+        };
+        let role = role("break-glass-1", Some("enforce"));
+        assert_eq!(settings.mode_of(&role), Mode::Observe);
+        assert!(!settings.names(&role.name));
     }
 
     #[test]

@@ -1,3 +1,5 @@
+use credpin_core::replayed::Replays;
+
 use super::*;
 
 fn mistakes(text: &str) -> Vec<String> {
@@ -23,6 +25,10 @@ fn every_key_is_read() {
         allow-lossy = true
         pin-derived = true
         self-defence = true
+        exclude = ["break-glass*"]
+        canary-share = "25%"
+        replay-max-age = "72h"
+        without-replay = true
         propagation = "2m"
         max-narrowing = "50%"
         cloud = "dir:/srv/cloud"
@@ -47,6 +53,11 @@ fn every_key_is_read() {
                 mode: Mode::Enforce,
                 hub_vpcs: Some(["vpc-0hub".parse().unwrap()].into()),
                 allow_launch_gap: true,
+                exclude: vec![Glob::new("break-glass*")],
+                canary_share: "25%".parse().unwrap(),
+                replay_max_age: ReplayMaxAge::of_seconds(72 * 60 * 60),
+                without_replay: true,
+                replays: Replays::default(),
                 propagation: Propagation::of_seconds(120),
                 max_narrowing: "50%".parse().unwrap(),
                 roles: vec![RoleRule {
@@ -97,9 +108,9 @@ mode = 7
     assert_eq!(
         mistakes(text),
         [
-            "credpin.toml:1:9: mode: `strict` is no mode: write observe or enforce",
+            "credpin.toml:1:9: mode: `strict` is no mode: write observe, canary or enforce",
             "credpin.toml:2:1: hub-vpc: unknown key; known here: mode, hub-vpcs, allow-launch-gap, \
-             max-policies, policy-quota, allow-lossy, pin-derived, self-defence, propagation, max-narrowing, role, egress, cloud, records, regions",
+             max-policies, policy-quota, allow-lossy, pin-derived, self-defence, exclude, canary-share, replay-max-age, without-replay, propagation, max-narrowing, role, egress, cloud, records, regions",
             "credpin.toml:3:16: pin-derived: wants true or false, not string",
             "credpin.toml:6:8: egress.vpc: `0abc` is not a VPC id (vpc-…)",
             "credpin.toml:7:14: egress.prefixes: `198.51.100.0/40` is not a prefix: write it as \
@@ -129,15 +140,6 @@ fn a_number_out_of_its_range_is_told_with_the_range() {
     ] {
         assert!(mistakes(text)[0].ends_with(said), "{:?}", mistakes(text));
     }
-}
-
-#[test]
-fn canary_is_refused_with_what_to_do_instead() {
-    let said = mistakes("mode = \"canary\"");
-    assert!(
-        said[0].contains("canary is not in this version: name the canary roles"),
-        "{said:?}"
-    );
 }
 
 #[test]

@@ -62,6 +62,11 @@ pub fn plan(plan: &Plan, settings: &Settings, paint: Paint) -> String {
         line(&mut out, 1, "[[role]]");
         line(&mut out, 1, &format!("name = \"{}\"", role.role));
         line(&mut out, 1, "mode = \"enforce\"");
+        line(
+            &mut out,
+            0,
+            "A first pin wants a replay of the role's calls (`credpin replay`), or --without-replay.",
+        );
     }
     out
 }

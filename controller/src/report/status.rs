@@ -19,6 +19,7 @@ use super::{
 #[derive(Debug, Serialize)]
 struct Row<'a> {
     role: &'a RoleName,
+    stage: Mode,
     mode: Mode,
     pin: Pin,
     hosts: usize,
@@ -94,6 +95,7 @@ impl<'a> Row<'a> {
     fn new(plan: &'a RolePlan, recorded: bool) -> Self {
         Self {
             role: &plan.role,
+            stage: plan.stage,
             mode: plan.mode,
             pin: Pin::of(plan),
             hosts: plan.footprint.hosts.len(),
@@ -105,9 +107,11 @@ impl<'a> Row<'a> {
     }
 
     fn cells(&self) -> Vec<String> {
-        let mode = match self.mode {
-            Mode::Observe => "observe",
-            Mode::Enforce => "enforce",
+        let mode = match (self.stage, self.mode) {
+            (Mode::Canary, Mode::Observe) => "canary, not yet",
+            (Mode::Canary, _) => "canary",
+            (_, Mode::Observe) => "observe",
+            (_, Mode::Canary | Mode::Enforce) => "enforce",
         };
         let mut cells = vec![
             self.role.to_string(),

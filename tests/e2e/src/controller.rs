@@ -19,7 +19,8 @@ pub struct Controller {
 }
 
 /// Pins `web` and leaves the rest alone.
-pub const ENFORCE_WEB: &str = "[[role]]\nname = \"web\"\nmode = \"enforce\"\n";
+pub const ENFORCE_WEB: &str =
+    "without-replay = true\n[[role]]\nname = \"web\"\nmode = \"enforce\"\n";
 
 impl Controller {
     /// With this text as its `credpin.toml`.

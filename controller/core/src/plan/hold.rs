@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{ATTACHED_POLICIES_QUOTA, Edit, Narrowing};
+use super::{ATTACHED_POLICIES_QUOTA, Edit, Narrowing, WantsReplay};
 use crate::{
     egress::Unknown, estate::Gap, footprint::LaunchGap, policy::MANAGED_POLICY_QUOTA,
     verify::Counterexample,
@@ -24,6 +24,10 @@ pub enum Hold {
     Edited(Edit),
     /// The role has a pin, and nothing in the config says that it should go or stay.
     Unsaid,
+    /// The config excludes the role, which has a pin.
+    Excluded,
+    /// No replay of its calls says that a first pin would break nothing.
+    Replay(WantsReplay),
     /// Where hosts leave cannot be told.
     UnknownEgress(Unknown),
     /// A host launched now would be denied until the next run.
@@ -60,6 +64,10 @@ impl fmt::Display for Hold {
                 "it has a pin, and no [[role]] of the config names it: mode = \"enforce\" there keeps \
                  the pin true, and mode = \"observe\" takes it off",
             ),
+            Hold::Excluded => f.write_str(
+                "`exclude` of the config names it, so its pin is left as it is; `credpin release` takes it off",
+            ),
+            Hold::Replay(why) => why.fmt(f),
             Hold::UnknownEgress(unknown) => unknown.fmt(f),
             Hold::LaunchGap(gap) => write!(
                 f,

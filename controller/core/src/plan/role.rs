@@ -9,6 +9,7 @@ use super::{
     edit::read_policy,
     narrowing, policy_arn, policy_names,
     transition::{self, Rules, Transition, Way},
+    wants_replay,
 };
 use crate::{
     estate::{Estate, LivePolicy, Role},
@@ -91,6 +92,7 @@ impl RolePlanner<'_> {
         }
         RolePlan {
             role: self.role.name.clone(),
+            stage: self.settings.stage_of(self.role),
             mode,
             outcome,
             exposure_now: in_force.map_or(Exposure::Everything, measure),
@@ -138,12 +140,21 @@ impl RolePlanner<'_> {
         {
             holds.push(Hold::Edited(edit.clone()));
         }
-        if mode == Mode::Observe && self.in_force.is_some() && !self.settings.names(&self.role.name)
+        if self.in_force.is_some() && self.settings.excludes(&self.role.name) {
+            holds.push(Hold::Excluded);
+        } else if mode == Mode::Observe
+            && self.in_force.is_some()
+            && !self.settings.names(&self.role.name)
         {
             holds.push(Hold::Unsaid);
         }
         if self.settings.pin_derived && self.role.may_assume_itself() {
             holds.push(Hold::SelfAssumable);
+        }
+        // What has a pin is kept true: that denies less, or what is gone.
+        if mode == Mode::Enforce && self.in_force.is_none() {
+            let wants = wants_replay::of(&self.role.name, self.settings, self.now);
+            holds.extend(wants.map(Hold::Replay));
         }
         holds.extend(footprint.unknown.iter().cloned().map(Hold::UnknownEgress));
         if !self.settings.allow_launch_gap {

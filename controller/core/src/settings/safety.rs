@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use thiserror::Error;
 
+use super::CanaryShare;
+
 /// How long after a write all of IAM has it, in seconds. AWS gives no number (IAM User Guide,
 /// "Changes that I make are not always immediately visible"); measured are seconds, seldom over 30.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,19 +33,54 @@ impl Default for Propagation {
     }
 }
 
+/// How old a replay may be that a role's first pin wants, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplayMaxAge(u64);
+
+impl ReplayMaxAge {
+    /// So many seconds.
+    pub fn of_seconds(seconds: u64) -> Self {
+        Self(seconds)
+    }
+
+    /// In seconds.
+    pub fn seconds(self) -> u64 {
+        self.0
+    }
+}
+
+impl Default for ReplayMaxAge {
+    /// A week.
+    fn default() -> Self {
+        Self(7 * 24 * 60 * 60)
+    }
+}
+
 /// A text that is no percentage.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("`{0}` is no share: write it in percent, as 30%")]
 pub struct PercentError(String);
 
+/// With or without the sign.
+fn percent(text: &str) -> Result<u8, PercentError> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim();
+    let percent = number.parse().ok().filter(|percent| *percent <= 100);
+    percent.ok_or_else(|| PercentError(text.to_owned()))
+}
+
 impl FromStr for MaxNarrowing {
     type Err = PercentError;
 
-    /// With or without the sign.
     fn from_str(text: &str) -> Result<Self, PercentError> {
-        let number = text.strip_suffix('%').unwrap_or(text).trim();
-        let percent = number.parse().ok().and_then(Self::of_percent);
-        percent.ok_or_else(|| PercentError(text.to_owned()))
+        percent(text).map(Self)
+    }
+}
+
+impl FromStr for CanaryShare {
+    type Err = PercentError;
+
+    fn from_str(text: &str) -> Result<Self, PercentError> {
+        percent(text).map(Self)
     }
 }
 

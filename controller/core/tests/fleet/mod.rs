@@ -35,6 +35,7 @@ impl Fleet {
         estate.regions.insert(id(REGION), Region::default());
         let settings = Settings {
             mode: Mode::Enforce,
+            without_replay: true,
             ..Settings::default()
         };
         Self { estate, settings }

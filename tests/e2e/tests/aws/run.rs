@@ -139,7 +139,8 @@ async fn what_the_aws_cli_prints_gives_the_same_plan_byte_for_byte() -> Result<(
         .moto
         .dump(folder.path(), &["eu-west-1", "eu-central-1"])
         .await?;
-    let controller = world.controller("allow-launch-gap = true\nmode = \"enforce\"\n");
+    let controller =
+        world.controller("allow-launch-gap = true\nwithout-replay = true\nmode = \"enforce\"\n");
     let of_aws = controller
         .on_aws(world.relay.endpoint(), &["plan", "--json"])
         .await?;
