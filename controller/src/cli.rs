@@ -46,6 +46,10 @@ pub struct Common {
     /// Where hosts ship their records: `file:///dir` or `s3://bucket/prefix`
     #[arg(long, global = true, env = "CREDPIN_RECORDS", value_name = "URL")]
     pub records: Option<StoreUrl>,
+    /// Where the controller keeps the lock of runs and what the last run found: `file:///dir` or
+    /// `s3://bucket/prefix`, which hosts must not be able to write
+    #[arg(long, global = true, env = "CREDPIN_STATE", value_name = "URL")]
+    pub state: Option<StoreUrl>,
     /// A region to look at; can be given several times. Name every region that has hosts: a pin
     /// locks out those that it does not know [default: all that are enabled for the account]
     #[arg(
@@ -94,9 +98,9 @@ impl Command {
     /// What holds for this run only.
     pub fn once(&self) -> Option<&Once> {
         match self {
-            Command::Plan { once, .. } | Command::Apply { once, .. } | Command::Run { once } => {
-                Some(once)
-            }
+            Command::Plan { once, .. }
+            | Command::Apply { once, .. }
+            | Command::Run { once, .. } => Some(once),
             _ => None,
         }
     }
@@ -152,9 +156,17 @@ pub enum Command {
         /// What holds for this run only
         #[command(flatten)]
         once: Once,
+        /// Print what was done for machines, and no plan
+        #[arg(long)]
+        json: bool,
     },
     /// One line a role: what is pinned, what is open
+    ///
+    /// Where the config names a `state`, as the last run left it, at once.
     Status {
+        /// Look at the account, whatever the last run kept
+        #[arg(long)]
+        fresh: bool,
         /// For machines
         #[arg(long)]
         json: bool,

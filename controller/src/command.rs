@@ -22,6 +22,7 @@ use crate::{
     report::{self, Paint},
 };
 
+mod kept;
 mod replay;
 mod terminal;
 mod trace;
@@ -128,6 +129,17 @@ pub enum CommandError {
         /// Why.
         source: io::Error,
     },
+    /// Another run has the lock, or it cannot be had.
+    #[error("nothing was done, because runs must not interleave")]
+    Lock(#[from] crate::state::LockError),
+    /// What the last run kept cannot be read.
+    #[error("cannot tell how the last run left things; --fresh looks at the account")]
+    LastRun(#[from] crate::state::LastRunError),
+    /// A run took longer than it may have the lock.
+    #[error(
+        "the run took longer than it may have the lock, and stopped; the next one goes on from there"
+    )]
+    TooLong,
     /// The record store cannot be reached.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -175,9 +187,25 @@ pub async fn execute(cli: Cli, now: Timestamp) -> Result<Exit, CommandError> {
 }
 
 /// Carries out a command that looks at a cloud.
-async fn on_cloud(command: Command, config: Config, now: Timestamp) -> Result<Exit, CommandError> {
+async fn on_cloud(
+    command: Command,
+    mut config: Config,
+    now: Timestamp,
+) -> Result<Exit, CommandError> {
+    // A release must work when all else does not.
+    let store = match &command {
+        Command::Release { .. } | Command::Observe { .. } => None,
+        _ => kept::store(&config)?,
+    };
+    if let (Command::Status { fresh: false, json }, Some(store)) = (&command, &store)
+        && let Some(exit) = kept::status(store, *json).await?
+    {
+        return Ok(exit);
+    }
+    config.settings.replays = kept::replays(store.as_ref()).await;
     let context = Context {
         config,
+        store,
         now,
         paint: paint(),
     };
@@ -213,6 +241,7 @@ fn settle(common: &Common) -> Result<Config, CommandError> {
     }
     config.cloud = common.cloud.clone().or(config.cloud);
     config.records = common.records.clone().or(config.records);
+    config.state = common.state.clone().or(config.state);
     if let Some(CloudName::Dir(path)) = &config.cloud {
         if !common.all_regions && !common.region.is_empty() {
             return Err(CommandError::RegionsOfDir);
@@ -231,6 +260,8 @@ fn settle(common: &Common) -> Result<Config, CommandError> {
 /// What a command works with, but for the cloud.
 struct Context {
     config: Config,
+    /// The controller's own.
+    store: Option<RecordStore>,
     now: Timestamp,
     paint: Paint,
 }
@@ -252,9 +283,15 @@ impl Context {
                 })?;
                 Ok(plan_exit(&planned))
             }
-            Command::Apply { yes, .. } => self.apply(cloud, yes).await,
-            Command::Run { .. } => self.run(cloud).await,
-            Command::Status { json } => {
+            Command::Apply { yes, .. } => {
+                let apply = self.apply(cloud, yes);
+                kept::alone(self.store.as_ref(), self.now, apply).await
+            }
+            Command::Run { json, .. } => {
+                let run = self.run(cloud, json);
+                kept::alone(self.store.as_ref(), self.now, run).await
+            }
+            Command::Status { json, .. } => {
                 let planned = self.plan(cloud).await?;
                 let plan = &planned.plan;
                 let recorded = self.config.records.is_some();
@@ -353,7 +390,7 @@ impl Context {
         yes: bool,
     ) -> Result<Exit, CommandError> {
         if yes {
-            return self.run(cloud).await;
+            return self.run(cloud, false).await;
         }
         let records = self.records().await;
         let mut asked = false;
@@ -374,19 +411,33 @@ impl Context {
         };
         let settings = &self.config.settings;
         match flow::apply_agreed(cloud, settings, &records, self.now, agree).await? {
-            Answer::Yes(run) => self.carried_out(&run),
+            Answer::Yes(run) => self.carried_out(&run, false).await,
             Answer::No(planned) => Ok(plan_exit(&planned)),
         }
     }
 
-    async fn run<C: Observe + WriteIam>(&self, cloud: &C) -> Result<Exit, CommandError> {
+    async fn run<C: Observe + WriteIam>(
+        &self,
+        cloud: &C,
+        json: bool,
+    ) -> Result<Exit, CommandError> {
         let Planned { plan, .. } = self.plan(cloud).await?;
-        print(&report::plan(&plan, &self.config.settings, self.paint))?;
-        self.carried_out(&flow::carry_out(plan, cloud).await)
+        if !json {
+            print(&report::plan(&plan, &self.config.settings, self.paint))?;
+        }
+        let run = flow::carry_out(plan, cloud).await;
+        self.carried_out(&run, json).await
     }
 
-    fn carried_out(&self, run: &Run) -> Result<Exit, CommandError> {
-        print(&report::run(run, self.paint))?;
+    async fn carried_out(&self, run: &Run, json: bool) -> Result<Exit, CommandError> {
+        print(&if json {
+            report::run_json(run, self.now)?
+        } else {
+            report::run(run, self.paint)
+        })?;
+        tracing::info!(target: "credpin::run", "{}", report::run_line(run));
+        let recorded = self.config.records.is_some();
+        kept::keep(self.store.as_ref(), run, recorded, self.now).await?;
         Ok(match run {
             run if !run.is_complete() => Exit::Failed,
             run if run.plan.is_held() => Exit::Held,

@@ -49,6 +49,8 @@ pub struct Config {
     pub regions: Regions,
     /// `records`
     pub records: Option<StoreUrl>,
+    /// `state`
+    pub state: Option<StoreUrl>,
 }
 
 /// Which cloud: `aws` or `dir:PATH`.
@@ -149,6 +151,7 @@ fn config(mut table: Table<'_, '_>) -> Config {
     settings.egress = table.tables("egress", egress);
     config.cloud = table.parsed("cloud", |text| text.parse().map_err(said));
     config.records = table.parsed("records", |text| text.parse().map_err(said));
+    config.state = table.parsed("state", |text| text.parse().map_err(said));
     let regions = table.parsed_or_list(
         "regions",
         |text| text.parse().map_err(said),

@@ -1,9 +1,13 @@
 //! The flow of a run, from looking to having looked again.
 
+use std::collections::BTreeSet;
+
 use credpin_core::{
     estate::{Estate, Gap},
-    plan::{self, Plan},
-    settings::Settings,
+    exposure::{Exposure, OfAccount},
+    id::RoleName,
+    plan::{self, Outcome, Plan},
+    settings::{Mode, Settings},
     verify,
 };
 use credpin_ledger::Record;
@@ -148,6 +152,39 @@ pub async fn carry_out<C: Observe + WriteIam>(plan: Plan, cloud: &C) -> Run {
 }
 
 impl Run {
+    /// The plan as a look right after the run would find it: what went through is as it should be.
+    pub fn after(&self) -> Plan {
+        let mut plan = self.plan.clone();
+        let failed = self.applied.failed.iter().map(|failure| &failure.role);
+        let unconfirmed = self.unconfirmed.iter().map(|unconfirmed| &unconfirmed.role);
+        let stopped: BTreeSet<&RoleName> = failed
+            .chain(unconfirmed)
+            .chain(&self.applied.released_meanwhile)
+            .collect();
+        for role in &mut plan.roles {
+            if role.outcome != Outcome::Change || stopped.contains(&role.role) {
+                continue;
+            }
+            role.steps.clear();
+            role.warnings.clear();
+            if role.mode == Mode::Observe {
+                role.outcome = Outcome::Observed;
+                role.in_force = None;
+                role.exposure_now = Exposure::Everything;
+            } else {
+                role.outcome = Outcome::Unchanged;
+                role.in_force = role.pin.clone();
+                if let Some(pinned) = &role.exposure_pinned {
+                    role.exposure_now = pinned.clone();
+                }
+            }
+        }
+        let by_role = plan.roles.iter();
+        plan.exposure_now =
+            OfAccount::over(by_role.map(|role| (&role.exposure_now, role.footprint.hosts.len())));
+        plan
+    }
+
     /// Whether all that was to be done was done and seen.
     pub fn is_complete(&self) -> bool {
         self.applied.failed.is_empty() && self.unconfirmed.is_empty()

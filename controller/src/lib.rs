@@ -1,5 +1,6 @@
 //! The controller: makes IAM's policies say where each role's tokens may be used from, and keeps
-//! that true. It runs as a job and keeps no state of its own.
+//! that true. It runs as a job. What it keeps between runs, if it is told where ([`state`]), are a lock
+//! and what people ask for; a plan comes of what is there.
 //!
 //! ```text
 //!  cloud ──observe──▶ shapes ──▶ estate ──▶ credpin_core::plan ──▶ apply ──▶ read back ──▶ report
@@ -22,5 +23,6 @@ pub mod flow;
 pub mod read_back;
 pub mod release;
 pub mod report;
+pub mod state;
 
 pub use flow::{Blind, Planned, Run, plan, run};

@@ -28,7 +28,7 @@ async fn main() -> ExitCode {
     let default = if cli.common.verbose {
         "warn,credpin=debug"
     } else {
-        "warn"
+        "warn,credpin::run=info"
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt()

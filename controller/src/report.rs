@@ -15,7 +15,7 @@ mod view;
 pub use explain::explain;
 pub use plan::{plan, plan_json};
 pub use replay::{replay, replay_json, triage, triage_json};
-pub use run::{released, run};
+pub use run::{released, run, run_json, run_line};
 pub use status::{status, status_json};
 pub use summary::Summary;
 pub use trace::{trace, trace_dot, trace_html, trace_json, trace_nothing};

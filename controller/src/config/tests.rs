@@ -34,6 +34,7 @@ fn every_key_is_read() {
         cloud = "dir:/srv/cloud"
         regions = ["eu-west-1", "us-east-1"]
         records = "file:///srv/records"
+        state = "file:///srv/state"
         [[role]]
         name = "web-*"
         mode = "observe"
@@ -88,6 +89,7 @@ fn every_key_is_read() {
                 "us-east-1".parse().unwrap(),
             ]),
             records: Some(StoreUrl::Directory("/srv/records".into())),
+            state: Some(StoreUrl::Directory("/srv/state".into())),
         }
     );
 }
@@ -110,7 +112,7 @@ mode = 7
         [
             "credpin.toml:1:9: mode: `strict` is no mode: write observe, canary or enforce",
             "credpin.toml:2:1: hub-vpc: unknown key; known here: mode, hub-vpcs, allow-launch-gap, \
-             max-policies, policy-quota, allow-lossy, pin-derived, self-defence, exclude, canary-share, replay-max-age, without-replay, propagation, max-narrowing, role, egress, cloud, records, regions",
+             max-policies, policy-quota, allow-lossy, pin-derived, self-defence, exclude, canary-share, replay-max-age, without-replay, propagation, max-narrowing, role, egress, cloud, records, state, regions",
             "credpin.toml:3:16: pin-derived: wants true or false, not string",
             "credpin.toml:6:8: egress.vpc: `0abc` is not a VPC id (vpc-…)",
             "credpin.toml:7:14: egress.prefixes: `198.51.100.0/40` is not a prefix: write it as \

@@ -2,7 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::{Paint, count};
+use credpin_core::id::RoleName;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Paint, Summary, count};
 use crate::{cloud::Calls, flow::Run, release::Released};
 
 /// What was done, what was not, and what it took.
@@ -44,6 +48,73 @@ pub fn run(run: &Run, paint: Paint) -> String {
         let _ = writeln!(out, "Calls to AWS: {}.", calls(&run.calls));
     }
     out
+}
+
+/// The same in a line, for a log.
+pub fn run_line(run: &Run) -> String {
+    let mut line = format!(
+        "run {}: {}, {} of {} done, {} stopped, {} not read back; plan: {}",
+        if run.is_complete() {
+            "complete"
+        } else {
+            "not complete"
+        },
+        count(run.plan.roles.len(), "role"),
+        run.applied.done.len(),
+        count(run.plan.steps().count(), "step"),
+        run.applied.failed.len(),
+        run.unconfirmed.len(),
+        Summary::of(&run.plan),
+    );
+    if !run.calls.is_empty() {
+        let _ = write!(line, "; calls to AWS: {}", calls(&run.calls));
+    }
+    line
+}
+
+/// The same for a machine. `schema` changes when a field's meaning does.
+pub fn run_json(run: &Run, began: Timestamp) -> serde_json::Result<String> {
+    #[derive(Serialize)]
+    struct Stopped<'a> {
+        role: &'a RoleName,
+        why: String,
+    }
+    #[derive(Serialize)]
+    struct Json<'a> {
+        schema: u32,
+        began: Timestamp,
+        complete: bool,
+        held: bool,
+        plan: Summary,
+        steps: usize,
+        done: usize,
+        stopped: Vec<Stopped<'a>>,
+        unconfirmed: Vec<Stopped<'a>>,
+        released_meanwhile: &'a [RoleName],
+        calls: &'a Calls,
+    }
+    let stopped = run.applied.failed.iter().map(|failure| Stopped {
+        role: &failure.role,
+        why: failure.error.to_string(),
+    });
+    let unconfirmed = run.unconfirmed.iter().map(|unconfirmed| Stopped {
+        role: &unconfirmed.role,
+        why: unconfirmed.what.to_owned(),
+    });
+    serde_json::to_string_pretty(&Json {
+        schema: 1,
+        began,
+        complete: run.is_complete(),
+        held: run.plan.is_held(),
+        plan: Summary::of(&run.plan),
+        steps: run.plan.steps().count(),
+        done: run.applied.done.len(),
+        stopped: stopped.collect(),
+        unconfirmed: unconfirmed.collect(),
+        released_meanwhile: &run.applied.released_meanwhile,
+        calls: &run.calls,
+    })
+    .map(|json| json + "\n")
 }
 
 /// What became of each role that was to be released.

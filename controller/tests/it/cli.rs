@@ -378,3 +378,117 @@ fn status_tells_what_records_tell_where_there_is_a_store() {
         "{out}"
     );
 }
+
+/// An account whose config names a store for the controller's own.
+fn account_with_state() -> (Account, tempfile::TempDir) {
+    let (account, state) = (account("nat"), tempfile::tempdir().unwrap());
+    let file = account.path().join("credpin.toml");
+    let config = fs::read_to_string(&file).unwrap();
+    let line = format!("state = \"file://{}\"\n", state.path().display());
+    fs::write(file, line + &config).unwrap();
+    (account, state)
+}
+
+#[test]
+fn status_is_what_the_last_run_left_and_needs_no_account() {
+    let (account, _state) = account_with_state();
+    let looked = text(&credpin(account.path(), &["status"]));
+    assert!(looked.0.contains("web    enforce  none"), "{looked:?}");
+    assert!(
+        looked.1.contains("no run has kept its state yet"),
+        "{looked:?}"
+    );
+    assert_eq!(credpin(account.path(), &["run"]).status.code(), Some(0));
+    let fresh = text(&credpin(account.path(), &["status", "--fresh"])).0;
+
+    fs::remove_dir_all(account.path().join("iam")).unwrap();
+    let output = credpin(account.path(), &["status"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let kept = text(&output).0;
+    assert!(kept.starts_with("As the run of 20"), "{kept}");
+    assert!(kept.ends_with(&fresh), "{kept}\n{fresh}");
+    let json = text(&credpin(account.path(), &["status", "--json"])).0;
+    let rows: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(rows[1]["pin"], "in_force");
+}
+
+#[test]
+fn two_runs_do_not_interleave() {
+    let (account, state) = account_with_state();
+    let lock = state.path().join("state/v1/lock/000000000001.json");
+    fs::create_dir_all(lock.parent().unwrap()).unwrap();
+    let says = |until: &str| {
+        format!(
+            r#"{{"schema": 1, "holder": "process 7 on a", "since": "2026-01-01T00:00:00Z",
+                "until": "{until}", "released": false}}"#
+        )
+    };
+    fs::write(&lock, says("2999-01-01T00:00:00Z")).unwrap();
+    for command in [&["run"][..], &["apply", "--yes"]] {
+        let output = credpin(account.path(), command);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let (_, err) = text(&output);
+        assert!(
+            err.contains("another run is under way: process 7 on a"),
+            "{err}"
+        );
+        assert!(!account.path().join("pins").exists());
+    }
+    assert_eq!(credpin(account.path(), &["plan"]).status.code(), Some(2));
+
+    fs::write(&lock, says("2026-01-01T00:30:00Z")).unwrap();
+    assert_eq!(credpin(account.path(), &["run"]).status.code(), Some(0));
+    assert_eq!(credpin(account.path(), &["run"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_run_tells_what_it_did_for_a_machine_and_in_a_line() {
+    let account = account("nat");
+    let (out, err) = text(&credpin(account.path(), &["run", "--json"]));
+    let did: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(did["schema"], 1);
+    assert_eq!(
+        (&did["complete"], &did["held"]),
+        (&true.into(), &false.into())
+    );
+    assert_eq!((&did["steps"], &did["done"]), (&2.into(), &2.into()));
+    assert_eq!(did["plan"]["create"], 1);
+    assert_eq!(err.lines().count(), 1, "{err}");
+    assert!(
+        err.contains("run complete: 2 roles, 2 of 2 steps done, 0 stopped"),
+        "{err}"
+    );
+}
+
+#[test]
+fn a_replay_that_is_kept_lets_a_first_pin_be_written() {
+    let (account, state) = account_with_state();
+    let file = account.path().join("credpin.toml");
+    let config = fs::read_to_string(&file).unwrap();
+    fs::write(
+        file,
+        config.replace("without-replay = true", "replay-max-age = \"900000h\""),
+    )
+    .unwrap();
+    let held = credpin(account.path(), &["plan"]);
+    assert_eq!(held.status.code(), Some(3), "{held:?}");
+    assert!(
+        text(&held)
+            .0
+            .contains("[replay] no replay of its calls is known"),
+        "{held:?}"
+    );
+    assert_eq!(
+        credpin(account.path(), &["plan", "--without-replay"])
+            .status
+            .code(),
+        Some(2)
+    );
+
+    let replay = state.path().join("state/v1/replay.json");
+    fs::create_dir_all(replay.parent().unwrap()).unwrap();
+    let said = r#"{"schema": 1, "roles": [{"role": "web", "made": "2026-01-01T00:00:00Z",
+                  "calls": 10, "denied": 0, "unknown": 0}]}"#;
+    fs::write(replay, said).unwrap();
+    assert_eq!(credpin(account.path(), &["plan"]).status.code(), Some(2));
+}

@@ -31,6 +31,8 @@ mod line;
 #[cfg(feature = "store")]
 mod look;
 #[cfg(feature = "store")]
+mod objects;
+#[cfg(feature = "store")]
 mod read;
 #[cfg(feature = "s3")]
 mod s3;
@@ -62,6 +64,7 @@ pub use {
     ledger::{AppendError, Ledger, Recovered},
     line::LineError,
     look::{Found, look, writable},
+    objects::ObjectError,
     read::{Read, ReadError, Warning},
     scan::{History, Unreadable, scan},
     segment::SegmentName,

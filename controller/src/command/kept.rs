@@ -1,0 +1,92 @@
+//! What runs keep for each other and for people: the lock, the last run, what replays said.
+
+use credpin_core::replayed::Replays;
+use credpin_ledger::{Access, RecordStore};
+use jiff::Timestamp;
+
+use super::{CommandError, Exit, Paint, chain, print};
+use crate::{
+    config::{self, Config},
+    flow::Run,
+    report,
+    state::{self, LONGEST_RUN, LastRun, Lock},
+};
+
+/// The controller's own store, if the config names one.
+pub(super) fn store(config: &Config) -> Result<Option<RecordStore>, CommandError> {
+    let Some(url) = &config.state else {
+        return Ok(None);
+    };
+    let access = Access::Variables(config::variables());
+    Ok(Some(RecordStore::create(url, &access)?))
+}
+
+/// What replays said. One that cannot be read is as one that is not there: a first pin then waits.
+pub(super) async fn replays(store: Option<&RecordStore>) -> Replays {
+    let Some(store) = store else {
+        return Replays::default();
+    };
+    state::replays(store).await.unwrap_or_else(|error| {
+        tracing::warn!("going on without replays: {}", chain(&error));
+        Replays::default()
+    })
+}
+
+/// Does `work` while no other run does any. It is broken off before the lock's lease is over: wherever
+/// that is, the next run goes on from there.
+pub(super) async fn alone<T>(
+    store: Option<&RecordStore>,
+    now: Timestamp,
+    work: impl Future<Output = Result<T, CommandError>>,
+) -> Result<T, CommandError> {
+    let Some(store) = store else {
+        return work.await;
+    };
+    let lock = Lock::take(store, &state::holder(), now).await?;
+    let done = tokio::time::timeout(LONGEST_RUN, work).await;
+    if let Err(error) = lock.release().await {
+        tracing::warn!(
+            "the lock of this run stays until its lease is over: {}",
+            chain(&error)
+        );
+    }
+    done.unwrap_or(Err(CommandError::TooLong))
+}
+
+/// Keeps what a run found and did. The run is done whether or not that can be kept.
+pub(super) async fn keep(
+    store: Option<&RecordStore>,
+    run: &Run,
+    recorded: bool,
+    now: Timestamp,
+) -> Result<(), CommandError> {
+    let Some(store) = store else {
+        return Ok(());
+    };
+    let plan = run.after();
+    let text = report::status(&plan, recorded, Paint::default());
+    let roles = serde_json::from_str(&report::status_json(&plan, recorded)?)?;
+    let did = serde_json::from_str(&report::run_json(run, now)?)?;
+    let kept = LastRun::new(now, plan.is_held(), text, roles, did);
+    if let Err(error) = kept.keep(store).await {
+        tracing::warn!("`credpin status` shows an older run: {}", chain(&error));
+    }
+    Ok(())
+}
+
+/// The status as the last run left it; none where no run has kept one.
+pub(super) async fn status(store: &RecordStore, json: bool) -> Result<Option<Exit>, CommandError> {
+    let Some(last) = LastRun::read(store).await? else {
+        tracing::warn!("no run has kept its state yet: looking at the account");
+        return Ok(None);
+    };
+    print(&if json {
+        serde_json::to_string_pretty(&last.roles)? + "\n"
+    } else {
+        format!(
+            "As the run of {} left it; --fresh looks at the account.\n\n{}",
+            last.made, last.text
+        )
+    })?;
+    Ok(Some(if last.held { Exit::Held } else { Exit::Done }))
+}
