@@ -1,7 +1,7 @@
 //! What the controller keeps between runs, in a store that hosts cannot write: the lock of runs, what
 //! the last run found, and what replays said. Without it a run needs none of these.
 
-use credpin_core::replay::{ReplayError, Replays};
+use credpin_core::replayed::{ReplayError, Replays};
 use credpin_ledger::{ObjectError, RecordStore};
 use thiserror::Error;
 
