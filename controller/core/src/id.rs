@@ -124,6 +124,27 @@ id!(
     RoleName, "a role name", |t| iam_name(t, 64)
 );
 id!(
+    /// A user's name, without its path; at most 64 characters.
+    UserName, "a user name", |t| iam_name(t, 64)
+);
+id!(
+    /// The unique id of a role, `AROA…`: the first half of its sessions' `aws:userid`.
+    RoleId, "a role's unique id (AROA…)",
+    |t| t.starts_with("AROA") && t.len() <= 128 && t.bytes().all(|b| b.is_ascii_alphanumeric())
+);
+id!(
+    /// What a session of a role is called; an instance's is called by the instance's id.
+    SessionName, "a role session name (2 to 64 letters, digits and _+=,.@-)",
+    |t| t.len() > 1 && iam_name(t, 64)
+);
+id!(
+    /// `AKIA…`, which lasts until somebody deletes it, or `ASIA…`, which expires.
+    AccessKeyId, "an access key id (AKIA… or ASIA…)",
+    |t| (16..=128).contains(&t.len())
+        && (t.starts_with("AKIA") || t.starts_with("ASIA"))
+        && t.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+);
+id!(
     /// A managed policy's name, without its path; at most 128 characters.
     PolicyName, "a policy name", |t| iam_name(t, 128)
 );

@@ -18,6 +18,7 @@
 
 pub mod cloudtrail;
 pub mod credential;
+pub mod cut;
 pub mod egress;
 pub mod estate;
 pub mod evaluate;

@@ -1,0 +1,133 @@
+//! The proof before a cut is written: the thief is denied, named bystanders are not.
+
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::{Principal, Reach, User};
+use crate::{
+    evaluate::denied_by,
+    policy::Document,
+    request::{Key, Request},
+};
+
+/// A call that `document` would not decide as the cut promises.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Broken {
+    /// Whose call.
+    pub who: String,
+    /// The call.
+    pub action: String,
+    /// Whether it should be denied.
+    pub should_be_denied: bool,
+}
+
+/// A call, and how it has to be decided.
+struct Call {
+    who: &'static str,
+    request: Request,
+    denied: bool,
+}
+
+const ANY_ACTION: &str = "s3:GetObject";
+
+/// Calls that `document` on `on` does not decide as `reach` promises; none means proven. It works from the
+/// promise, not from how the document was made.
+pub fn prove(reach: &Reach, on: &Principal, document: &Document) -> Vec<Broken> {
+    calls(reach, on)
+        .into_iter()
+        .filter(|call| denied_by([document], &call.request).is_some() != call.denied)
+        .map(|call| Broken {
+            who: call.who.to_owned(),
+            action: call.request.action,
+            should_be_denied: call.denied,
+        })
+        .collect()
+}
+
+fn calls(reach: &Reach, on: &Principal) -> Vec<Call> {
+    let call = |who, request, denied| Call {
+        who,
+        request,
+        denied,
+    };
+    let mut calls = match reach {
+        Reach::Session { name, before } => {
+            let cut = before.unwrap_or(Timestamp::UNIX_EPOCH);
+            let later = session(on, name.as_str(), cut + SECOND);
+            let earlier = session(on, name.as_str(), cut - SECOND);
+            let other = session(on, &format!("{name}0"), cut - SECOND);
+            vec![
+                call("the session before", earlier, true),
+                call("the session after", later, before.is_none()),
+                call("another session", other, false),
+                call("a long-lived key", long_lived(on, ANY_ACTION), false),
+            ]
+        }
+        Reach::Temporary { before } => vec![
+            call(
+                "a session before",
+                session(on, "any", *before - SECOND),
+                true,
+            ),
+            call(
+                "a session after",
+                session(on, "any", *before + SECOND),
+                false,
+            ),
+            call("a long-lived key", long_lived(on, ANY_ACTION), false),
+        ],
+        Reach::Assuming { role } => {
+            let act = |action, arn: &str| long_lived(on, action).on(arn);
+            let other = format!("{role}0");
+            vec![
+                call("who assumes it", act("sts:AssumeRole", role.as_str()), true),
+                call("who assumes another", act("sts:AssumeRole", &other), false),
+                call("who does something else", long_lived(on, ANY_ACTION), false),
+            ]
+        }
+    };
+    // Whatever it signs with: it must not get out of this.
+    let off = match on {
+        Principal::Role(_) => ["iam:DetachRolePolicy", "iam:DeleteRolePolicy"],
+        Principal::User(_) => ["iam:DetachUserPolicy", "iam:CreateAccessKey"],
+    };
+    calls.extend(off.map(|action| {
+        let request = long_lived(on, action).on(on.arn());
+        call("who takes it off", request, true)
+    }));
+    calls
+}
+
+const SECOND: SignedDuration = SignedDuration::from_secs(1);
+
+/// A call of a session of `on` that was issued at a time.
+fn session(on: &Principal, name: &str, issued: Timestamp) -> Request {
+    let userid = match on {
+        Principal::Role(role) => format!("{}:{name}", role.id),
+        Principal::User(User { arn, .. }) => format!("{}:{name}", arn.account()),
+    };
+    Request::new(ANY_ACTION)
+        .with(Key::UserId, userid)
+        .with(Key::PrincipalArn, on.arn())
+        .with(Key::TokenIssueTime, issued)
+}
+
+/// A call without the key of temporary credentials; of a role there are none, and a policy does not know.
+fn long_lived(on: &Principal, action: &str) -> Request {
+    Request::new(action)
+        .with(Key::UserId, "AIDAEXAMPLE")
+        .with(Key::PrincipalArn, on.arn())
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let should = if self.should_be_denied {
+            "is not denied"
+        } else {
+            "is denied"
+        };
+        write!(f, "{} of {} {should}", self.action, self.who)
+    }
+}

@@ -1,0 +1,188 @@
+//! Cuts: each kind's own, proven, and said in words.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use credpin_core::cut::{Cut, Principal, Reach, Role, Stolen, User, cuts, prove};
+use credpin_core::policy::{Document, MANAGED_POLICY_QUOTA};
+use jiff::Timestamp;
+
+fn time() -> Timestamp {
+    "2027-01-15T08:00:00Z".parse().unwrap()
+}
+
+fn web() -> Role {
+    Role {
+        name: "web".parse().unwrap(),
+        id: "AROAWEBEXAMPLE".parse().unwrap(),
+        arn: "arn:aws:iam::111122223333:role/web".parse().unwrap(),
+    }
+}
+
+fn alice() -> User {
+    User {
+        name: "alice".parse().unwrap(),
+        arn: "arn:aws:iam::111122223333:user/team/alice".parse().unwrap(),
+    }
+}
+
+fn instance(isolate: bool) -> Stolen {
+    Stolen::Instance {
+        role: web(),
+        instance: "i-0a1111111111111aa".parse().unwrap(),
+        isolate,
+    }
+}
+
+fn role_session(session: Option<&str>) -> Stolen {
+    Stolen::RoleSession {
+        role: web(),
+        session: session.map(|name| name.parse().unwrap()),
+        parent: Some(Principal::User(alice())),
+    }
+}
+
+fn all() -> Vec<Stolen> {
+    vec![
+        instance(false),
+        instance(true),
+        role_session(Some("deploy")),
+        role_session(None),
+        Stolen::UserSession(alice()),
+        Stolen::Federation(alice()),
+    ]
+}
+
+/// Every policy that these cuts put on somebody.
+fn policies(stolen: &Stolen) -> Vec<(Principal, Reach, Document)> {
+    cuts(stolen, time())
+        .into_iter()
+        .filter_map(|cut| match cut {
+            Cut::Deny { on, reach } => {
+                let document = reach.document(&on);
+                Some((on, reach, document))
+            }
+            Cut::Deactivate { .. } => None,
+        })
+        .collect()
+}
+
+fn said(stolen: &Stolen) -> Vec<String> {
+    let cuts = cuts(stolen, time());
+    cuts.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn every_cut_is_proven_and_fits() {
+    for stolen in all() {
+        for (on, reach, document) in policies(&stolen) {
+            assert_eq!(prove(&reach, &on, &document), [], "{stolen:?}");
+            assert!(document.size() < MANAGED_POLICY_QUOTA / 4, "{stolen:?}");
+            assert_eq!(Document::parse(&document.to_json()).unwrap(), document);
+        }
+    }
+}
+
+#[test]
+fn the_proof_finds_a_cut_that_is_not_the_one_promised() {
+    let stolen = all();
+    for (place, one) in stolen.iter().enumerate() {
+        for other in stolen.iter().skip(place + 1) {
+            for (on, reach, _) in policies(one) {
+                for (other_on, other_reach, document) in policies(other) {
+                    if other_reach != reach || other_on != on {
+                        assert_ne!(prove(&reach, &on, &document), [], "{one:?} {other:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_proof_finds_every_statement_that_is_missing() {
+    for stolen in all() {
+        for (on, reach, document) in policies(&stolen) {
+            for place in 0..document.statements.len() {
+                let mut document = document.clone();
+                document.statements.remove(place);
+                assert_ne!(prove(&reach, &on, &document), [], "{stolen:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn each_kind_has_the_smallest_cut_of_its_own() {
+    assert_eq!(
+        said(&instance(false)),
+        ["deny role web all that its session i-0a1111111111111aa got before 2027-01-15T08:00:00Z"]
+    );
+    assert_eq!(
+        said(&instance(true)),
+        ["deny role web all that its session i-0a1111111111111aa has and will get"]
+    );
+    assert_eq!(
+        said(&role_session(Some("deploy"))),
+        [
+            "deny user alice to assume role/web",
+            "deny role web all that its session deploy got before 2027-01-15T08:00:00Z",
+        ]
+    );
+    assert_eq!(
+        said(&Stolen::UserSession(alice())),
+        ["deny user alice all temporary credentials issued before 2027-01-15T08:00:00Z"]
+    );
+    let key = Stolen::LongLivedKey {
+        user: alice(),
+        key: "AKIAIOSFODNN7EXAMPLE".parse().unwrap(),
+    };
+    assert_eq!(
+        said(&key),
+        ["make the key AKIAIOSFODNN7EXAMPLE of user alice inactive"]
+    );
+}
+
+#[test]
+fn an_operator_is_told_who_else_is_hit() {
+    let hits = |stolen: &Stolen| cuts(stolen, time()).pop().unwrap().also_hits();
+    assert!(hits(&instance(false)).contains("until it gets its next credentials"));
+    assert!(hits(&instance(false)).ends_with("No other host of the role web"));
+    assert!(hits(&instance(true)).contains("until this cut is undone"));
+    assert!(hits(&role_session(None)).contains("every session of the role web"));
+    assert!(hits(&Stolen::UserSession(alice())).ends_with("Its long-lived keys and the user stay"));
+}
+
+#[test]
+fn a_cut_ends_when_nothing_is_left_that_it_denies() {
+    let end = |stolen: &Stolen| {
+        let (on, reach, _) = policies(stolen).pop().unwrap();
+        reach.ends(&on).map(|end| end.to_string())
+    };
+    let in_twelve_hours = Some("2027-01-15T20:00:00Z".to_owned());
+    assert_eq!(end(&instance(false)), in_twelve_hours);
+    assert_eq!(end(&instance(true)), None);
+    assert_eq!(end(&role_session(None)), in_twelve_hours);
+    assert_eq!(
+        end(&Stolen::Federation(alice())),
+        Some("2027-01-16T20:00:00Z".to_owned())
+    );
+}
+
+#[test]
+fn the_policy_that_cuts_off_an_instance_reads_as_aws_documents_it() {
+    let (_, _, document) = policies(&instance(false)).pop().unwrap();
+    let json: serde_json::Value = serde_json::from_str(&document.to_json()).unwrap();
+    assert_eq!(
+        json["Statement"][0],
+        serde_json::json!({
+            "Sid": "Cut",
+            "Effect": "Deny",
+            "Action": "*",
+            "Resource": "*",
+            "Condition": {
+                "DateLessThan": { "aws:TokenIssueTime": "2027-01-15T08:00:00Z" },
+                "StringEquals": { "aws:userid": "AROAWEBEXAMPLE:i-0a1111111111111aa" },
+            },
+        })
+    );
+}
