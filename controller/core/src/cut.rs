@@ -23,18 +23,30 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::{
-    id::{AccessKeyId, Arn, InstanceId, RoleId, RoleName, SessionName, UserName},
+    id::{AccessKeyId, Arn, InstanceId, PolicyName, RoleId, RoleName, SessionName, UserName},
     plan::POLICY_PATH,
     policy::{Actions, Document, Statement, Test, Text},
     request::Key,
 };
 
+mod name;
 mod prove;
 mod words;
 
+pub use name::CutName;
 pub use prove::{Broken, prove};
+
+/// The IAM path of cuts.
+pub const CUT_PATH: &str = "/credpin/cuts/";
+/// The tag, key and value, that marks a policy as a cut of ours.
+pub const CUT_TAG: (&str, &str) = ("credpin:managed", "cut");
+/// The tag that says whom a cut is on, as `role/web`.
+pub const ON_TAG: &str = "credpin:on";
+/// The tag that names the key that was made inactive with a cut.
+pub const KEY_TAG: &str = "credpin:key";
 
 /// Longest that a session of a role lasts (IAM User Guide, "Update the maximum session duration for a
 /// role").
@@ -106,24 +118,13 @@ pub enum Stolen {
     },
 }
 
-/// One thing to be done.
+/// One policy on one principal, and for a long-lived key its switch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case", tag = "does")]
-pub enum Cut {
-    /// A policy on a principal.
-    Deny {
-        /// On whom.
-        on: Principal,
-        /// What of it is denied.
-        reach: Reach,
-    },
-    /// `UpdateAccessKey` to inactive.
-    Deactivate {
-        /// Whose key.
-        user: User,
-        /// Which.
-        key: AccessKeyId,
-    },
+pub struct Cut {
+    /// On whom.
+    pub on: Principal,
+    /// What of it is denied.
+    pub reach: Reach,
 }
 
 /// What of a principal's calls a cut denies.
@@ -147,55 +148,55 @@ pub enum Reach {
         /// The role.
         role: Arn,
     },
+    /// A long-lived key, made inactive (`UpdateAccessKey`): no policy can tell it from the user's others.
+    Key {
+        /// Which.
+        key: AccessKeyId,
+    },
 }
 
 /// The cuts for a credential, in the order in which they are to be made: parents before what they can
 /// make anew. Tokens issued from `time` on are let be.
 pub fn cuts(stolen: &Stolen, time: Timestamp) -> Vec<Cut> {
+    let cut = |on, reach| Cut { on, reach };
     match stolen {
         Stolen::Instance {
             role,
             instance,
             isolate,
-        } => vec![Cut::Deny {
-            on: Principal::Role(role.clone()),
-            reach: Reach::Session {
-                name: session_of(instance),
-                before: (!isolate).then_some(time),
-            },
-        }],
+        } => {
+            let name = session_of(instance);
+            let before = (!isolate).then_some(time);
+            let reach = Reach::Session { name, before };
+            vec![cut(Principal::Role(role.clone()), reach)]
+        }
         Stolen::RoleSession {
             role,
             session,
             parent,
         } => {
-            let assuming = parent.as_ref().map(|parent| Cut::Deny {
-                on: parent.clone(),
-                reach: Reach::Assuming {
-                    role: role.arn.clone(),
-                },
+            let assuming = parent.iter().map(|parent| {
+                let role = role.arn.clone();
+                cut(parent.clone(), Reach::Assuming { role })
             });
-            let reach = match session {
+            let reach = match session.clone() {
                 Some(name) => Reach::Session {
-                    name: name.clone(),
+                    name,
                     before: Some(time),
                 },
                 None => Reach::Temporary { before: time },
             };
-            let on = Principal::Role(role.clone());
-            assuming
-                .into_iter()
-                .chain([Cut::Deny { on, reach }])
-                .collect()
+            let sessions = cut(Principal::Role(role.clone()), reach);
+            assuming.chain([sessions]).collect()
         }
-        Stolen::UserSession(user) | Stolen::Federation(user) => vec![Cut::Deny {
-            on: Principal::User(user.clone()),
-            reach: Reach::Temporary { before: time },
-        }],
-        Stolen::LongLivedKey { user, key } => vec![Cut::Deactivate {
-            user: user.clone(),
-            key: key.clone(),
-        }],
+        Stolen::UserSession(user) | Stolen::Federation(user) => {
+            let reach = Reach::Temporary { before: time };
+            vec![cut(Principal::User(user.clone()), reach)]
+        }
+        Stolen::LongLivedKey { user, key } => {
+            let reach = Reach::Key { key: key.clone() };
+            vec![cut(Principal::User(user.clone()), reach)]
+        }
     }
 }
 
@@ -215,52 +216,77 @@ impl Principal {
             Principal::User(user) => &user.arn,
         }
     }
+
+    /// `aws:userid` of one of its sessions.
+    fn session(&self, name: &SessionName) -> String {
+        match self {
+            Principal::Role(role) => format!("{}:{name}", role.id),
+            // Of `GetFederationToken`.
+            Principal::User(user) => format!("{}:{name}", user.arn.account()),
+        }
+    }
 }
 
-impl Reach {
+impl Cut {
     /// When nothing is left that it denies, so that it can be taken off; none for one that an operator
     /// has to end.
-    pub fn ends(&self, on: &Principal) -> Option<Timestamp> {
-        let longest = match on {
+    pub fn ends(&self) -> Option<Timestamp> {
+        let longest = match self.on {
             Principal::Role(_) => ROLE_SESSION,
             Principal::User(_) => USER_SESSION,
         };
-        match self {
+        match self.reach {
             Reach::Session { before, .. } => before.map(|before| before + longest),
-            Reach::Temporary { before } => Some(*before + longest),
-            Reach::Assuming { .. } => None,
+            Reach::Temporary { before } => Some(before + longest),
+            Reach::Assuming { .. } | Reach::Key { .. } => None,
         }
     }
 
-    /// The policy on `on` that denies this, and denies `on` to take it off.
-    pub fn document(&self, on: &Principal) -> Document {
-        let everything = || Actions::Only(vec!["*".to_owned()]);
-        let before = |statement: Statement, time: Option<Timestamp>| match time {
-            Some(time) => statement.when(Key::TokenIssueTime, Test::DateLessThan(time)),
-            None => statement,
-        };
-        let cut = match self {
-            Reach::Session { name, before: time } => {
-                let id = match on {
-                    Principal::Role(role) => role.id.to_string(),
-                    // Sessions that a user names are `ACCOUNT:name`.
-                    Principal::User(user) => user.arn.account().to_owned(),
-                };
-                let userid = Text::literal(format_args!("{id}:{name}"));
-                let statement = Statement::deny("Cut", everything())
-                    .when(Key::UserId, Test::StringEquals(vec![userid]));
-                before(statement, *time)
-            }
-            Reach::Temporary { before: time } => {
-                before(Statement::deny("Cut", everything()), Some(*time))
-            }
-            Reach::Assuming { role } => {
-                let assume = vec!["sts:AssumeRole*".to_owned()];
-                Statement::deny("Cut", Actions::Only(assume)).on(vec![role.clone()])
-            }
-        };
+    /// The policy that denies this, and denies its principal to take it off.
+    pub fn document(&self) -> Document {
+        let statements = self.statement().into_iter().chain([keep(&self.on)]);
         Document {
-            statements: vec![cut, keep(on)],
+            statements: statements.collect(),
+        }
+    }
+
+    /// What it is called: the same for the same cut, so that one made twice is there once.
+    pub fn name(&self) -> PolicyName {
+        let Cut { on, .. } = self;
+        let digest = Sha256::digest(format!("{self} {} {:?}", on.arn(), self.ends()));
+        let id: String = digest[..5]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        CutName {
+            id,
+            ends: self.ends(),
+        }
+        .policy()
+    }
+
+    fn statement(&self) -> Option<Statement> {
+        let deny = || Statement::deny("Cut", Actions::Only(vec!["*".to_owned()]));
+        let issued = |statement: Statement, before| {
+            statement.when(Key::TokenIssueTime, Test::DateLessThan(before))
+        };
+        match &self.reach {
+            Reach::Session { name, before } => {
+                let statement = deny().when(
+                    Key::UserId,
+                    Test::StringEquals(vec![Text::literal(self.on.session(name))]),
+                );
+                Some(match before {
+                    Some(before) => issued(statement, *before),
+                    None => statement,
+                })
+            }
+            Reach::Temporary { before } => Some(issued(deny(), *before)),
+            Reach::Assuming { role } => {
+                let assume = Actions::Only(vec!["sts:AssumeRole*".to_owned()]);
+                Some(Statement::deny("Cut", assume).on(vec![role.clone()]))
+            }
+            Reach::Key { .. } => None,
         }
     }
 }
@@ -300,8 +326,8 @@ fn keep(on: &Principal) -> Statement {
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Principal::Role(role) => write!(f, "role {}", role.name),
-            Principal::User(user) => write!(f, "user {}", user.name),
+            Principal::Role(role) => write!(f, "role/{}", role.name),
+            Principal::User(user) => write!(f, "user/{}", user.name),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::{Principal, Reach, User};
+use super::{Cut, Principal, Reach, User};
 use crate::{
     evaluate::denied_by,
     policy::Document,
@@ -32,10 +32,10 @@ struct Call {
 
 const ANY_ACTION: &str = "s3:GetObject";
 
-/// Calls that `document` on `on` does not decide as `reach` promises; none means proven. It works from the
-/// promise, not from how the document was made.
-pub fn prove(reach: &Reach, on: &Principal, document: &Document) -> Vec<Broken> {
-    calls(reach, on)
+/// Calls that `document` does not decide as `cut` promises; none means proven. It works from the promise,
+/// not from how the document was made.
+pub fn prove(cut: &Cut, document: &Document) -> Vec<Broken> {
+    calls(cut)
         .into_iter()
         .filter(|call| denied_by([document], &call.request).is_some() != call.denied)
         .map(|call| Broken {
@@ -46,7 +46,7 @@ pub fn prove(reach: &Reach, on: &Principal, document: &Document) -> Vec<Broken> 
         .collect()
 }
 
-fn calls(reach: &Reach, on: &Principal) -> Vec<Call> {
+fn calls(Cut { on, reach }: &Cut) -> Vec<Call> {
     let call = |who, request, denied| Call {
         who,
         request,
@@ -54,7 +54,8 @@ fn calls(reach: &Reach, on: &Principal) -> Vec<Call> {
     };
     let mut calls = match reach {
         Reach::Session { name, before } => {
-            let cut = before.unwrap_or(Timestamp::UNIX_EPOCH);
+            // Without an end the last token that there can be is denied too.
+            let cut = before.unwrap_or(Timestamp::MAX - SECOND);
             let later = session(on, name.as_str(), cut + SECOND);
             let earlier = session(on, name.as_str(), cut - SECOND);
             let other = session(on, &format!("{name}0"), cut - SECOND);
@@ -87,11 +88,18 @@ fn calls(reach: &Reach, on: &Principal) -> Vec<Call> {
                 call("who does something else", long_lived(on, ANY_ACTION), false),
             ]
         }
+        Reach::Key { .. } => {
+            let own = Timestamp::UNIX_EPOCH;
+            vec![
+                call("another key", long_lived(on, ANY_ACTION), false),
+                call("a session", session(on, "any", own), false),
+            ]
+        }
     };
     // Whatever it signs with: it must not get out of this.
     let off = match on {
         Principal::Role(_) => ["iam:DetachRolePolicy", "iam:DeleteRolePolicy"],
-        Principal::User(_) => ["iam:DetachUserPolicy", "iam:CreateAccessKey"],
+        Principal::User(_) => ["iam:DetachUserPolicy", "iam:UpdateAccessKey"],
     };
     calls.extend(off.map(|action| {
         let request = long_lived(on, action).on(on.arn());
