@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use credpin_core::{
+    cut::On,
     id::{InstanceId, RegionName, RoleName},
     lineage::Target,
     position::Position,
@@ -12,7 +13,7 @@ use credpin_core::{
 };
 use credpin_ledger::StoreUrl;
 
-use crate::{cloudtrail::Source, config::CloudName};
+use crate::{cloudtrail::Source, config::CloudName, revoke};
 
 /// Keeps EC2 role credentials where they were issued.
 ///
@@ -104,6 +105,38 @@ impl Command {
             _ => None,
         }
     }
+}
+
+/// What `revoke` is to do.
+#[derive(Debug, Args)]
+pub struct Revoke {
+    /// What is stolen
+    #[arg(
+        value_name = "KEY|role/ROLE[/SESSION]|user/NAME",
+        required_unless_present_any = ["undo", "list"]
+    )]
+    pub stolen: Option<revoke::Target>,
+    /// Deny the instance its later tokens too, until the cut is undone
+    #[arg(long)]
+    pub isolate: bool,
+    /// Who assumed the role, and shall not again until this is undone
+    #[arg(long, value_name = "user/NAME|role/ROLE", value_parser = revoke::parse_on)]
+    pub assumed_by: Option<On>,
+    /// Do it
+    #[arg(long)]
+    pub apply: bool,
+    /// Do not ask
+    #[arg(long, requires = "apply")]
+    pub yes: bool,
+    /// Take a cut off
+    #[arg(long, value_name = "ID", conflicts_with_all = ["stolen", "list", "apply"])]
+    pub undo: Option<String>,
+    /// Show the cuts that there are
+    #[arg(long, conflicts_with_all = ["stolen", "apply"])]
+    pub list: bool,
+    /// For machines
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The subcommands.
@@ -270,6 +303,23 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Take a stolen credential back, by the smallest cut that ends it
+    ///
+    /// AWS takes no temporary credential back. What ends one is a policy on the principal that it was
+    /// made for, which denies what was issued before a time. Says first what would be done and who
+    /// else is hit; --apply does it. Each cut ends by itself where nothing is left that it denies, and
+    /// is taken off exactly with --undo.
+    ///
+    ///   credpin revoke ASIA…              a token that a host recorded: that host's session only
+    ///   credpin revoke role/web/i-0abc    the tokens of role web that EC2 delivered to i-0abc
+    ///   credpin revoke role/ci/deploy     sessions of role ci named deploy (role/ci: all of them);
+    ///                                     with --assumed-by user/alice nor can she assume it again
+    ///   credpin revoke user/alice         her temporary tokens (GetSessionToken, GetFederationToken);
+    ///                                     her long-lived keys stay
+    ///   credpin revoke AKIA…              a long-lived key: made inactive, not deleted
+    #[command(verbatim_doc_comment)]
+    #[expect(clippy::doc_markdown, reason = "help is read in a terminal")]
+    Revoke(Revoke),
     /// Print a completion script for a shell
     Completions {
         /// The shell

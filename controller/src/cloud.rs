@@ -22,6 +22,7 @@ use thiserror::Error;
 
 #[cfg(feature = "aws")]
 pub mod aws;
+pub mod contain;
 pub mod dir;
 pub mod estate;
 pub mod shapes;

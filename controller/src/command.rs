@@ -12,6 +12,7 @@ use crate::{
     cli::{Cli, Command, Common},
     cloud::{
         Observe, WriteIam,
+        contain::Contain,
         dir::{self, Dir},
         estate::estate,
     },
@@ -24,6 +25,7 @@ use crate::{
 
 mod kept;
 mod replay;
+mod revoke;
 mod terminal;
 mod trace;
 
@@ -91,6 +93,9 @@ pub enum CommandError {
     /// Nobody is there to be asked.
     #[error("nobody can be asked here: say --yes, or let the scheduled job be `credpin run`")]
     NobodyToAsk,
+    /// Nothing can be taken back.
+    #[error(transparent)]
+    Revoke(#[from] crate::revoke::RevokeError),
     /// The result cannot be written down.
     #[error("cannot make JSON of the result")]
     Json(#[from] serde_json::Error),
@@ -267,7 +272,7 @@ struct Context {
 }
 
 impl Context {
-    async fn execute<C: Observe + WriteIam>(
+    async fn execute<C: Observe + WriteIam + Contain>(
         &self,
         command: Command,
         cloud: &C,
@@ -357,6 +362,7 @@ impl Context {
                 let homes = trace::homes_in(&seen, &self.config.settings);
                 replay::triage(&homes, &trail.cloudtrail, json, self.paint).await
             }
+            Command::Revoke(revoke) => self.revoke(cloud, revoke).await,
             Command::Trace { .. } | Command::Completions { .. } => Ok(Exit::Done),
         }
     }
@@ -384,7 +390,7 @@ impl Context {
         Ok(flow::plan(cloud, &self.config.settings, &records, self.now).await?)
     }
 
-    async fn apply<C: Observe + WriteIam>(
+    async fn apply<C: Observe + WriteIam + Contain>(
         &self,
         cloud: &C,
         yes: bool,
@@ -416,17 +422,19 @@ impl Context {
         }
     }
 
-    async fn run<C: Observe + WriteIam>(
+    async fn run<C: Observe + WriteIam + Contain>(
         &self,
         cloud: &C,
         json: bool,
     ) -> Result<Exit, CommandError> {
-        let Planned { plan, .. } = self.plan(cloud).await?;
+        let Planned { plan, estate } = self.plan(cloud).await?;
         if !json {
             print(&report::plan(&plan, &self.config.settings, self.paint))?;
         }
         let run = flow::carry_out(plan, cloud).await;
-        self.carried_out(&run, json).await
+        let exit = self.carried_out(&run, json).await;
+        self.expire_cuts(cloud, &estate.cuts).await;
+        exit
     }
 
     async fn carried_out(&self, run: &Run, json: bool) -> Result<Exit, CommandError> {

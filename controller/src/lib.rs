@@ -23,6 +23,7 @@ pub mod flow;
 pub mod read_back;
 pub mod release;
 pub mod report;
+pub mod revoke;
 pub mod state;
 
 pub use flow::{Blind, Planned, Run, plan, run};

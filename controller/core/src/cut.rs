@@ -26,7 +26,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    id::{AccessKeyId, Arn, InstanceId, PolicyName, RoleId, RoleName, SessionName, UserName},
+    id::{AccessKeyId, Arn, InstanceId, RoleId, RoleName, SessionName, UserName},
     plan::POLICY_PATH,
     policy::{Actions, Document, Statement, Test, Text},
     request::Key,
@@ -82,6 +82,16 @@ pub enum Principal {
     Role(Role),
     /// A user.
     User(User),
+}
+
+/// The name of whom a cut is on, as `role/web` or `user/alice`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(into = "String")]
+pub enum On {
+    /// A role.
+    Role(RoleName),
+    /// A user.
+    User(UserName),
 }
 
 /// A credential in the wrong hands.
@@ -217,6 +227,14 @@ impl Principal {
         }
     }
 
+    /// Its name.
+    pub fn on(&self) -> On {
+        match self {
+            Principal::Role(role) => On::Role(role.name.clone()),
+            Principal::User(user) => On::User(user.name.clone()),
+        }
+    }
+
     /// `aws:userid` of one of its sessions.
     fn session(&self, name: &SessionName) -> String {
         match self {
@@ -251,7 +269,7 @@ impl Cut {
     }
 
     /// What it is called: the same for the same cut, so that one made twice is there once.
-    pub fn name(&self) -> PolicyName {
+    pub fn name(&self) -> CutName {
         let Cut { on, .. } = self;
         let digest = Sha256::digest(format!("{self} {} {:?}", on.arn(), self.ends()));
         let id: String = digest[..5]
@@ -262,7 +280,6 @@ impl Cut {
             id,
             ends: self.ends(),
         }
-        .policy()
     }
 
     fn statement(&self) -> Option<Statement> {
@@ -325,9 +342,39 @@ fn keep(on: &Principal) -> Statement {
 
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.on().fmt(f)
+    }
+}
+
+impl fmt::Display for On {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Principal::Role(role) => write!(f, "role/{}", role.name),
-            Principal::User(user) => write!(f, "user/{}", user.name),
+            On::Role(name) => write!(f, "role/{name}"),
+            On::User(name) => write!(f, "user/{name}"),
+        }
+    }
+}
+
+impl From<On> for String {
+    fn from(on: On) -> String {
+        on.to_string()
+    }
+}
+
+impl On {
+    /// The value of [`ON_TAG`]: with `/` for the comma that tag values cannot hold and names cannot have.
+    pub fn tag(&self) -> String {
+        self.to_string().replace(',', "/")
+    }
+
+    /// What a tag of ours says; none where it says nothing that we write.
+    pub fn of_tag(tag: &str) -> Option<Self> {
+        let (kind, name) = tag.split_once('/')?;
+        let name = name.replace('/', ",");
+        match kind {
+            "role" => name.parse().ok().map(On::Role),
+            "user" => name.parse().ok().map(On::User),
+            _ => None,
         }
     }
 }

@@ -37,6 +37,8 @@ pub struct Estate {
     pub policies: BTreeMap<PolicyName, LivePolicy>,
     /// Customer managed policies of the account, ours among them.
     pub customer_policies: usize,
+    /// Names of the policies under [`crate::cut::CUT_PATH`], which say when each ends.
+    pub cuts: BTreeSet<PolicyName>,
     /// What did not answer. A role is never narrowed over a gap (invariant 4).
     pub gaps: BTreeSet<Gap>,
 }

@@ -175,6 +175,13 @@ impl Arn {
     }
 }
 
+impl AccessKeyId {
+    /// Whether it lasts until somebody deletes it.
+    pub fn is_long_lived(&self) -> bool {
+        self.0.starts_with("AKIA")
+    }
+}
+
 impl VersionId {
     /// `v3` of 3.
     pub(crate) fn of_number(number: u64) -> Self {

@@ -194,7 +194,8 @@ fn a_cut_is_named_by_what_it_is_and_when_it_ends() {
             .len()
     );
     for cut in &all {
-        let name: CutName = cut.name().as_str().parse().unwrap();
+        let name: CutName = cut.name().policy().as_str().parse().unwrap();
+        assert_eq!(name, cut.name());
         assert_eq!(name.ends, cut.ends());
     }
 }

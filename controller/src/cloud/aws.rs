@@ -35,6 +35,7 @@ macro_rules! pages {
     }};
 }
 
+mod contain;
 mod count;
 mod ec2;
 mod iam;

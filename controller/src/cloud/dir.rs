@@ -16,6 +16,7 @@
 //!     POLICY.json                     the document in force
 //!     POLICY.state.json               the policy with its versions, tags and attachment
 //! ```
+//!   cuts/NAME.json                    written by `credpin revoke`: a policy, and whom it is on
 //!
 //! A file that is missing, cut or not what its name says is a gap, with the command that writes it
 //! anew. Pins are read back on top of what IAM said, as if it had said them.
@@ -34,6 +35,7 @@ use super::{
     shapes::{Answer, ec2, iam},
 };
 
+mod cuts;
 mod file;
 mod overlay;
 mod pins;
@@ -114,6 +116,7 @@ impl Dir {
         seen.iam.caller = read_optional(&self.path.join(STS), &mut seen.gaps);
         self.policy_tags(&mut seen);
         let notices = overlay::overlay(&self.path, &mut seen);
+        seen.iam.details.policies.extend(cuts::listed(&self.path));
         (seen, notices)
     }
 

@@ -47,6 +47,7 @@ pub fn estate(seen: &Observation) -> Estate {
         roles,
         policies,
         customer_policies: seen.iam.details.policies.len(),
+        cuts: iam::cuts(&seen.iam),
         gaps,
     }
 }

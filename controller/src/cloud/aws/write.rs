@@ -176,7 +176,11 @@ impl WriteIam for Aws {
     }
 }
 
-fn failed<E, R>(call: &'static str, on: &Arn, error: &SdkError<E, R>) -> CallError
+pub(super) fn failed<E, R>(
+    call: &'static str,
+    on: &impl std::fmt::Display,
+    error: &SdkError<E, R>,
+) -> CallError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
     R: std::fmt::Debug,

@@ -1,8 +1,9 @@
 //! Roles, and the policies under our path.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use credpin_core::{
+    cut::CUT_PATH,
     estate::{LivePolicy, LiveVersion, Role},
     id::{Arn, PolicyName, RoleName},
     plan::{POLICY_PATH, RELEASED_TAG},
@@ -46,6 +47,15 @@ pub(super) fn read(
         .map(|policy| (policy.name.clone(), policy))
         .collect();
     (roles, policies)
+}
+
+/// Names of the policies that are cuts. One that cannot be read is none of ours.
+pub(super) fn cuts(seen: &IamView) -> BTreeSet<PolicyName> {
+    let policies = seen.details.policies.iter();
+    policies
+        .filter(|policy| policy.path.as_deref() == Some(CUT_PATH))
+        .filter_map(ManagedPolicy::name)
+        .collect()
 }
 
 fn role(shape: &RoleDetail) -> Result<Role, FieldError> {

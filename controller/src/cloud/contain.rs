@@ -1,0 +1,70 @@
+//! What a cut needs of IAM, beside [`super::WriteIam`]: whom a credential belongs to, and the policies and
+//! switches that end it. Only `revoke` uses it.
+
+use std::collections::BTreeMap;
+
+use credpin_core::{
+    cut::{On, Role, User},
+    id::{AccessKeyId, Arn, PolicyName, RoleName, UserName},
+};
+
+use super::CallError;
+
+/// A cut's policy that is to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewCut<'a> {
+    /// Its name; its path is [`credpin_core::cut::CUT_PATH`].
+    pub name: &'a PolicyName,
+    /// Its document, as JSON.
+    pub document: &'a str,
+    /// What it is for, in a line.
+    pub description: &'a str,
+    /// Its tags.
+    pub tags: &'a [(&'a str, &'a str)],
+}
+
+/// A cut that there is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The policy's name.
+    pub name: PolicyName,
+    /// Its ARN.
+    pub arn: Arn,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// An IAM in which credentials can be cut off. Each method is one call, but for [`Self::standing`].
+pub trait Contain {
+    /// A role: `GetRole`.
+    fn role(&self, name: &RoleName) -> impl Future<Output = Result<Role, CallError>> + Send;
+
+    /// A user: `GetUser`.
+    fn user(&self, name: &UserName) -> impl Future<Output = Result<User, CallError>> + Send;
+
+    /// Whose a long-lived key is: `GetAccessKeyLastUsed`.
+    fn owner(&self, key: &AccessKeyId) -> impl Future<Output = Result<UserName, CallError>> + Send;
+
+    /// The cuts that there are: `ListPolicies`, and `ListPolicyTags` of each.
+    fn standing(&self) -> impl Future<Output = Result<Vec<Standing>, CallError>> + Send;
+
+    /// `CreatePolicy`; gives the ARN. One that is there already is no error: a cut's name says what it is.
+    fn create_cut(&self, cut: &NewCut<'_>) -> impl Future<Output = Result<Arn, CallError>> + Send;
+
+    /// `DeletePolicy`
+    fn delete_cut(&self, cut: &Arn) -> impl Future<Output = Result<(), CallError>> + Send;
+
+    /// `AttachRolePolicy` or `AttachUserPolicy`
+    fn put_on(&self, on: &On, cut: &Arn) -> impl Future<Output = Result<(), CallError>> + Send;
+
+    /// `DetachRolePolicy` or `DetachUserPolicy`
+    fn take_off(&self, on: &On, cut: &Arn) -> impl Future<Output = Result<(), CallError>> + Send;
+
+    /// `UpdateAccessKey`
+    fn set_key(
+        &self,
+        user: &UserName,
+        key: &AccessKeyId,
+        active: bool,
+    ) -> impl Future<Output = Result<(), CallError>> + Send;
+}

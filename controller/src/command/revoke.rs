@@ -1,0 +1,91 @@
+//! `credpin revoke`, and what a run does about cuts.
+
+use std::collections::BTreeSet;
+
+use credpin_core::id::PolicyName;
+
+use super::{CommandError, Context, Exit, chain, confirmed, print};
+use crate::{
+    cli,
+    cloud::contain::Contain,
+    report,
+    revoke::{self, Choices, RevokeError},
+};
+
+impl Context {
+    pub(super) async fn revoke<C: Contain>(
+        &self,
+        cloud: &C,
+        asked: cli::Revoke,
+    ) -> Result<Exit, CommandError> {
+        if let Some(id) = &asked.undo {
+            let undone = revoke::undo(cloud, id).await?;
+            print(&format!("{} is off, and gone.\n", undone.name))?;
+            return Ok(Exit::Done);
+        }
+        let Some(stolen) = &asked.stolen else {
+            let standing = cloud.standing().await.map_err(RevokeError::from)?;
+            print(&if asked.json {
+                report::standing_json(&standing)?
+            } else {
+                report::standing(&standing, self.paint)
+            })?;
+            return Ok(Exit::Done);
+        };
+        let choices = Choices {
+            isolate: asked.isolate,
+            assumed_by: asked.assumed_by,
+        };
+        let records = self.records().await;
+        let stolen = revoke::resolve(cloud, stolen, &choices, &records).await?;
+        let cuts = revoke::plan(&stolen, self.now)?;
+        print(&if asked.json {
+            serde_json::to_string_pretty(&cuts)? + "\n"
+        } else {
+            report::cuts(&cuts, self.paint)
+        })?;
+        if !asked.apply {
+            if !asked.json {
+                print("\nNothing was done. The same with --apply does it.\n")?;
+            }
+            return Ok(Exit::Changes);
+        }
+        if !asked.yes && !confirmed()? {
+            print("Nothing was done.\n")?;
+            return Ok(Exit::Changes);
+        }
+        let made = revoke::carry_out(cloud, cuts).await;
+        let report = report::made(&made, self.paint);
+        if asked.json {
+            eprint!("{report}");
+        } else {
+            print(&report)?;
+        }
+        Ok(if made.failed.is_none() {
+            Exit::Done
+        } else {
+            Exit::Failed
+        })
+    }
+
+    /// Takes ended cuts off. That one stays deny nothing to anybody, so it is told and holds nothing up.
+    pub(super) async fn expire_cuts<C: Contain>(&self, cloud: &C, seen: &BTreeSet<PolicyName>) {
+        match revoke::expire(cloud, seen, self.now).await {
+            Ok(done) => {
+                for (standing, result) in done {
+                    match result {
+                        Ok(()) => tracing::info!("{} has ended and is off", standing.name),
+                        Err(error) => {
+                            let why = chain(&error);
+                            tracing::warn!("{} has ended and is still there: {why}", standing.name);
+                        }
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(
+                "cuts that have ended were not looked for: {}",
+                chain(&error)
+            ),
+        }
+    }
+}
