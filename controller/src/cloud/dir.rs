@@ -15,8 +15,8 @@
 //!   pins/ROLE/                        written by credpin, see [`pins`]
 //!     POLICY.json                     the document in force
 //!     POLICY.state.json               the policy with its versions, tags and attachment
-//! ```
 //!   cuts/NAME.json                    written by `credpin revoke`: a policy, and whom it is on
+//! ```
 //!
 //! A file that is missing, cut or not what its name says is a gap, with the command that writes it
 //! anew. Pins are read back on top of what IAM said, as if it had said them.

@@ -9,5 +9,6 @@ mod cli;
 mod dir;
 mod read_back;
 mod release;
+mod revoke;
 mod rig;
 mod scenarios;
