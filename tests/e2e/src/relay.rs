@@ -19,6 +19,9 @@ use crate::{
     serve::{Answer, serve},
 };
 
+/// The version of EC2's API: it alone has another form of errors.
+const EC2: &str = "2016-11-15";
+
 /// Larger than any request of credpin.
 const LARGEST_BODY: usize = 1 << 20;
 
@@ -136,7 +139,10 @@ impl Inner {
         let fate = lock(&self.rule)(&call);
         lock(&self.calls).push(call);
         match fate {
-            Fate::Refuse(status, code) => return refusal(status, code),
+            Fate::Refuse(status, code) => {
+                let is_ec2 = value("Version").is_some_and(|version| version == EC2);
+                return refusal(status, code, is_ec2);
+            }
             Fate::Hang => self.hang().await,
             Fate::Pass | Fate::CarryOutAndHang => {}
         }
@@ -175,11 +181,13 @@ impl Inner {
 }
 
 /// An error in the form that both EC2 and IAM clients understand.
-fn refusal(status: u16, code: &str) -> Answer {
-    let body = format!(
-        "<Response><Errors><Error><Code>{code}</Code><Message>on demand</Message></Error></Errors>\
-         <Error><Code>{code}</Code><Message>on demand</Message></Error><RequestID>0</RequestID></Response>"
-    );
+fn refusal(status: u16, code: &str, is_ec2: bool) -> Answer {
+    let error = format!("<Error><Code>{code}</Code><Message>on demand</Message></Error>");
+    let body = if is_ec2 {
+        format!("<Response><Errors>{error}</Errors><RequestID>0</RequestID></Response>")
+    } else {
+        format!("<ErrorResponse>{error}<RequestId>0</RequestId></ErrorResponse>")
+    };
     Response::builder()
         .status(status)
         .header("content-type", "text/xml")
