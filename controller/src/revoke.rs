@@ -9,11 +9,13 @@
 //! Every cut is a managed policy under `/credpin/cuts/`, which says by its name and its tags what it is,
 //! on whom, and until when. So IAM is the journal: nothing has to be kept elsewhere to undo one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use credpin_core::{
-    cut::{self, Broken, CUT_TAG, Cut, CutName, KEY_TAG, ON_TAG, On, Principal, Reach, Stolen},
-    id::{AccessKeyId, Arn, InstanceId, PolicyName},
+    cut::{
+        self, Broken, CUT_TAG, Cut, CutName, KEY_TAG, ON_TAG, On, Principal, Reach, Role, Stolen,
+    },
+    id::{AccessKeyId, Arn, InstanceId, PolicyName, RoleName},
 };
 use credpin_ledger::Record;
 use jiff::{SignedDuration, Timestamp};
@@ -24,7 +26,7 @@ use crate::{
     apply::done_already,
     cloud::{
         CallError,
-        contain::{Contain, NewCut, Standing},
+        contain::{Contain, NewCut, PutError, Standing},
     },
 };
 
@@ -72,7 +74,7 @@ pub struct Made {
     /// Those that are in IAM, in order.
     pub done: Vec<Planned>,
     /// The one that failed, which ended it: the later ones stand on the earlier.
-    pub failed: Option<(Planned, CallError)>,
+    pub failed: Option<(Planned, PutError)>,
 }
 
 /// Why there is no cut, or none was undone.
@@ -95,6 +97,17 @@ pub enum RevokeError {
         /// What is wrong with it.
         why: String,
     },
+    /// Records that contradict each other: at least one of them is forged, or from a damaged host.
+    #[error(
+        "{key} is on record as of {hosts}, and cannot be of all: say `role/ROLE/i-…` as `principalId` in \
+         CloudTrail has it"
+    )]
+    Disputed {
+        /// The key.
+        key: AccessKeyId,
+        /// Roles with their instances.
+        hosts: String,
+    },
     /// `--isolate` is for instances.
     #[error("--isolate goes with an instance: `role/ROLE/i-…`, or a key that a host recorded")]
     NotAnInstance,
@@ -103,6 +116,21 @@ pub enum RevokeError {
         "--assumed-by goes with sessions that were assumed: `role/ROLE` or `role/ROLE/SESSION`"
     )]
     NotAssumed,
+    /// The root user's credentials.
+    #[error(
+        "no policy in an account binds its root user: sign in as root, change the password, delete its access \
+         keys, and deny it what it may do by an SCP of the organization (none binds the management account); \
+         CloudTrail tells what it made, and that has cuts of its own"
+    )]
+    Root,
+    /// A role that IAM takes no policies for.
+    #[error("IAM takes no policy on {arn}: {instead}")]
+    Reserved {
+        /// The role.
+        arn: Arn,
+        /// What can be done.
+        instead: &'static str,
+    },
     /// The cut would not do what it is for. Nothing is written.
     #[error("the cut `{cut}` cannot be proven: {found}; please report this")]
     Unproven {
@@ -132,7 +160,7 @@ pub async fn resolve<C: Contain>(
     } = choices;
     let stolen = match target {
         Target::Instance(role, instance) => Stolen::Instance {
-            role: cloud.role(role).await?,
+            role: role_of(cloud, role).await?,
             instance: instance.clone(),
             isolate: *isolate,
         },
@@ -142,11 +170,12 @@ pub async fn resolve<C: Contain>(
                 None => None,
             };
             Stolen::RoleSession {
-                role: cloud.role(role).await?,
+                role: role_of(cloud, role).await?,
                 session: session.clone(),
                 parent,
             }
         }
+        Target::Root => return Err(RevokeError::Root),
         Target::User(user) => Stolen::UserSession(cloud.user(user).await?),
         Target::Key(key) if key.is_long_lived() => {
             let owner = cloud.owner(key).await?;
@@ -207,7 +236,7 @@ pub async fn carry_out<C: Contain>(cloud: &C, cuts: Vec<Planned>) -> Made {
     made
 }
 
-async fn make<C: Contain>(cloud: &C, planned: &Planned) -> Result<(), CallError> {
+async fn make<C: Contain>(cloud: &C, planned: &Planned) -> Result<(), PutError> {
     let on = planned.cut.on.on();
     let tagged = on.tag();
     let mut tags = vec![CUT_TAG, (ON_TAG, tagged.as_str())];
@@ -221,7 +250,13 @@ async fn make<C: Contain>(cloud: &C, planned: &Planned) -> Result<(), CallError>
         tags: &tags,
     };
     let arn = cloud.create_cut(&new).await?;
-    cloud.put_on(&on, &arn).await?;
+    if let Err(error) = cloud.put_on(&on, &arn).await {
+        if let PutError::NoPlace { .. } = error {
+            // On nobody it denies nothing. One that cannot be deleted is listed, and ends like any other.
+            let _ = cloud.delete_cut(&arn).await;
+        }
+        return Err(error);
+    }
     if let (Reach::Key { key }, On::User(user)) = (&planned.cut.reach, &on) {
         cloud.set_key(user, key, false).await?;
     }
@@ -288,9 +323,24 @@ async fn recorded<C: Contain>(
     isolate: bool,
     records: &[Record],
 ) -> Result<Stolen, RevokeError> {
-    let mut records = records.iter();
-    let record = records.find(|record| record.access_key_id == key.as_str());
-    let record = record.ok_or_else(|| RevokeError::Unrecorded(key.clone()))?;
+    let records = records.iter();
+    let of_key = records.filter(|record| record.access_key_id == key.as_str());
+    let hosts: BTreeMap<_, _> = of_key
+        .map(|record| ((&record.role, &record.host.instance_id), record))
+        .collect();
+    if hosts.len() > 1 {
+        let named = hosts
+            .keys()
+            .map(|(role, instance)| format!("role/{role}/{instance}"));
+        return Err(RevokeError::Disputed {
+            key: key.clone(),
+            hosts: named.collect::<Vec<_>>().join(" and "),
+        });
+    }
+    let (_, record) = hosts
+        .into_iter()
+        .next()
+        .ok_or_else(|| RevokeError::Unrecorded(key.clone()))?;
     let wrong = |why: String| RevokeError::Record {
         key: key.clone(),
         why,
@@ -299,16 +349,35 @@ async fn recorded<C: Contain>(
     let role = record.role.parse();
     Ok(Stolen::Instance {
         instance: instance.map_err(|error| wrong(error.to_string()))?,
-        role: cloud
-            .role(&role.map_err(|error: credpin_core::id::IdError| wrong(error.to_string()))?)
-            .await?,
+        role: role_of(
+            cloud,
+            &role.map_err(|error: credpin_core::id::IdError| wrong(error.to_string()))?,
+        )
+        .await?,
         isolate,
     })
 }
 
-async fn principal<C: Contain>(cloud: &C, on: &On) -> Result<Principal, CallError> {
+/// A role that can be cut. AWS's own take no policy (IAM API Reference, `UnmodifiableEntity`).
+async fn role_of<C: Contain>(cloud: &C, name: &RoleName) -> Result<Role, RevokeError> {
+    let role = cloud.role(name).await?;
+    let path = role.arn.resource();
+    let instead = if path.starts_with("role/aws-reserved/") {
+        "it is of IAM Identity Center, where the user's sessions are ended and the permission set gets an inline \
+         policy that denies what was issued before now"
+    } else if path.starts_with("role/aws-service-role/") {
+        "it is an AWS service's own, which nobody else can assume; ask AWS Support where its credentials were seen \
+         elsewhere"
+    } else {
+        return Ok(role);
+    };
+    let arn = role.arn;
+    Err(RevokeError::Reserved { arn, instead })
+}
+
+async fn principal<C: Contain>(cloud: &C, on: &On) -> Result<Principal, RevokeError> {
     Ok(match on {
-        On::Role(role) => Principal::Role(cloud.role(role).await?),
+        On::Role(role) => Principal::Role(role_of(cloud, role).await?),
         On::User(user) => Principal::User(cloud.user(user).await?),
     })
 }

@@ -272,12 +272,10 @@ impl Cut {
     pub fn name(&self) -> CutName {
         let Cut { on, .. } = self;
         let digest = Sha256::digest(format!("{self} {} {:?}", on.arn(), self.ends()));
-        let id: String = digest[..5]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let bytes = digest[..5].iter();
+        let id = bytes.fold(0_u64, |id, byte| (id << 8) | u64::from(*byte));
         CutName {
-            id,
+            id: format!("{id:010x}"),
             ends: self.ends(),
         }
     }

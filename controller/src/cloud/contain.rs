@@ -8,6 +8,8 @@ use credpin_core::{
     id::{AccessKeyId, Arn, PolicyName, RoleName, UserName},
 };
 
+use thiserror::Error;
+
 use super::CallError;
 
 /// A cut's policy that is to be made.
@@ -34,6 +36,26 @@ pub struct Standing {
     pub tags: BTreeMap<String, String>,
 }
 
+/// Why a cut is not on its principal.
+#[derive(Debug, Error)]
+pub enum PutError {
+    /// As many managed policies are attached to it as may be (IAM User Guide, "IAM and AWS STS quotas").
+    #[error(
+        "{on} has as many managed policies attached as it may: detach one that it can do without, or have \
+         the quota raised (Service Quotas, IAM), and say the same again"
+    )]
+    NoPlace {
+        /// The principal.
+        on: On,
+        /// What IAM said.
+        #[source]
+        refused: CallError,
+    },
+    /// IAM did not answer, or refused.
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
 /// An IAM in which credentials can be cut off. Each method is one call, but for [`Self::standing`].
 pub trait Contain {
     /// A role: `GetRole`.
@@ -55,7 +77,7 @@ pub trait Contain {
     fn delete_cut(&self, cut: &Arn) -> impl Future<Output = Result<(), CallError>> + Send;
 
     /// `AttachRolePolicy` or `AttachUserPolicy`
-    fn put_on(&self, on: &On, cut: &Arn) -> impl Future<Output = Result<(), CallError>> + Send;
+    fn put_on(&self, on: &On, cut: &Arn) -> impl Future<Output = Result<(), PutError>> + Send;
 
     /// `DetachRolePolicy` or `DetachUserPolicy`
     fn take_off(&self, on: &On, cut: &Arn) -> impl Future<Output = Result<(), CallError>> + Send;

@@ -51,7 +51,10 @@ pub fn made(made: &Made, paint: Paint) -> String {
     }
     if let Some((planned, error)) = &made.failed {
         let _ = writeln!(out, "{} {}: {error}", paint.red("Not done:"), planned.says);
-        out.push_str("Say the same again to go on: what is there already is not made twice.\n");
+        out.push_str(
+            "Nothing after it was tried. Say the same again: what was done stays, and being there twice, \
+             with a later time, does no harm.\n",
+        );
     }
     out
 }

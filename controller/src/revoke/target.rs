@@ -17,6 +17,8 @@ pub enum Target {
     Role(RoleName, Option<SessionName>),
     /// `user/NAME`: a user's temporary tokens.
     User(UserName),
+    /// `root`: the account's root user, which no policy of ours binds.
+    Root,
     /// An access key id.
     Key(AccessKeyId),
 }
@@ -35,6 +37,7 @@ impl FromStr for Target {
     fn from_str(text: &str) -> Result<Self, ParseTargetError> {
         let parts: Vec<&str> = text.split('/').collect();
         let parsed = match parts[..] {
+            ["root"] => Some(Target::Root),
             [key] => key.parse().ok().map(Target::Key),
             ["user", name] => name.parse().ok().map(Target::User),
             ["role", role] => role.parse().ok().map(|role| Target::Role(role, None)),
@@ -80,6 +83,7 @@ mod tests {
             target("user/alice"),
             Ok(Target::User("alice".parse().unwrap()))
         );
+        assert_eq!(target("root"), Ok(Target::Root));
         assert_eq!(
             target("ASIAIOSFODNN7EXAMPLE"),
             Ok(Target::Key("ASIAIOSFODNN7EXAMPLE".parse().unwrap()))

@@ -7,6 +7,7 @@ use credpin::{
     revoke::{Choices, RevokeError, Target, carry_out, expire, plan, resolve, undo},
 };
 use credpin_core::cut::{CUT_PATH, On, Stolen};
+use credpin_ledger::Record;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::rig::Account;
@@ -115,6 +116,11 @@ async fn what_is_not_meant_is_refused_before_anything_is_written() {
         ),
         ("role/nobody", &Choices::default(), "has no such role"),
         (
+            "root",
+            &Choices::default(),
+            "no policy in an account binds its root user",
+        ),
+        (
             "user/alice",
             &Choices::default(),
             "a directory cloud has no users",
@@ -129,4 +135,61 @@ async fn what_is_not_meant_is_refused_before_anything_is_written() {
         assert!(error.to_string().contains(wanted), "{error}");
     }
     assert_eq!(files(&account), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_role_that_takes_no_policy_is_refused_with_what_to_do_instead() {
+    for (folder, instead) in [
+        ("aws-reserved/sso.amazonaws.com", "IAM Identity Center"),
+        ("aws-service-role/ec2.amazonaws.com", "AWS Support"),
+    ] {
+        let account = Account::of("nat");
+        let file = account
+            .path()
+            .join("iam/get-account-authorization-details.json");
+        let text = fs::read_to_string(&file).unwrap();
+        let moved = text.replace(":role/web\"", &format!(":role/{folder}/web\""));
+        assert_ne!(moved, text);
+        fs::write(&file, moved).unwrap();
+        let cloud = dir(&account);
+        for target in ["role/web", "role/web/deploy", "role/web/i-0abc"] {
+            let error = stolen(&cloud, target, &Choices::default())
+                .await
+                .unwrap_err();
+            assert!(error.to_string().contains(instead), "{error}");
+        }
+    }
+}
+
+fn record(instance: &str) -> Record {
+    serde_json::from_value(serde_json::json!({
+        "schema": 1, "kind": "issued", "time": "2026-11-23T11:00:00Z", "boot_id": "b", "seq": 1,
+        "account": "111122223333", "region": "eu-west-1", "instance_id": instance,
+        "public_ipv4s": [], "private_ipv4s": ["10.66.6.6"], "vpc": "vpc-0abc",
+        "role": "web", "access_key_id": "ASIAIOSFODNN7EXAMPLE", "issued": "2026-11-23T11:00:00Z",
+        "expires": "2026-11-23T17:00:00Z", "consumer": {"peer": "127.0.0.1"},
+        "imds_version": "2", "proxy_version": "0.1.0",
+    }))
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_recorded_key_is_its_hosts_and_one_on_record_twice_is_nobodys() {
+    let account = Account::of("nat");
+    let cloud = dir(&account);
+    let key: Target = "ASIAIOSFODNN7EXAMPLE".parse().unwrap();
+    let choices = Choices::default();
+    // A second consumer on the same host is no contradiction.
+    let records = [record("i-0abc"), record("i-0abc")];
+    let found = resolve(&cloud, &key, &choices, &records).await.unwrap();
+    let named = stolen(&cloud, "role/web/i-0abc", &choices).await.unwrap();
+    assert_eq!(found, named);
+
+    let records = [record("i-0abc"), record("i-0forged")];
+    let error = resolve(&cloud, &key, &choices, &records).await.unwrap_err();
+    let said = error.to_string();
+    assert!(
+        said.contains("role/web/i-0abc and role/web/i-0forged"),
+        "{said}"
+    );
 }

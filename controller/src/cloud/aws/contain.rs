@@ -1,6 +1,9 @@
 //! IAM's API, as cuts need it.
 
-use aws_sdk_iam::types::{PolicyScopeType, StatusType, Tag};
+use aws_sdk_iam::{
+    error::{ProvideErrorMetadata, SdkError},
+    types::{PolicyScopeType, StatusType, Tag},
+};
 use credpin_core::{
     cut::{CUT_PATH, On, Role, User},
     id::{AccessKeyId, Arn, RoleName, UserName},
@@ -9,7 +12,7 @@ use credpin_core::{
 use super::{Aws, iam, write::failed};
 use crate::cloud::{
     CallError,
-    contain::{Contain, NewCut, Standing},
+    contain::{Contain, NewCut, PutError, Standing},
 };
 
 impl Contain for Aws {
@@ -127,32 +130,30 @@ impl Contain for Aws {
         done.map_err(|error| failed("DeletePolicy", cut, &error))
     }
 
-    async fn put_on(&self, on: &On, cut: &Arn) -> Result<(), CallError> {
-        let iam = &self.iam;
+    async fn put_on(&self, on: &On, cut: &Arn) -> Result<(), PutError> {
         match on {
             On::Role(name) => {
-                let call = iam.attach_role_policy().role_name(name.as_str());
+                let call = self.iam.attach_role_policy().role_name(name.as_str());
                 let done = call.policy_arn(cut.as_str()).send().await.map(drop);
-                done.map_err(|error| failed("AttachRolePolicy", cut, &error))
+                done.map_err(|error| not_put("AttachRolePolicy", on, cut, &error))
             }
             On::User(name) => {
-                let call = iam.attach_user_policy().user_name(name.as_str());
+                let call = self.iam.attach_user_policy().user_name(name.as_str());
                 let done = call.policy_arn(cut.as_str()).send().await.map(drop);
-                done.map_err(|error| failed("AttachUserPolicy", cut, &error))
+                done.map_err(|error| not_put("AttachUserPolicy", on, cut, &error))
             }
         }
     }
 
     async fn take_off(&self, on: &On, cut: &Arn) -> Result<(), CallError> {
-        let iam = &self.iam;
         match on {
             On::Role(name) => {
-                let call = iam.detach_role_policy().role_name(name.as_str());
+                let call = self.iam.detach_role_policy().role_name(name.as_str());
                 let done = call.policy_arn(cut.as_str()).send().await.map(drop);
                 done.map_err(|error| failed("DetachRolePolicy", cut, &error))
             }
             On::User(name) => {
-                let call = iam.detach_user_policy().user_name(name.as_str());
+                let call = self.iam.detach_user_policy().user_name(name.as_str());
                 let done = call.policy_arn(cut.as_str()).send().await.map(drop);
                 done.map_err(|error| failed("DetachUserPolicy", cut, &error))
             }
@@ -174,6 +175,21 @@ impl Contain for Aws {
         let call = call.access_key_id(key.as_str()).status(status);
         let done = call.send().await.map(drop);
         done.map_err(|error| failed("UpdateAccessKey", key, &error))
+    }
+}
+
+fn not_put<E, R>(call: &'static str, on: &On, cut: &Arn, error: &SdkError<E, R>) -> PutError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug,
+{
+    let refused = failed(call, cut, error);
+    match error.code() {
+        Some("LimitExceeded") => PutError::NoPlace {
+            on: on.clone(),
+            refused,
+        },
+        _ => PutError::Call(refused),
     }
 }
 

@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::{Dir, Observe as _, file};
 use crate::cloud::{
     CallError,
-    contain::{Contain, NewCut, Standing},
+    contain::{Contain, NewCut, PutError, Standing},
     estate::estate,
     shapes::iam::ManagedPolicy,
 };
@@ -171,13 +171,14 @@ impl Contain for Dir {
         file::remove(&path).map_err(|error| failed("DeletePolicy", cut, error))
     }
 
-    async fn put_on(&self, on: &On, cut: &Arn) -> Result<(), CallError> {
+    async fn put_on(&self, on: &On, cut: &Arn) -> Result<(), PutError> {
         self.change_cut("AttachRolePolicy", cut, |file| {
             let on = on.to_string();
             if !file.on.contains(&on) {
                 file.on.push(on);
             }
-        })
+        })?;
+        Ok(())
     }
 
     async fn take_off(&self, on: &On, cut: &Arn) -> Result<(), CallError> {

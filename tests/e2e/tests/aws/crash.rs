@@ -27,10 +27,6 @@ enum Start {
 }
 
 impl World {
-    async fn iam(&self, call: &str, request: serde_json::Value) -> Result<serde_json::Value> {
-        self.account.call("iam", "us-east-1", call, request).await
-    }
-
     /// Takes IAM to the start, from a pin in force.
     async fn rewind(&self, start: Start, stale: &str) -> Result<()> {
         self.iam(

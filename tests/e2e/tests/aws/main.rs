@@ -4,5 +4,6 @@
 
 mod crash;
 mod release;
+mod revoke;
 mod run;
 mod world;

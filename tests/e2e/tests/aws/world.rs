@@ -52,6 +52,11 @@ impl World {
             .await
     }
 
+    /// A call of IAM, as the AWS CLI would make it.
+    pub(crate) async fn iam(&self, call: &str, request: Value) -> Result<Value> {
+        self.account.call("iam", "us-east-1", call, request).await
+    }
+
     /// Calls since the last time this was asked that change something.
     pub(crate) fn writes(&self) -> Vec<String> {
         let reads = ["Describe", "Get", "List"];
