@@ -111,6 +111,16 @@ const READS: [&str; 3] = [
     "controller/src/cloud/aws/iam.rs",
 ];
 const WRITES: &str = "controller/src/cloud/aws/write.rs";
+const CONTAINS: &str = "controller/src/cloud/aws/contain.rs";
+
+/// Of the calls that contain, those that a run makes to take ended cuts off: `standing`, `take_off` and
+/// `delete_cut`. A cut with a key's switch never ends by itself.
+const ENDS_CUTS: [&str; 4] = [
+    "iam:DeletePolicy",
+    "iam:DetachRolePolicy",
+    "iam:DetachUserPolicy",
+    "iam:ListPolicies",
+];
 
 #[test]
 fn the_calls_of_the_code_are_found() {
@@ -120,7 +130,7 @@ fn the_calls_of_the_code_are_found() {
         .collect();
     let looked_at = READS
         .iter()
-        .chain([&WRITES])
+        .chain([&WRITES, &CONTAINS])
         .map(|file| Path::new(file).file_name().unwrap().to_str().unwrap());
     let looked_at: BTreeSet<_> = looked_at
         .filter(|file| *file != "aws.rs")
@@ -150,6 +160,10 @@ fn the_calls_of_the_code_are_found() {
         calls(&[WRITES]).len(),
         text(WRITES).matches(".send()").count()
     );
+    assert_eq!(
+        calls(&[CONTAINS]).len(),
+        text(CONTAINS).matches(".send()").count() + text(CONTAINS).matches("pages!(").count()
+    );
 }
 
 #[test]
@@ -164,7 +178,20 @@ fn the_controller_may_make_exactly_the_calls_of_the_code() {
     let mut all = calls(&READS);
     assert!(all.remove(FREE));
     all.extend(calls(&[WRITES]));
+    let contains = calls(&[CONTAINS]);
+    for call in ENDS_CUTS {
+        assert!(contains.contains(call), "{call}");
+        all.insert(call.to_owned());
+    }
     assert_eq!(actions(&policy("controller-policy.json")), all);
+}
+
+#[test]
+fn the_responder_may_make_exactly_the_calls_that_contain() {
+    let mut all = calls(&[CONTAINS]);
+    // `CreatePolicy` with tags takes it, and a cut's tags are read by the function that reads a pin's.
+    all.extend(["iam:TagPolicy", "iam:ListPolicyTags"].map(str::to_owned));
+    assert_eq!(actions(&policy("responder-policy.json")), all);
 }
 
 #[test]
@@ -188,6 +215,7 @@ fn the_policies_fit_their_quotas() {
     for (name, quota) in [
         ("observer-policy.json", POLICY_QUOTA),
         ("controller-policy.json", POLICY_QUOTA),
+        ("responder-policy.json", POLICY_QUOTA),
         ("scp-guard.json", SCP_QUOTA),
     ] {
         let size = policy(name).to_string().len();
@@ -199,6 +227,9 @@ const PIN: &str = "arn:aws:iam::111122223333:policy/credpin/credpin-web";
 const OTHER: &str = "arn:aws:iam::111122223333:policy/admin";
 const WEB: &str = "arn:aws:iam::111122223333:role/web";
 const CONTROLLER: &str = "arn:aws:iam::111122223333:role/credpin-controller";
+const CUT: &str = "arn:aws:iam::111122223333:policy/credpin/cuts/cut-0123456789";
+const ALICE: &str = "arn:aws:iam::111122223333:user/team/alice";
+const RESPONDER: &str = "arn:aws:iam::111122223333:role/credpin-responder";
 const BREAK_GLASS: &str = "arn:aws:iam::111122223333:role/credpin-break-glass";
 
 /// A call: what, on what, and with which policy where it attaches or detaches one.
@@ -281,6 +312,82 @@ async fn the_controller_can_touch_its_own_pins_and_nothing_else() -> Result<()> 
         )
         .await?;
         assert_eq!(decision, Decision::Implicit, "the observer: {call:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_responder_can_make_cuts_and_nothing_else() -> Result<()> {
+    let judge = Judge::start(&Tools::find()?)?;
+    let cases: [(Call, Decision); 13] = [
+        (("iam:CreatePolicy", CUT, None), Decision::Allowed),
+        (("iam:DeletePolicy", CUT, None), Decision::Allowed),
+        (("iam:AttachRolePolicy", WEB, Some(CUT)), Decision::Allowed),
+        (("iam:DetachRolePolicy", WEB, Some(CUT)), Decision::Allowed),
+        (
+            ("iam:AttachUserPolicy", ALICE, Some(CUT)),
+            Decision::Allowed,
+        ),
+        (
+            ("iam:DetachUserPolicy", ALICE, Some(CUT)),
+            Decision::Allowed,
+        ),
+        (("iam:UpdateAccessKey", ALICE, None), Decision::Allowed),
+        (("iam:CreatePolicy", PIN, None), Decision::Implicit),
+        (("iam:DetachRolePolicy", WEB, Some(PIN)), Decision::Implicit),
+        (
+            ("iam:AttachUserPolicy", ALICE, Some(OTHER)),
+            Decision::Implicit,
+        ),
+        (("iam:CreatePolicyVersion", CUT, None), Decision::Implicit),
+        (("iam:CreateAccessKey", ALICE, None), Decision::Implicit),
+        (("iam:DeleteUser", ALICE, None), Decision::Implicit),
+    ];
+    for (call, wanted) in cases {
+        // Under the SCP too.
+        let responder = vec![named("responder-policy.json")];
+        let decision = decide(&judge, responder, RESPONDER, call).await?;
+        assert_eq!(decision, wanted, "{call:?}");
+        let guarded = vec![named("scp-guard.json"), allow_everything()];
+        let decision = decide(&judge, guarded, RESPONDER, call).await?;
+        assert_eq!(decision, Decision::Allowed, "the guard: {call:?}");
+    }
+    let runs: [(Call, Decision); 4] = [
+        (("iam:DeletePolicy", CUT, None), Decision::Allowed),
+        (
+            ("iam:DetachUserPolicy", ALICE, Some(CUT)),
+            Decision::Allowed,
+        ),
+        (("iam:DeletePolicy", PIN, None), Decision::Implicit),
+        (
+            ("iam:AttachUserPolicy", ALICE, Some(CUT)),
+            Decision::Implicit,
+        ),
+    ];
+    for (call, wanted) in runs {
+        let controller = vec![named("controller-policy.json")];
+        let decision = decide(&judge, controller, CONTROLLER, call).await?;
+        assert_eq!(decision, wanted, "the controller: {call:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn under_the_guard_nobody_takes_a_cut_off_who_is_not_to() -> Result<()> {
+    let judge = Judge::start(&Tools::find()?)?;
+    let policies = || vec![named("scp-guard.json"), allow_everything()];
+    let takes_off: [Call; 4] = [
+        ("iam:DetachUserPolicy", ALICE, Some(CUT)),
+        ("iam:DetachRolePolicy", WEB, Some(CUT)),
+        ("iam:DeletePolicy", CUT, None),
+        ("iam:UpdateAssumeRolePolicy", RESPONDER, None),
+    ];
+    let admin = "arn:aws:iam::111122223333:role/admin";
+    for call in takes_off {
+        for who in [admin, WEB] {
+            let decision = decide(&judge, policies(), who, call).await?;
+            assert_eq!(decision, Decision::Denied, "{who}: {call:?}");
+        }
     }
     Ok(())
 }
