@@ -109,6 +109,10 @@ impl Command {
 
 /// What `revoke` is to do.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub struct Revoke {
     /// What is stolen
     #[arg(

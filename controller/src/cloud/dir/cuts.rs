@@ -184,7 +184,7 @@ impl Contain for Dir {
     async fn take_off(&self, on: &On, cut: &Arn) -> Result<(), CallError> {
         let on = on.to_string();
         self.change_cut("DetachRolePolicy", cut, |file| {
-            file.on.retain(|it| *it != on)
+            file.on.retain(|it| *it != on);
         })
     }
 
