@@ -21,12 +21,14 @@ use crate::refusal::Refusal;
 /// upon is what is sent.
 #[derive(Clone, Debug)]
 pub struct Admitted {
-    pub(crate) method: Method,
-    pub(crate) path: CanonicalPath,
+    /// `GET` or `HEAD`; `PUT` for a session.
+    pub method: Method,
+    /// What it asks for.
+    pub path: CanonicalPath,
     /// The client's own, end to end, without `Host`.
-    pub(crate) headers: HeaderMap,
+    pub headers: HeaderMap,
     /// Version 2 with a token, whatever it is worth, and 1 without.
-    pub(crate) version: ImdsVersion,
+    pub version: ImdsVersion,
 }
 
 /// What there is to know about a request besides its head.
