@@ -1,8 +1,8 @@
 //! Sockets: connections in, answers out, and an orderly end.
 //!
 //! No client may keep others from being served. What it holds is a connection, and each state of one
-//! ends by itself: a head or the next one within [`HEAD_TIMEOUT`], an answer being made within the
-//! timeouts of the upstream and the ledger, an answer being taken within [`TAKE_TIMEOUT`]. Whether it may
+//! ends by itself: a head or the next one within `HEAD_TIMEOUT`, an answer being made within the
+//! timeouts of the upstream and the ledger, an answer being taken within `TAKE_TIMEOUT`. Whether it may
 //! have one more is the [`Host`]'s to say.
 
 use std::convert::Infallible;
