@@ -7,7 +7,7 @@
 //!             Listeners      gate.rs   session.rs  cache.rs    recorder.rs  │
 //!             credpin-wire   access.rs                │        describe.rs  answer.rs
 //!                                                     │            │
-//!                                                upstream.rs      │
+//!                                                 upstream.rs      │
 //!                                                      ledger on the host ──▶ record store
 //!                                                      credpin-ledger         shipping.rs
 //! ```

@@ -20,6 +20,8 @@ use crate::refusal::Refusal;
 /// A request that passed the guard, as it goes upstream. Only [`admit`] makes one: what was decided
 /// upon is what is sent.
 #[derive(Clone, Debug)]
+// So no other crate can make one.
+#[non_exhaustive]
 pub struct Admitted {
     /// `GET` or `HEAD`; `PUT` for a session.
     pub method: Method,
