@@ -1,6 +1,5 @@
 //! Answers that are the proxy's own, made to look as IMDS's.
 
-use bytes::Bytes;
 use http::header::{ACCEPT_RANGES, ALLOW, CONTENT_TYPE, HeaderValue, LOCATION, SERVER};
 use http::{HeaderMap, Response, StatusCode, Uri};
 use http_body_util::Full;
@@ -9,8 +8,7 @@ use crate::headers::TOKEN_TTL;
 use crate::path::CanonicalPath;
 use crate::refusal::Refusal;
 
-/// What every client gets: a body that is whole before its first byte goes out.
-pub(crate) type Answer = Response<Full<Bytes>>;
+pub(crate) use credpin_wire::server::Answer;
 
 /// IMDS's answer for an error: the status and its page of XHTML, and no word about why. For a method
 /// that there is not it has no page.

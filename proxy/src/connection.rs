@@ -1,20 +1,10 @@
 //! One connection of a client, and who is at its other end.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-
 use credpin_ledger::Consumer;
+use credpin_wire::Ends;
 use tokio::sync::OnceCell;
 
 use crate::identity::{Identifier, Identity, Seen};
-
-/// The two ends of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ends {
-    pub(crate) peer: SocketAddr,
-    pub(crate) local: SocketAddr,
-    /// Where the client connected to, if a redirect sent it here.
-    pub(crate) original: Option<SocketAddr>,
-}
 
 /// A connection, as long as it is open. What is found out about its other end is found out once.
 #[derive(Debug)]
@@ -22,23 +12,6 @@ pub(crate) struct Connection {
     pub(crate) ends: Ends,
     by_address: Consumer,
     identity: OnceCell<Identity>,
-}
-
-impl Ends {
-    /// Where the client's own socket says that it is connected to.
-    pub(crate) fn destination(&self) -> SocketAddr {
-        self.original.unwrap_or(self.local)
-    }
-
-    /// Who is at the other end, as far as the address tells. A process can call from any address of
-    /// 127.0.0.0/8, so they all are one consumer: this host.
-    pub(crate) fn by_address(&self) -> Consumer {
-        let peer = match self.peer.ip().to_canonical() {
-            IpAddr::V4(peer) if peer.is_loopback() => Ipv4Addr::LOCALHOST.into(),
-            peer => peer,
-        };
-        Consumer::at(peer)
-    }
 }
 
 impl Connection {

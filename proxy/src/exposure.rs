@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 /// An address that is not the loopback's. It may be right, so it is told and not refused.
 pub(crate) enum Exposed {
     /// Of clients: bridged containers are served on one. Who comes from the network and was not redirected
-    /// is closed ([`original`](crate::original)), and the redirect's rules keep them from the port at all.
+    /// is closed ([`original`](credpin_wire::original)), and the redirect's rules keep them from the port at all.
     Clients(SocketAddr),
     /// Of who watches, which nothing keeps anybody from.
     Admin(SocketAddr),

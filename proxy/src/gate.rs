@@ -14,13 +14,13 @@ use crate::connection::Connection;
 use crate::guard::{self, Admitted, Circumstances};
 use crate::head::Flaw;
 use crate::metrics::Metrics;
-use crate::original::{self, is_this_host};
 use crate::path::CanonicalPath;
 use crate::refusal::Refusal;
 use crate::rules::Action;
 use crate::shares::{Share, Shares};
 use crate::throttle::Throttle;
 use crate::who::Who;
+use credpin_wire::original::{self, is_this_host};
 
 /// Decides with the [guard], and tells the log and the metrics of each refusal. The client is told
 /// its status only.

@@ -19,8 +19,8 @@ use credpin_ledger::Consumer;
 use tokio::task::spawn_blocking;
 use tracing::debug;
 
-use crate::connection::Ends;
-use crate::original::is_this_host;
+use credpin_wire::Ends;
+use credpin_wire::original::is_this_host;
 
 pub use self::measure::measure;
 

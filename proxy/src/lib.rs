@@ -2,15 +2,17 @@
 //! credential that it hands out on record before the first byte of it goes out.
 //!
 //! ```text
-//!              server.rs                   service.rs
+//!              clients.rs                  service.rs
 //!  client ──▶ connections ──▶ guard ──▶ session ──▶ cache ────▶ record ──▶ reply
 //!             Listeners      gate.rs   session.rs  cache.rs    recorder.rs  │
-//!             original.rs    guard.rs                 │        describe.rs  answer.rs
-//!             screen.rs      path.rs                  │            │
-//!             head.rs        refusal.rs          upstream.rs      │
+//!             credpin-wire   access.rs                │        describe.rs  answer.rs
+//!                                                     │            │
+//!                                                 upstream.rs      │
 //!                                                      ledger on the host ──▶ record store
 //!                                                      credpin-ledger         shipping.rs
 //! ```
+//!
+//! What reads and writes the requests themselves, and the guard, is [`credpin_wire`].
 //!
 //! [`Proxy::start`] opens the ledger and [`Proxy::run`] serves until it is told to stop; the caller
 //! owns the sockets ([`Listeners`]) and says what to do ([`Config`]). So a test or another program
@@ -37,37 +39,29 @@
 
 mod access;
 mod admin;
-mod alarm;
 mod answer;
 mod apology;
 mod backlog;
 mod cache;
+mod clients;
 mod clock;
 mod connection;
 mod describe;
-mod drain;
 mod exposure;
 mod flight;
 mod gate;
-mod idle;
 mod jitter;
 mod latency;
-mod linger;
 mod metrics;
-mod original;
 #[cfg(feature = "s3")]
 mod own_role;
 mod proxy;
-mod pulse;
 mod recorder;
-mod screen;
-mod server;
 mod service;
 mod session;
 mod shares;
 mod shipping;
 mod sockets;
-mod stall;
 mod throttle;
 mod upstream;
 mod who;
@@ -76,26 +70,21 @@ pub mod check;
 pub mod cli;
 pub mod config;
 pub mod credential;
-pub mod guard;
 pub mod hardening;
-pub mod head;
-pub mod headers;
 pub mod history;
 pub mod identity;
 pub mod landlock;
 pub mod notify;
 pub mod open_files;
-pub mod path;
 pub mod redirect;
-pub mod refusal;
 pub mod reload;
 pub mod rules;
 
 pub use access::LiveRules;
 pub use clock::{BootClock, Clock};
 pub use config::{Config, OnLedgerFailure};
+pub use credpin_wire::{guard, head, headers, path, pulse::Pulse, refusal};
 pub use proxy::{Machine, Proxy, StartError, longest_end, run};
-pub use pulse::Pulse;
 pub use session::{Kept, SessionKey};
 pub use sockets::{AdminListener, BindError, BindErrors, KeptError, Listeners};
 pub use upstream::{UpstreamError, UpstreamUrl, UpstreamUrlError};

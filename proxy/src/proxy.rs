@@ -8,29 +8,29 @@ use std::time::Duration;
 use credpin_ledger::{
     BootId, Directory, KeyError, Ledger, OpenError, Recovered, WriteError, Writer,
 };
+use credpin_wire::pulse::Pulse;
+use credpin_wire::server::{self, Host};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{debug, error, warn};
 
 use crate::access::LiveRules;
+use crate::admin;
 use crate::cache::Cache;
 use crate::clock::{BootClock, Clock};
 use crate::config::{Config, OnLedgerFailure, itself};
-use crate::connection::Connection;
 use crate::describe::Describer;
 use crate::exposure::Exposed;
 use crate::gate::Gate;
 use crate::metrics::Metrics;
 #[cfg(feature = "s3")]
 use crate::own_role::OwnRole;
-use crate::pulse::Pulse;
 use crate::recorder::Recorder;
 use crate::service::Service;
 use crate::session::{Kept, SessionKey, Sessions};
 use crate::shipping::Shipping;
 use crate::sockets::Listeners;
 use crate::upstream::{Upstream, UpstreamUrl};
-use crate::{admin, server};
 
 /// What a proxy takes of the machine that it runs on. Tests give it other clocks and disks.
 pub struct Machine {
@@ -250,16 +250,6 @@ impl Proxy {
         let fresh = service.cache.clone();
         beside.spawn(async move { fresh.keep_fresh().await });
         beside.spawn(look_upstream(Arc::clone(&service)));
-        let entering = Arc::clone(&service);
-        let enter = move |connection: Arc<Connection>| {
-            let service = Arc::clone(&entering);
-            async move { service.gate.enter(&connection).await }
-        };
-        let answering = Arc::clone(&service);
-        let answer = move |request, connection: Arc<Connection>| {
-            let service = Arc::clone(&answering);
-            async move { service.answer(request, &connection).await }
-        };
         let ending = Arc::clone(&service);
         #[expect(
             clippy::async_yields_async,
@@ -278,8 +268,7 @@ impl Proxy {
             config.max_connections,
             config.drain,
             pulse,
-            enter,
-            answer,
+            Arc::clone(&service) as Arc<dyn Host>,
             shutdown,
         )
         .await;

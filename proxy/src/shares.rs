@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::connection::Ends;
 use crate::identity::Seen;
-use crate::original::is_this_host;
+use credpin_wire::Ends;
+use credpin_wire::original::is_this_host;
 
 /// How many connections each consumer has, and how many it may have.
 pub(crate) struct Shares {

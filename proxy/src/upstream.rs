@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use credpin_wire::upstream::connection::{self, Connection, Unanswered};
+use credpin_wire::upstream::pool::Pool;
+use credpin_wire::upstream::request::Request;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::io;
@@ -10,10 +13,6 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use zeroize::Zeroizing;
 
-use self::connection::{Connection, Unanswered};
-use self::pool::Pool;
-use self::reply::Head;
-use self::request::Request;
 use self::session::Session;
 use self::shield::Shield;
 use crate::config::Config;
@@ -22,10 +21,6 @@ use crate::headers::end_to_end;
 use crate::metrics::Metrics;
 use crate::path::CanonicalPath;
 
-mod connection;
-mod pool;
-mod reply;
-mod request;
 mod session;
 mod shield;
 mod url;
@@ -225,7 +220,7 @@ impl Upstream {
         connection: Connection,
         request: &Request,
         begun: Instant,
-        answered: Result<(Head, Zeroizing<Vec<u8>>), Unanswered>,
+        answered: Result<connection::Answered, Unanswered>,
     ) -> Result<Answered, UpstreamError> {
         let (head, body) = match answered {
             Ok(answered) => answered,
@@ -240,7 +235,7 @@ impl Upstream {
         };
         self.0.pool.give_back(connection, begun);
         let mut headers = end_to_end(head.headers);
-        if !request.is_head {
+        if !request.is_head() {
             headers.remove(CONTENT_LENGTH);
         }
         Ok(Answered {

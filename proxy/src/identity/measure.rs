@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::Identifier;
-use crate::connection::Ends;
+use credpin_wire::Ends;
 
 /// Finds out `count` times who is at the other end of a connection of this process to itself, as a proxy
 /// without capabilities does for each connection, and returns how long each took.

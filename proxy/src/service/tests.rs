@@ -16,11 +16,11 @@ use std::net::SocketAddr;
 
 use crate::clock::BootClock;
 use crate::config::{Config, OnLedgerFailure};
-use crate::connection::Ends;
 use crate::describe::Describer;
 use crate::headers::{TOKEN, TOKEN_TTL};
 use crate::path::CanonicalPath;
 use crate::session::SessionKey;
+use credpin_wire::Ends;
 
 const ROLE: &str = "/latest/meta-data/iam/security-credentials/example-role";
 

@@ -7,12 +7,12 @@ use http::{HeaderValue, Method, StatusCode};
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
-use super::request::Request;
 use super::{Answered, Lane, Upstream, UpstreamError};
 use crate::flight::{Flight, Landing};
 use crate::headers::TOKEN_TTL;
 use crate::jitter::jittered;
 use crate::path::CanonicalPath;
+use credpin_wire::upstream::request::Request;
 
 /// The session, and what was last heard about sessions.
 pub(crate) struct Session {

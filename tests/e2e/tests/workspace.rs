@@ -152,6 +152,20 @@ fn the_host_agent_has_tls_only_where_it_ships_to_s3() {
 }
 
 #[test]
+fn what_a_request_passes_through_has_no_store_and_no_settings() {
+    let crates = tree("credpin-wire", &[]);
+    assert!(crates.contains("hyper"), "{crates:?}");
+    let others = [
+        "credpin_proxy",
+        "object_store",
+        "rustls",
+        "clap",
+        "toml_span",
+    ];
+    assert_eq!(starting(&crates, &others), Vec::<&str>::new());
+}
+
+#[test]
 fn the_ledger_is_types_only_by_default() {
     let crates = tree("credpin-ledger", &[]);
     assert!(crates.contains("serde"), "{crates:?}");
@@ -214,7 +228,7 @@ fn every_crate_forbids_unsafe_code_and_shares_the_workspaces_facts() {
             members(&metadata)[0]["rust_version"]
         );
     }
-    assert_eq!(members(&metadata).len(), 7);
+    assert_eq!(members(&metadata).len(), 8);
 }
 
 #[test]

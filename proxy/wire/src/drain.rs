@@ -64,7 +64,8 @@ impl Drain {
 
     /// Lets the client know that this answer is its connection's last, if the end has begun.
     pub(crate) fn mark(&self, headers: &mut HeaderMap) {
-        if self.member().is_none() {
+        let members = self.members.lock();
+        if members.unwrap_or_else(PoisonError::into_inner).is_none() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
     }

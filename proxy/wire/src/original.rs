@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
-use crate::connection::Ends;
+use crate::ends::Ends;
 
 /// Where IMDS is (Amazon EC2 User Guide, "Instance metadata and user data").
 pub(crate) const IMDS: [IpAddr; 2] = [
@@ -15,7 +15,7 @@ pub(crate) const IMDS: [IpAddr; 2] = [
 
 /// Why a connection is closed before a byte of it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Stray {
+pub enum Stray {
     /// A redirect sent it here that is not for the metadata service.
     #[error("it was redirected here on its way to something else than the metadata service")]
     Elsewhere,
@@ -42,7 +42,7 @@ pub(crate) fn destination(stream: &TcpStream, local: SocketAddr) -> Option<Socke
 
 /// Only who asked for the metadata service, and processes of this host, are served. Whoever else
 /// reaches the port can write the `Host` that the guard wants, so `Host` is not what keeps them out.
-pub(crate) fn check(ends: &Ends) -> Result<(), Stray> {
+pub fn check(ends: &Ends) -> Result<(), Stray> {
     match ends.original {
         Some(original) if IMDS.contains(&original.ip()) && original.port() == 80 => Ok(()),
         Some(_) => Err(Stray::Elsewhere),
@@ -54,7 +54,7 @@ pub(crate) fn check(ends: &Ends) -> Result<(), Stray> {
 /// Whether the other end is a process of this host. By the redirect it has the host's own address,
 /// and ours is then a loopback's: without one no packet from the network should come to it, but
 /// with `net.ipv4.conf.*.route_localnet` some do.
-pub(crate) fn is_this_host(ends: &Ends) -> bool {
+pub fn is_this_host(ends: &Ends) -> bool {
     let (peer, local) = (
         ends.peer.ip().to_canonical(),
         ends.local.ip().to_canonical(),
@@ -65,7 +65,7 @@ pub(crate) fn is_this_host(ends: &Ends) -> bool {
 
 impl Stray {
     /// The rule's name in the metrics.
-    pub(crate) fn rule(self) -> &'static str {
+    pub fn rule(self) -> &'static str {
         match self {
             Self::Elsewhere => "elsewhere",
             Self::Network => "network",

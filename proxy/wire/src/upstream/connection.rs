@@ -7,7 +7,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,7 +21,7 @@ use super::request::Request;
 use crate::alarm::Alarm;
 
 /// A connection on which one request can be sent at a time.
-pub(crate) struct Connection {
+pub struct Connection {
     stream: TcpStream,
     /// What came; of it, `read` bytes are done with. It never grows, so it leaves no copy behind.
     come: Vec<u8>,
@@ -32,11 +32,15 @@ pub(crate) struct Connection {
     _place: OwnedSemaphorePermit,
 }
 
+/// The head of an answer, and its body, whole. It may hold a credential.
+pub type Answered = (Head, Zeroizing<Vec<u8>>);
+
 /// How far an answer did not come.
 #[derive(Debug)]
-pub(super) enum Unanswered {
+pub enum Unanswered {
     /// Nothing of it that can be used.
     NoHead(Broken),
+    /// Its head, and not all of its body.
     NoBody(Broken),
     /// The body is longer than it may be.
     TooLarge,
@@ -46,9 +50,11 @@ pub(super) enum Unanswered {
 
 /// Why.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Broken {
+pub enum Broken {
+    /// The connection ended, or could not be written to.
     #[error("the connection broke")]
     Connection(#[from] io::Error),
+    /// It is no answer that can be read in one way.
     #[error("what came is not HTTP as it should be")]
     Malformed(#[from] Malformed),
 }
@@ -77,12 +83,23 @@ impl Connection {
     }
 
     /// Sends `request` and takes the answer to its end, with a body of at most `most` bytes, by `until`.
-    pub(super) async fn ask(
+    ///
+    /// In a box, so that it is compiled here and not where it is awaited.
+    pub fn ask<'a>(
+        &'a mut self,
+        request: &'a Request,
+        most: usize,
+        until: Instant,
+    ) -> Pin<Box<dyn Future<Output = Result<Answered, Unanswered>> + Send + 'a>> {
+        Box::pin(self.ask_by(request, most, until))
+    }
+
+    async fn ask_by(
         &mut self,
         request: &Request,
         most: usize,
         until: Instant,
-    ) -> Result<(Head, Zeroizing<Vec<u8>>), Unanswered> {
+    ) -> Result<Answered, Unanswered> {
         let mut alarm = std::mem::take(&mut self.alarm);
         let answered = {
             let mut asking = pin!(self.exchange(request, most));
@@ -96,11 +113,7 @@ impl Connection {
         answered
     }
 
-    async fn exchange(
-        &mut self,
-        request: &Request,
-        most: usize,
-    ) -> Result<(Head, Zeroizing<Vec<u8>>), Unanswered> {
+    async fn exchange(&mut self, request: &Request, most: usize) -> Result<Answered, Unanswered> {
         // Until the answer is there to its end.
         self.is_reusable = false;
         let head = self.head(request).await.map_err(Unanswered::NoHead)?;

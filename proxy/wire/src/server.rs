@@ -1,20 +1,22 @@
 //! Sockets: connections in, answers out, and an orderly end.
 //!
 //! No client may keep others from being served. What it holds is a connection, and each state of one
-//! ends by itself: a head or the next one within [`HEAD_TIMEOUT`], an answer being made within the
-//! timeouts of the upstream and the ledger, an answer being taken within [`TAKE_TIMEOUT`]. A consumer
-//! has no more of them than its [share](Share) as well.
+//! ends by itself: a head or the next one within `HEAD_TIMEOUT`, an answer being made within the
+//! timeouts of the upstream and the ledger, an answer being taken within `TAKE_TIMEOUT`. Whether it may
+//! have one more is the [`Host`]'s to say.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http::Request;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -25,16 +27,14 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
-use crate::answer::Answer;
-use crate::connection::{Connection, Ends};
 use crate::drain::{self, Drain, Member};
+use crate::ends::Ends;
 use crate::head::MAX_HEAD;
 use crate::idle::Idling;
 use crate::linger::Lingering;
 use crate::original;
 use crate::pulse::{Beats, Pulse};
 use crate::screen::{self, Screened};
-use crate::shares::Share;
 use crate::stall::Stalling;
 
 /// How long a client may take to send the head of a request, or to send the next one.
@@ -44,39 +44,53 @@ const TAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may take to close a connection once it is done.
 const LINGER: Duration = Duration::from_secs(1);
 /// How long requests that have begun may take once nothing more is taken.
-pub(crate) const LAST: Duration = Duration::from_secs(10);
+pub const LAST: Duration = Duration::from_secs(10);
 /// After an accept that failed: most often the process is out of file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
-/// Answers every connection of `listeners` that `enter` has a place for with `answer`, at most
+/// What every client gets: a body that is whole before its first byte goes out.
+pub type Answer = Response<Full<Bytes>>;
+
+/// What is decided elsewhere: who may come in. Everything here is in boxes, so that hyper's generic
+/// code is compiled here.
+pub trait Host: Send + Sync + 'static {
+    /// Who is at the other end of a connection; nothing for one that is closed at once.
+    fn enter(self: Arc<Self>, ends: Ends) -> Entering;
+}
+
+/// Who is at the other end of a connection, as long as it is open.
+pub trait Client: Send + Sync {
+    /// The answer to a request. The head of one that was refused before it could be read has a
+    /// [`Flaw`](crate::head::Flaw) among its extensions.
+    fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answering;
+}
+
+/// See [`Host::enter`].
+pub type Entering = Pin<Box<dyn Future<Output = Option<Arc<dyn Client>>> + Send>>;
+/// See [`Client::answer`].
+pub type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+/// Answers the clients of every connection of `listeners` that `host` lets in, at most
 /// `max_connections` at a time (more wait in the kernel's queue), until `shutdown`. Then for at most
-/// `drain` open connections end by their clients' leave ([`Drain`]) while what `shutdown` returned is
+/// `drain` open connections end by their clients' leave (`drain.rs`) while what `shutdown` returned is
 /// done, and at last requests that have begun are finished.
-pub(crate) async fn serve<A, F, E, G, M>(
+pub async fn serve<M: Future<Output = ()>>(
     listeners: Vec<TcpListener>,
     max_connections: usize,
     drain: Duration,
     pulse: Pulse,
-    enter: E,
-    answer: A,
+    host: Arc<dyn Host>,
     shutdown: impl Future<Output = M>,
-) where
-    M: Future<Output = ()>,
-    E: Fn(Arc<Connection>) -> G + Clone + Send + Sync + 'static,
-    G: Future<Output = Option<Share>> + Send + 'static,
-    A: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Answer> + Send + 'static,
-{
+) {
     let (open, ended) = drain::members();
     let room = Arc::new(Semaphore::new(max_connections));
     let (limit, (drain, left)) = (drain, Drain::new());
     let drain = Arc::new(drain);
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        let (answer, open, room) = (answer.clone(), open.clone(), Arc::clone(&room));
-        let (enter, drain) = (enter.clone(), Arc::clone(&drain));
-        let beats = pulse.beats();
-        accepting.spawn(accept(listener, enter, answer, open, room, drain, beats));
+        let (host, open, room) = (Arc::clone(&host), open.clone(), Arc::clone(&room));
+        let (drain, beats) = (Arc::clone(&drain), pulse.beats());
+        accepting.spawn(accepting_on(listener, host, open, room, drain, beats));
     }
     let meanwhile = shutdown.await;
     drain.run(left, limit, meanwhile).await;
@@ -88,20 +102,26 @@ pub(crate) async fn serve<A, F, E, G, M>(
     }
 }
 
-async fn accept<A, F, E, G>(
+/// In a box, so that it is compiled here: [`serve`] is generic, and compiled where it is called.
+fn accepting_on(
     listener: TcpListener,
-    enter: E,
-    answer: A,
+    host: Arc<dyn Host>,
+    open: Member,
+    room: Arc<Semaphore>,
+    drain: Arc<Drain>,
+    beats: Beats,
+) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(accept(listener, host, open, room, drain, beats))
+}
+
+async fn accept(
+    listener: TcpListener,
+    host: Arc<dyn Host>,
     open: Member,
     room: Arc<Semaphore>,
     drain: Arc<Drain>,
     mut beats: Beats,
-) where
-    E: Fn(Arc<Connection>) -> G + Clone + Send + Sync + 'static,
-    G: Future<Output = Option<Share>> + Send + 'static,
-    A: Fn(Request<Incoming>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Answer> + Send + 'static,
-{
+) {
     loop {
         let next = async {
             let permit = Arc::clone(&room).acquire_owned().await;
@@ -121,51 +141,13 @@ async fn accept<A, F, E, G>(
                         continue;
                     }
                 };
-                let (answer, drain) = (answer.clone(), Arc::clone(&drain));
-                let (member, open) = (drain.member(), open.clone());
-                let (leaving, asked) = (Arc::clone(&drain), Arc::new(AtomicBool::new(false)));
-                let once = Arc::clone(&asked);
-                let this = Arc::new(Connection::new(ends));
-                let entering = enter(Arc::clone(&this));
-                let stream = Lingering::new(Stalling::new(stream, TAKE_TIMEOUT), LINGER);
-                let stream = Screened::new(stream);
-                let refused = stream.refused();
-                let stream = Idling::new(stream, HEAD_TIMEOUT);
-                let service = service_fn(move |mut request| {
-                    if let Some(flaw) = screen::flaw(request.uri(), &refused) {
-                        request.extensions_mut().insert(flaw);
-                    }
-                    once.store(true, Ordering::Relaxed);
-                    // hyper keeps room for it as long as the connection is open: a pointer's.
-                    let answered = Box::pin(answer(request, Arc::clone(&this)));
-                    let drain = Arc::clone(&drain);
-                    async move {
-                        let mut answer = answered.await;
-                        drain.mark(answer.headers_mut());
-                        Ok::<_, Infallible>(answer)
-                    }
-                });
-                let connection = http1::Builder::new()
-                    .max_buf_size(MAX_HEAD)
-                    .half_close(true)
-                    .title_case_headers(true)
-                    .serve_connection(TokioIo::new(stream), service);
+                let (drain, member) = (Arc::clone(&drain), drain.member());
+                let (entering, open) = (Arc::clone(&host).enter(ends), open.clone());
                 tokio::spawn(async move {
-                    let Some(share) = entering.await else {
-                        return;
-                    };
-                    let mut connection = pin!(connection);
-                    let ended = tokio::select! {
-                        ended = connection.as_mut() => ended,
-                        () = leaving.leave(&asked) => {
-                            connection.as_mut().graceful_shutdown();
-                            connection.await
-                        }
-                    };
-                    if let Err(error) = ended {
-                        debug!(%error, "a connection ended early");
+                    if let Some(client) = entering.await {
+                        converse(stream, &client, &drain).await;
                     }
-                    drop((permit, share, member, open));
+                    drop((permit, member, open));
                 });
             }
             // The client's doing, so nobody waits for it.
@@ -177,6 +159,43 @@ async fn accept<A, F, E, G>(
                 sleep(BREATH).await;
             }
         }
+    }
+}
+
+/// Answers `client` until its connection ends.
+async fn converse(stream: TcpStream, client: &Arc<dyn Client>, drain: &Arc<Drain>) {
+    let stream = Lingering::new(Stalling::new(stream, TAKE_TIMEOUT), LINGER);
+    let stream = Screened::new(stream);
+    let refused = stream.refused();
+    let stream = Idling::new(stream, HEAD_TIMEOUT);
+    let asked = AtomicBool::new(false);
+    let service = service_fn(|mut request| {
+        if let Some(flaw) = screen::flaw(request.uri(), &refused) {
+            request.extensions_mut().insert(flaw);
+        }
+        asked.store(true, Ordering::Relaxed);
+        let answered = Arc::clone(client).answer(request);
+        async {
+            let mut answer = answered.await;
+            drain.mark(answer.headers_mut());
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let connection = http1::Builder::new()
+        .max_buf_size(MAX_HEAD)
+        .half_close(true)
+        .title_case_headers(true)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = drain.leave(&asked) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%error, "a connection ended early");
     }
 }
 
@@ -193,11 +212,25 @@ fn ends(stream: &TcpStream, peer: SocketAddr) -> io::Result<Ends> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use http_body_util::Full;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
+
+    /// Lets everybody in, and gives everybody this.
+    struct Gives(usize);
+
+    impl Host for Gives {
+        fn enter(self: Arc<Self>, _: Ends) -> Entering {
+            Box::pin(async { Some(self as Arc<dyn Client>) })
+        }
+    }
+
+    impl Client for Gives {
+        fn answer(self: Arc<Self>, _: Request<Incoming>) -> Answering {
+            let body = Bytes::from(vec![b'x'; self.0]);
+            Box::pin(async { Answer::new(Full::from(body)) })
+        }
+    }
 
     /// A client that asks for megabytes and takes nothing of them holds its connection no longer
     /// than it may; here there is one connection for all.
@@ -205,14 +238,12 @@ mod tests {
     async fn a_client_that_does_not_read_does_not_keep_others_out() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let answer = |_, _| async { Answer::new(Full::from(Bytes::from(vec![b'x'; 64 << 10]))) };
         let serving = serve(
             vec![listener],
             1,
             LAST,
             Pulse::new(),
-            |_| async { Some(Share::free()) },
-            answer,
+            Arc::new(Gives(64 << 10)),
             std::future::pending::<std::future::Ready<()>>(),
         );
         let serving = tokio::spawn(serving);
@@ -239,14 +270,12 @@ mod tests {
             let socket = socket2::SockRef::from(&stream);
             socket.set_linger(Some(Duration::ZERO)).unwrap();
         }
-        let answer = |_, _| async { Answer::new(Full::from(Bytes::from_static(b"x"))) };
         let serving = serve(
             vec![listener],
             8,
             LAST,
             Pulse::new(),
-            |_| async { Some(Share::free()) },
-            answer,
+            Arc::new(Gives(1)),
             std::future::pending::<std::future::Ready<()>>(),
         );
         let serving = tokio::spawn(serving);

@@ -14,8 +14,15 @@ type Token = mpsc::Sender<Infallible>;
 /// A loop's end of it.
 pub(crate) struct Beats(broadcast::Receiver<Token>);
 
+impl Default for Pulse {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Pulse {
-    pub(crate) fn new() -> Self {
+    /// One that no loop feels yet.
+    pub fn new() -> Self {
         // A beat ends before the next one begins; one that was given up leaves its token behind.
         Self(broadcast::Sender::new(1))
     }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::connection::Connection;
 
 /// The connections that there are.
-pub(crate) struct Pool {
+pub struct Pool {
     address: SocketAddr,
     connect_timeout: Duration,
     idle: Arc<Mutex<Idle>>,
@@ -34,7 +34,7 @@ const IDLE: Duration = Duration::from_secs(5);
 
 impl Pool {
     /// At most `connections` to `address`.
-    pub(crate) fn new(address: SocketAddr, connections: usize, connect_timeout: Duration) -> Self {
+    pub fn new(address: SocketAddr, connections: usize, connect_timeout: Duration) -> Self {
         Self {
             address,
             connect_timeout,
@@ -44,7 +44,7 @@ impl Pool {
     }
 
     /// A connection that was used before, to be used `now`. It may turn out to be closed only then.
-    pub(crate) fn reuse(&self, now: Instant) -> Option<Connection> {
+    pub fn reuse(&self, now: Instant) -> Option<Connection> {
         loop {
             let (connection, since) = lock(&self.idle).connections.pop()?;
             if now - since < IDLE && connection.is_quiet() {
@@ -54,7 +54,7 @@ impl Pool {
     }
 
     /// A new connection, as soon as there are few enough.
-    pub(crate) async fn open(&self) -> io::Result<Connection> {
+    pub async fn open(&self) -> io::Result<Connection> {
         let place = Arc::clone(&self.open).acquire_owned().await;
         let place = place.map_err(io::Error::other)?;
         let stream = timeout(self.connect_timeout, TcpStream::connect(self.address)).await??;
@@ -63,7 +63,7 @@ impl Pool {
     }
 
     /// Takes back a connection on which something was asked at `asked`, and the answer read to its end.
-    pub(crate) fn give_back(&self, connection: Connection, asked: Instant) {
+    pub fn give_back(&self, connection: Connection, asked: Instant) {
         if !connection.is_reusable() {
             return;
         }

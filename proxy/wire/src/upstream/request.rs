@@ -8,7 +8,7 @@ use crate::headers::TOKEN;
 use crate::path::CanonicalPath;
 
 /// A request, written once; the session that it is in can be another when it is sent again.
-pub(super) struct Request {
+pub struct Request {
     pub(super) is_head: bool,
     text: Vec<u8>,
     /// Where the session goes, and the end of the head.
@@ -20,7 +20,7 @@ const ROOM: usize = 512;
 
 impl Request {
     /// Without a session: a token among `headers` stays here. No type of these lets a line end into the text.
-    pub(super) fn new(
+    pub fn new(
         method: &Method,
         path: &CanonicalPath,
         host: &Authority,
@@ -44,10 +44,15 @@ impl Request {
     }
 
     /// From now on it is in the session of `token`.
-    pub(super) fn put_into(&mut self, token: &HeaderValue) {
+    pub fn put_into(&mut self, token: &HeaderValue) {
         self.text.truncate(self.open);
         line(&mut self.text, TOKEN.as_str(), token.as_bytes());
         self.text.extend_from_slice(b"\r\n");
+    }
+
+    /// Whether its answer has no body.
+    pub fn is_head(&self) -> bool {
+        self.is_head
     }
 
     /// As it is sent.

@@ -16,9 +16,11 @@ const MAX_AROUND_CHUNKS: usize = 4 << 10;
 
 /// The head of an answer.
 #[derive(Debug, PartialEq)]
-pub(super) struct Head {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+pub struct Head {
+    /// What it says at first.
+    pub status: StatusCode,
+    /// As they came, the connection's own too.
+    pub headers: HeaderMap,
     pub(super) framing: Framing,
     /// Whether another request may follow on the connection, as far as the head says.
     pub(super) keeps_open: bool,
@@ -36,15 +38,20 @@ pub(super) enum Framing {
 
 /// What came is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Malformed {
+pub enum Malformed {
+    /// Its head is none.
     #[error("the answer's head is not HTTP/1")]
     Head(#[from] httparse::Error),
+    /// A limit of its head.
     #[error("the answer's head has more than {MAX_HEAD} bytes or {MAX_HEADERS} headers")]
     Large,
+    /// An interim answer, or another that ends otherwise.
     #[error("the answer has status {0}, which nobody asked for")]
     Status(u16),
+    /// Two lengths, or one that is none.
     #[error("where the answer's body ends could be told in two ways")]
     Length,
+    /// A chunk without its size or its end.
     #[error("the answer's body is not chunked as it says")]
     Chunk,
 }

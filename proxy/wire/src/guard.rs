@@ -20,13 +20,17 @@ use crate::refusal::Refusal;
 /// A request that passed the guard, as it goes upstream. Only [`admit`] makes one: what was decided
 /// upon is what is sent.
 #[derive(Clone, Debug)]
+// So no other crate can make one.
+#[non_exhaustive]
 pub struct Admitted {
-    pub(crate) method: Method,
-    pub(crate) path: CanonicalPath,
+    /// `GET` or `HEAD`; `PUT` for a session.
+    pub method: Method,
+    /// What it asks for.
+    pub path: CanonicalPath,
     /// The client's own, end to end, without `Host`.
-    pub(crate) headers: HeaderMap,
+    pub headers: HeaderMap,
     /// Version 2 with a token, whatever it is worth, and 1 without.
-    pub(crate) version: ImdsVersion,
+    pub version: ImdsVersion,
 }
 
 /// What there is to know about a request besides its head.

@@ -102,7 +102,7 @@ impl CanonicalPath {
     }
 
     /// What is between its slashes, but for the empty text after the last.
-    pub(crate) fn segments(&self) -> impl Iterator<Item = &str> {
+    pub fn segments(&self) -> impl Iterator<Item = &str> {
         self.text.split('/').filter(|segment| !segment.is_empty())
     }
 }
