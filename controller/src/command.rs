@@ -219,7 +219,8 @@ async fn on_cloud(
         #[cfg(feature = "aws")]
         CloudName::Aws => {
             let aws = crate::cloud::aws::Aws::open(context.config.regions.clone()).await?;
-            context.execute(command, &aws).await
+            // Large, because of all the calls that it may make.
+            Box::pin(context.execute(command, &aws)).await
         }
         #[cfg(not(feature = "aws"))]
         CloudName::Aws => Err(CommandError::NoAws),
