@@ -279,7 +279,8 @@ pub enum Command {
     /// CloudTrail holds no condition keys. What can be derived from a record is decided as IAM would;
     /// what cannot is unknown, and calls that the trail does not record (data events) are unseen:
     /// neither counts as passing. Without --plan the account is looked at, and its roles' pins are
-    /// replayed whether or not they are enforced.
+    /// replayed whether or not they are enforced. Where the config names `state`, what it found of each
+    /// role that has calls in the trail is kept there: a role's first pin wants a replay.
     ///
     /// Exit codes: 0 nothing would be denied and all is known, 1 error, 2 nothing would be denied but
     /// something is unknown, unseen or unread, 3 something would be denied, 64 bad usage.

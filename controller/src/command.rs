@@ -185,7 +185,15 @@ pub async fn execute(cli: Cli, now: Timestamp) -> Result<Exit, CommandError> {
             let plan = replay::plan_file(&plan)?;
             let homes = trace::homes(&config).await.unwrap_or_default();
             let pins = replay::pins(&plan, homes)?;
-            replay::replay(pins, &trail.cloudtrail, json, paint()).await
+            let state = kept::store(&config)?;
+            replay::replay(
+                pins,
+                &trail.cloudtrail,
+                state.as_ref(),
+                now,
+                (json, paint()),
+            )
+            .await
         }
         command => on_cloud(command, config, now).await,
     }
@@ -356,7 +364,8 @@ impl Context {
                 let planned = flow::understand(&seen, settings, &records, self.now)?;
                 let plan = report::plan_json(&planned.plan)?;
                 let pins = replay::pins(&plan, trace::homes_in(&seen, settings))?;
-                replay::replay(pins, &trail.cloudtrail, json, self.paint).await
+                let (state, how) = (self.store.as_ref(), (json, self.paint));
+                replay::replay(pins, &trail.cloudtrail, state, self.now, how).await
             }
             Command::Triage { trail, json } => {
                 let seen = cloud.observe().await;

@@ -8,16 +8,19 @@ use credpin_core::{
     lineage::Homes,
     policy::Document,
     replay::{self, Cause, Denials, PinnedRole, Pins, Replay},
+    replayed::Replayed,
 };
-use credpin_ledger::Access;
+use credpin_ledger::{Access, RecordStore};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{CommandError, Exit, print};
+use super::{CommandError, Exit, chain, kept, print};
 use crate::{
     cloudtrail::{self, Reading, Source, Trail},
     config,
     report::{self, Paint},
+    state,
 };
 
 /// A plan, as `credpin plan --json` writes it.
@@ -82,12 +85,13 @@ pub(super) fn pins(plan: &str, homes: Homes) -> Result<Pins, CommandError> {
     })
 }
 
-/// Carries out `credpin replay`.
+/// Carries out `credpin replay`, and keeps what it found in `state`, where a first pin looks for it.
 pub(super) async fn replay(
     pins: Pins,
     source: &Source,
-    json: bool,
-    paint: Paint,
+    state: Option<&RecordStore>,
+    now: Timestamp,
+    (json, paint): (bool, Paint),
 ) -> Result<Exit, CommandError> {
     let trail = Trail::open(source, &Access::Variables(config::variables()))?;
     let pins = Arc::new(pins);
@@ -97,7 +101,34 @@ pub(super) async fn replay(
     } else {
         report::replay(&replay, &reading, paint)
     })?;
+    if let Some(state) = state {
+        keep(&replay, &reading, state, now).await;
+    }
     Ok(replay_exit(&replay, &reading))
+}
+
+/// Roles without a recorded call are left out: nothing was found out about them. That nothing can be kept
+/// is told and holds nothing up; a first pin goes on waiting.
+async fn keep(replay: &Replay, reading: &Reading, state: &RecordStore, now: Timestamp) {
+    if !reading.is_whole() {
+        tracing::warn!(
+            "not all of the trail was read, so no first pin is let through by this replay"
+        );
+        return;
+    }
+    let mut replays = kept::replays(Some(state)).await;
+    for (role, figures) in replay.roles().filter(|(_, figures)| figures.calls > 0) {
+        replays.add(Replayed {
+            role: role.clone(),
+            made: now,
+            calls: figures.calls,
+            denied: figures.denied,
+            unknown: figures.unknown,
+        });
+    }
+    if let Err(error) = state::keep_replays(state, &replays).await {
+        tracing::warn!("what this replay found cannot be kept: {}", chain(&error));
+    }
 }
 
 /// Only what was seen, whole and known passes.

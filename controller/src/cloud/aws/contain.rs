@@ -2,6 +2,7 @@
 
 use aws_sdk_iam::{
     error::{ProvideErrorMetadata, SdkError},
+    operation::create_policy::CreatePolicyError,
     types::{PolicyScopeType, StatusType, Tag},
 };
 use credpin_core::{
@@ -110,7 +111,7 @@ impl Contain for Aws {
             Err(error) => {
                 let is_there = error
                     .as_service_error()
-                    .is_some_and(|error| error.is_entity_already_exists_exception());
+                    .is_some_and(CreatePolicyError::is_entity_already_exists_exception);
                 if !is_there {
                     return Err(failed(CALL, cut.name, &error));
                 }

@@ -72,7 +72,7 @@ async fn the_mock_understands_every_command_of_the_guide() -> Result<()> {
         let flags = inline.starts_with("--") && !inline.starts_with("--retry");
         if flags || inline.starts_with("credpin-mock-imds ") {
             let program = if flags { "credpin-mock-imds " } else { "" };
-            commands += &format!("{program}{inline}\n");
+            commands.extend([program, inline, "\n"]);
         }
     }
     let mut tried = 0;

@@ -133,7 +133,10 @@ pub(crate) async fn told_to_try_again() -> Result<()> {
     let tools = Tools::find()?;
     let (imds, _) = host(Client::Boto3, true).await?;
     let state = imds.handle();
-    let refuse_thrice = || anyhow::Ok(state.add_fault("/:503:count=3".parse()?));
+    let refuse_thrice = || {
+        state.add_fault("/:503:count=3".parse()?);
+        anyhow::Ok(())
+    };
     let told = |launch: Launch| launch.imds(&imds.endpoint()).imds_attempts(4);
 
     refuse_thrice()?;

@@ -36,11 +36,11 @@ input()
 "#;
 
 /// Makes so many networks, each held by a process that ends with its stdin, and says so of each.
-const CROWD: &str = r#"
+const CROWD: &str = r"
 exec 3<&0
 for n in $(seq 40); do unshare --net -- sh -c 'echo there; exec cat' <&3 & done
 wait
-"#;
+";
 
 /// The consumer on record for the credential that the container takes, as a process of `cgroup`. Each test
 /// has a port of its own: the containers of two have the same address.
