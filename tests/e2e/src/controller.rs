@@ -18,9 +18,9 @@ pub struct Controller {
     folder: TempDir,
 }
 
-/// Pins `web` and leaves the rest alone.
+/// Pins `web` and leaves the rest alone. moto has at once what is written to it.
 pub const ENFORCE_WEB: &str =
-    "without-replay = true\n[[role]]\nname = \"web\"\nmode = \"enforce\"\n";
+    "without-replay = true\npropagation = \"0s\"\n[[role]]\nname = \"web\"\nmode = \"enforce\"\n";
 
 impl Controller {
     /// With this text as its `credpin.toml`.
