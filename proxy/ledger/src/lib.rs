@@ -16,6 +16,8 @@
 mod key;
 mod record;
 
+#[cfg(feature = "s3")]
+mod client;
 #[cfg(feature = "store")]
 mod disk;
 #[cfg(feature = "store")]

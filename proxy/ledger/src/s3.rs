@@ -14,6 +14,7 @@ use object_store::{ClientOptions, CredentialProvider, ObjectStore, RetryConfig};
 
 pub use object_store::aws::AwsCredential;
 
+use crate::client::Connector;
 use crate::store::Naming;
 use crate::sts::Who;
 use crate::{Access, Bucket, Endpoint, StoreError};
@@ -72,8 +73,6 @@ impl CredentialProvider for Credentials {
 
 /// A client of `bucket`, and who says under which name to write there. Sends nothing.
 pub(crate) fn open(bucket: &Bucket, access: &Access) -> Result<Opened, StoreError> {
-    // reqwest takes the process's TLS provider; an error means that there is one already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let failed = |source: object_store::Error| StoreError::S3 {
         bucket: bucket.name.clone(),
         source: source.into(),
@@ -96,7 +95,10 @@ pub(crate) fn open(bucket: &Bucket, access: &Access) -> Result<Opened, StoreErro
             (explicit(bucket, region).with_credentials(signing), who)
         }
     };
-    let client = builder.build().map_err(failed)?;
+    let client = builder
+        .with_http_connector(Connector)
+        .build()
+        .map_err(failed)?;
     let prefix = Path::from(bucket.prefix.as_str());
     let naming = who.map(|who| Arc::new(who) as Arc<dyn Naming>);
     Ok((Arc::new(PrefixStore::new(client, prefix)), naming))

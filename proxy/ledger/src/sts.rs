@@ -4,8 +4,9 @@ use std::sync::{Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 use object_store::aws::{AwsAuthorizer, AwsCredential};
-use object_store::client::{HttpClient, HttpConnector, HttpRequestBody, ReqwestConnector};
+use object_store::client::{HttpClient, HttpConnector, HttpRequestBody};
 
+use crate::client::Connector;
 use crate::s3::{dns_suffix, options};
 use crate::store::Naming;
 use crate::store_answer::code_of;
@@ -41,7 +42,7 @@ impl Who {
             }
         };
         Ok(Some(Self {
-            client: ReqwestConnector::default().connect(&options(endpoint))?,
+            client: Connector.connect(&options(endpoint))?,
             sts,
             region: region.to_owned(),
             credentials: credentials.clone(),
