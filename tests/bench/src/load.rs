@@ -42,6 +42,8 @@ pub fn throughput(
         for _ in 0..connections {
             let mut connection = Connection::open(server.at).await?;
             let request = Rc::clone(&request);
+            // Who is at its other end is found out once for each, and is no part of a request.
+            connection.ask(&request).await?;
             let (count, done) = (Rc::clone(&count), Rc::clone(&done));
             clients.spawn_local(async move {
                 while !done.get() {
