@@ -13,7 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use credpin_core::{
     cut::{
-        self, Broken, CUT_TAG, Cut, CutName, KEY_TAG, ON_TAG, On, Principal, Reach, Role, Stolen,
+        self, AHEAD, Broken, CUT_TAG, Cut, CutName, KEY_TAG, ON_TAG, On, Principal, Reach, Role,
+        Stolen,
     },
     id::{AccessKeyId, Arn, InstanceId, PolicyName, RoleName},
 };
@@ -34,10 +35,6 @@ mod target;
 
 pub(crate) use target::parse_on;
 pub use target::{ParseTargetError, Target};
-
-/// How far ahead of now a cut reaches: tokens that are issued while IAM is still carrying it out are
-/// stolen as easily (IAM User Guide, "Revoke IAM role temporary security credentials", uses as much).
-const AHEAD: SignedDuration = SignedDuration::from_secs(30);
 
 /// What an operator decided beside the target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

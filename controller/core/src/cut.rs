@@ -29,7 +29,7 @@ use crate::{
     id::{AccessKeyId, Arn, InstanceId, RoleId, RoleName, SessionName, UserName},
     plan::POLICY_PATH,
     policy::{Actions, Document, Statement, Test, Text},
-    request::Key,
+    request::{Key, Request},
 };
 
 mod name;
@@ -47,6 +47,10 @@ pub const CUT_TAG: (&str, &str) = ("credpin:managed", "cut");
 pub const ON_TAG: &str = "credpin:on";
 /// The tag that names the key that was made inactive with a cut.
 pub const KEY_TAG: &str = "credpin:key";
+
+/// How far ahead of now a cut reaches: tokens that are issued while IAM is still carrying it out are
+/// stolen as easily (IAM User Guide, "Revoke IAM role temporary security credentials", uses as much).
+pub const AHEAD: SignedDuration = SignedDuration::from_secs(30);
 
 /// Longest that a session of a role lasts (IAM User Guide, "Update the maximum session duration for a
 /// role").
@@ -258,6 +262,18 @@ impl Cut {
             Reach::Temporary { before } => Some(before + longest),
             Reach::Assuming { .. } | Reach::Key { .. } => None,
         }
+    }
+
+    /// A call of whom it is to hit, with a token that was issued at a time: anything at all.
+    pub(crate) fn victim(&self, issued: Timestamp) -> Request {
+        let userid = match &self.reach {
+            Reach::Session { name, .. } => self.on.session(name),
+            _ => self.on.arn().account().to_owned(),
+        };
+        Request::new("s3:GetObject")
+            .with(Key::UserId, userid)
+            .with(Key::PrincipalArn, self.on.arn())
+            .with(Key::TokenIssueTime, issued)
     }
 
     /// The policy that denies this, and denies its principal to take it off.

@@ -14,9 +14,10 @@
 //! leaves open; [`explain`] answers "what if a token were used from there?".
 //!
 //! Beside that, from [`cloudtrail`]: [`lineage`] tells which key came of which, [`replay`] which real
-//! calls a pin would have denied.
+//! calls a pin would have denied, and [`containment`] what ends a lineage: its keys' [`cut`]s, in order.
 
 pub mod cloudtrail;
+pub mod containment;
 pub mod credential;
 pub mod cut;
 pub mod egress;
