@@ -13,7 +13,11 @@ use credpin_core::{
 };
 use credpin_ledger::StoreUrl;
 
-use crate::{cloudtrail::Source, config::CloudName, revoke};
+use crate::{
+    cloudtrail::Source,
+    config::{self, CloudName},
+    revoke,
+};
 
 /// Keeps EC2 role credentials where they were issued.
 ///
@@ -126,6 +130,19 @@ pub struct Revoke {
     /// Who assumed the role, and shall not again until this is undone
     #[arg(long, value_name = "user/NAME|role/ROLE", value_parser = revoke::parse_on)]
     pub assumed_by: Option<On>,
+    /// Whose the key is, by CloudTrail's files (a directory, or `s3://bucket/prefix`); no host need
+    /// have recorded it
+    #[arg(long, value_name = "DIR|URL", value_hint = ValueHint::DirPath, requires = "stolen")]
+    pub cloudtrail: Option<Source>,
+    /// All that came of the key too, and what it came of: parents first, until no more turns up
+    #[arg(long, requires = "cloudtrail", conflicts_with = "assumed_by")]
+    pub lineage: bool,
+    /// Go on until CloudTrail can show no late key any more
+    #[arg(long, requires_all = ["lineage", "apply"])]
+    pub watch: bool,
+    /// How long IAM gets to carry a cut out, before what lies below it is cut
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = config::seconds)]
+    pub wait: u64,
     /// Do it
     #[arg(long)]
     pub apply: bool,
@@ -322,6 +339,19 @@ pub enum Command {
     ///   credpin revoke user/alice         her temporary tokens (GetSessionToken, GetFederationToken);
     ///                                     her long-lived keys stay
     ///   credpin revoke AKIA…              a long-lived key: made inactive, not deleted
+    ///
+    /// With --cloudtrail, CloudTrail tells whose a key is and how it was made, and the cut is that of
+    /// its kind; what lives on beside is listed. With --lineage all of it is ended: the key that it
+    /// began with, then, once IAM has had --wait to carry that out, what this made, and so on; the trail
+    /// is read again until a round finds no new key. It may be stopped at any time: said again, it
+    /// goes on.
+    ///
+    ///   credpin revoke ASIA… --cloudtrail s3://trail/AWSLogs
+    ///   credpin revoke ASIA… --cloudtrail s3://trail/AWSLogs --lineage --watch --apply
+    ///
+    /// Exit codes: 0 done (with --lineage: over, and no late key can turn up), 1 error, 2 something
+    /// would be done, 3 (--lineage) a late key may turn up, a key cannot be cut, or not all of the
+    /// trail could be read, 64 bad usage.
     #[command(verbatim_doc_comment)]
     #[expect(clippy::doc_markdown, reason = "help is read in a terminal")]
     Revoke(Revoke),

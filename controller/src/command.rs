@@ -24,6 +24,7 @@ use crate::{
 };
 
 mod kept;
+mod lineage;
 mod replay;
 mod revoke;
 mod terminal;
@@ -96,6 +97,9 @@ pub enum CommandError {
     /// Nothing can be taken back.
     #[error(transparent)]
     Revoke(#[from] crate::revoke::RevokeError),
+    /// A lineage cannot be ended.
+    #[error(transparent)]
+    Lineage(#[from] crate::revoke::lineage::EndError),
     /// The result cannot be written down.
     #[error("cannot make JSON of the result")]
     Json(#[from] serde_json::Error),

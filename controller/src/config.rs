@@ -18,7 +18,7 @@ mod duration;
 mod prefix;
 mod table;
 
-use duration::seconds;
+pub(crate) use duration::seconds;
 use prefix::public_prefix;
 use table::Table;
 

@@ -2,6 +2,7 @@
 //! decided and nothing printed.
 
 mod explain;
+mod lineage;
 mod plan;
 mod reading;
 mod replay;
@@ -14,6 +15,7 @@ mod trace;
 mod view;
 
 pub use explain::explain;
+pub use lineage::{one_key, one_key_json, outcome, round, round_json};
 pub use plan::{plan, plan_json};
 pub use replay::{replay, replay_json, triage, triage_json};
 pub use revoke::{cuts, made, standing, standing_json};

@@ -33,8 +33,8 @@ use crate::{
 mod round;
 mod stolen;
 
-pub use round::{Fate, Round, Row, round};
-pub use stolen::{asked_by, stolen, whose, with_parents};
+pub use round::{Fate, Round, Row, cut_from, round};
+pub use stolen::{asked_by, reserved, stolen, whose, with_parents};
 
 /// How late CloudTrail may be. Its files come some five minutes after a call on average, which is no
 /// promise (CloudTrail User Guide, "How CloudTrail works").

@@ -45,6 +45,8 @@ pub const CUT_PATH: &str = "/credpin/cuts/";
 pub const CUT_TAG: (&str, &str) = ("credpin:managed", "cut");
 /// The tag that says whom a cut is on, as `role/web`.
 pub const ON_TAG: &str = "credpin:on";
+/// The tag that says when a cut was made.
+pub const MADE_TAG: &str = "credpin:made";
 /// The tag that names the key that was made inactive with a cut.
 pub const KEY_TAG: &str = "credpin:key";
 

@@ -38,7 +38,7 @@ async fn a_cut_made_twice_is_there_once_and_undone_leaves_nothing() {
     let instance = stolen(&cloud, "role/web/i-0abc", &Choices::default()).await;
     let cuts = plan(&instance.unwrap(), NOW).unwrap();
     for _ in 0..2 {
-        let made = carry_out(&cloud, cuts.clone()).await;
+        let made = carry_out(&cloud, cuts.clone(), NOW).await;
         assert!(made.failed.is_none(), "{made:?}");
     }
     let standing = cloud.standing().await.unwrap();
@@ -83,7 +83,7 @@ async fn only_cuts_that_have_ended_are_taken_off_and_without_them_nothing_is_ask
     };
     for choices in [Choices::default(), isolate] {
         let instance = stolen(&cloud, "role/web/i-0abc", &choices).await.unwrap();
-        let made = carry_out(&cloud, plan(&instance, NOW).unwrap()).await;
+        let made = carry_out(&cloud, plan(&instance, NOW).unwrap(), NOW).await;
         assert!(made.failed.is_none(), "{made:?}");
     }
     let names = || async {

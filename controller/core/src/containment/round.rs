@@ -137,8 +137,8 @@ pub fn round(
     round
 }
 
-/// A time after all that the trail shows, in whole seconds: IAM's dates have no more.
-fn cut_from(trace: &Trace, now: Timestamp) -> Timestamp {
+/// From when on tokens are let be: a time after all that the trail shows, in whole seconds: IAM's dates have no more.
+pub fn cut_from(trace: &Trace, now: Timestamp) -> Timestamp {
     let issued = trace.nodes.iter().filter_map(|node| node.issued).max();
     let latest = issued.unwrap_or(now).min(now + SKEW).max(now);
     let seconds = latest.as_second() + AHEAD.as_secs();

@@ -54,7 +54,7 @@ pub fn stolen(node: &Node, parent: Option<&Node>, facts: &Facts) -> Result<Optio
         (Principal::User(user), Kind::Federation) => Stolen::Federation(user),
         (Principal::User(user), _) => Stolen::UserSession(user),
         (Principal::Role(role), Kind::Session(name)) => {
-            reserved(role.arn.resource())?;
+            reserved(&role.arn)?;
             if is_of_an_earlier_role(node, role.id.as_str()) {
                 return Ok(None);
             }
@@ -121,7 +121,7 @@ fn kind(node: &Node, parent: Option<&Node>) -> Result<(Whose, Kind), Why> {
 fn session(node: &Node) -> Result<(Whose, Kind), Why> {
     let role = node.who.role.as_deref().ok_or(Why::Unknown)?;
     let role: Arn = role.parse().map_err(|_| Why::Unknown)?;
-    reserved(role.resource())?;
+    reserved(&role)?;
     let used = node.who.principal_id.as_deref();
     let used = used.and_then(|id| Some(id.split_once(':')?.1));
     let made = node.session.as_deref();
@@ -142,8 +142,10 @@ fn is_root(node: &Node) -> bool {
     is_kind || arn.is_some_and(|arn| arn.ends_with(":root"))
 }
 
-/// Roles that AWS keeps for itself (IAM API Reference, `UnmodifiableEntity`).
-fn reserved(resource: &str) -> Result<(), Why> {
+/// Whether IAM takes policies on a role. AWS keeps some for itself (IAM API Reference,
+/// `UnmodifiableEntity`).
+pub fn reserved(role: &Arn) -> Result<(), Why> {
+    let resource = role.resource();
     if resource.starts_with("role/aws-reserved/") {
         Err(Why::IdentityCenter)
     } else if resource.starts_with("role/aws-service-role/") {

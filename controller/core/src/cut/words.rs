@@ -32,6 +32,17 @@ impl fmt::Display for Cut {
 }
 
 impl Cut {
+    /// What is cut, whenever that is.
+    pub fn what(&self) -> String {
+        let Cut { on, reach } = self;
+        match reach {
+            Reach::Session { name, .. } => format!("session {name} of {on}"),
+            Reach::Temporary { .. } => format!("temporary credentials of {on}"),
+            Reach::Assuming { role } => format!("assuming {} as {on}", role.resource()),
+            Reach::Key { key } => format!("key {key} of {on}"),
+        }
+    }
+
     /// Who is hit beside the thief, and until when: what an operator has to know before it is done.
     pub fn also_hits(&self) -> String {
         let Cut { on, reach } = self;
