@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use credpin_core::{
     containment::{self, Why},
     cut::{
-        self, AHEAD, Broken, CUT_TAG, Cut, CutName, KEY_TAG, MADE_TAG, ON_TAG, On, Principal,
-        Reach, Role, Stolen,
+        self, AHEAD, Broken, CUT_TAG, Cut, CutName, KEY_TAG, LINEAGE_TAG, MADE_TAG, ON_TAG, On,
+        Principal, Reach, Role, Stolen,
     },
     id::{AccessKeyId, Arn, InstanceId, PolicyName, RoleName},
 };
@@ -65,6 +65,15 @@ pub struct Planned {
     /// The cut.
     #[serde(flatten)]
     pub cut: Cut,
+}
+
+/// What a cut is marked with.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp<'a> {
+    /// When it is made.
+    pub made: Timestamp,
+    /// The first key of the lineage that it is made for.
+    pub lineage: Option<&'a str>,
 }
 
 /// What became of the cuts that were to be made.
@@ -241,10 +250,10 @@ fn proven(cut: Cut) -> Result<Planned, RevokeError> {
 }
 
 /// Makes the cuts, parents first. One that fails ends it.
-pub async fn carry_out<C: Contain>(cloud: &C, cuts: Vec<Planned>, now: Timestamp) -> Made {
+pub async fn carry_out<C: Contain>(cloud: &C, cuts: Vec<Planned>, stamp: Stamp<'_>) -> Made {
     let mut made = Made::default();
     for planned in cuts {
-        match make(cloud, &planned, now).await {
+        match make(cloud, &planned, stamp).await {
             Ok(()) => made.done.push(planned),
             Err(error) => {
                 made.failed = Some((planned, error));
@@ -255,15 +264,12 @@ pub async fn carry_out<C: Contain>(cloud: &C, cuts: Vec<Planned>, now: Timestamp
     made
 }
 
-async fn make<C: Contain>(cloud: &C, planned: &Planned, now: Timestamp) -> Result<(), PutError> {
+async fn make<C: Contain>(cloud: &C, planned: &Planned, stamp: Stamp<'_>) -> Result<(), PutError> {
     let on = planned.cut.on.on();
     let tagged = on.tag();
-    let made = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let mut tags = vec![
-        CUT_TAG,
-        (ON_TAG, tagged.as_str()),
-        (MADE_TAG, made.as_str()),
-    ];
+    let made = stamp.made.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let mut tags = vec![CUT_TAG, (ON_TAG, &tagged), (MADE_TAG, &made)];
+    tags.extend(stamp.lineage.map(|first| (LINEAGE_TAG, first)));
     if let Reach::Key { key } = &planned.cut.reach {
         tags.push((KEY_TAG, key.as_str()));
     }

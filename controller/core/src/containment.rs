@@ -25,9 +25,8 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    cut::{On, Principal},
+    cut::{Cut, On, Principal},
     id::{AccessKeyId, AccountId},
-    policy::Document,
 };
 
 mod round;
@@ -67,14 +66,12 @@ pub struct Facts {
 pub struct Stands {
     /// What it is undone by.
     pub id: String,
-    /// On whom.
-    pub on: On,
-    /// The policy.
-    pub document: Document,
-    /// The key that was made inactive with it.
-    pub key: Option<AccessKeyId>,
+    /// What it denies, and whom.
+    pub cut: Cut,
     /// When it was made.
     pub made: Timestamp,
+    /// The first key of the lineage that it was made for.
+    pub lineage: Option<String>,
 }
 
 /// Why no cut of ours ends a key.

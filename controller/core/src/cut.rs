@@ -34,6 +34,7 @@ use crate::{
 
 mod name;
 mod prove;
+mod read;
 mod words;
 
 pub use name::CutName;
@@ -47,6 +48,8 @@ pub const CUT_TAG: (&str, &str) = ("credpin:managed", "cut");
 pub const ON_TAG: &str = "credpin:on";
 /// The tag that says when a cut was made.
 pub const MADE_TAG: &str = "credpin:made";
+/// The tag that names the first key of the lineage that a cut is one of.
+pub const LINEAGE_TAG: &str = "credpin:lineage";
 /// The tag that names the key that was made inactive with a cut.
 pub const KEY_TAG: &str = "credpin:key";
 

@@ -148,6 +148,8 @@ fn facts(trace: &Trace) -> Facts {
 
 /// IAM carries the round's cuts out at `now`.
 fn carry_out(facts: &mut Facts, round: &Round, now: Timestamp) {
+    let is_spent = |stands: &Stands| round.spent.contains(&stands.id);
+    facts.standing.retain(|stands| !is_spent(stands));
     for cut in &round.cuts {
         let key = match &cut.reach {
             Reach::Key { key } => Some(key.clone()),
@@ -158,10 +160,9 @@ fn carry_out(facts: &mut Facts, round: &Round, now: Timestamp) {
         }
         facts.standing.push(Stands {
             id: cut.name().id,
-            on: cut.on.on(),
-            document: cut.document(),
-            key,
+            cut: cut.clone(),
             made: now,
+            lineage: Some(A.to_owned()),
         });
     }
 }
@@ -237,6 +238,77 @@ fn a_key_that_was_made_during_the_revocation_has_a_round_of_its_own() {
 }
 
 #[test]
+fn a_later_cut_takes_over_what_earlier_ones_deny_and_these_go_once_it_has_settled() {
+    let name = |number: usize| format!("s{number}");
+    let key = |number: usize| format!("ASIA{number:016}");
+    let mut events = vec![token(minute(0), &user(A), "GetSessionToken", B)];
+    let mut facts: Option<Facts> = None;
+    // A thief who names each session anew, while a role takes ten policies.
+    for number in 1..20 {
+        let at = i64::try_from(number).unwrap();
+        events.push(assume(
+            minute(at),
+            &user(B),
+            "data",
+            &name(number),
+            &key(number),
+        ));
+        let now = minute(at + 1);
+        let trace = traced(&events, A, now);
+        let facts = facts.get_or_insert_with(|| {
+            let mut facts = self::facts(&trace);
+            facts.active.clear();
+            facts
+        });
+        facts.principals = self::facts(&trace).principals;
+        let next = round(&trace, facts, false, WAIT, now);
+        carry_out(facts, &next, now);
+        let on_role = facts
+            .standing
+            .iter()
+            .filter(|stands| matches!(&stands.cut.reach, Reach::Session { .. }));
+        assert!(on_role.count() <= 2, "{number}: {facts:?}");
+    }
+    let facts = facts.unwrap();
+    let trace = traced(&events, A, minute(21));
+    let last = round(&trace, &facts, false, WAIT, minute(21));
+    for number in 1..20 {
+        let fate = fate(&last, &key(number));
+        assert!(matches!(fate, Fate::IsCut(_)), "{number}: {fate:?}");
+    }
+}
+
+#[test]
+fn a_cut_that_somebody_made_for_something_else_is_counted_on_and_never_taken_off() {
+    let trace = traced(&incident(), A, minute(10));
+    let mut facts = facts(&trace);
+    facts.active.clear();
+    let next = round(&trace, &facts, false, WAIT, minute(10));
+    carry_out(&mut facts, &next, minute(10));
+    for stands in &mut facts.standing {
+        stands.lineage = None;
+    }
+    let mut events = incident();
+    events.push(assume(
+        minute(11),
+        &user(B),
+        "data",
+        "other",
+        "ASIALATE222222222222",
+    ));
+    let trace = traced(&events, A, minute(20));
+    let next = round(&trace, &facts, false, WAIT, minute(20));
+    assert_eq!(
+        said(&next),
+        ["deny role/data all that its session other got before 2026-05-01T10:20:30Z"]
+    );
+    carry_out(&mut facts, &next, minute(20));
+    let last = round(&trace, &facts, false, WAIT, minute(30));
+    assert_eq!(last.spent, Vec::<String>::new());
+    assert!(last.is_still());
+}
+
+#[test]
 fn a_cut_lies_after_all_that_the_trail_shows_though_this_clock_be_slow() {
     let events = [
         token(minute(0), &user(A), "GetSessionToken", B),
@@ -286,6 +358,21 @@ fn what_expired_or_went_with_its_principal_needs_no_cut() {
     let trace = traced(&incident(), A, just);
     let next = round(&trace, &facts, false, WAIT, just);
     assert!(next.is_still() && !next.is_over(just), "{next:?}");
+}
+
+#[test]
+fn a_key_that_was_cut_before_it_expired_made_nothing_since() {
+    let trace = traced(&incident(), A, minute(10));
+    let mut facts = facts(&trace);
+    facts.active.clear();
+    let next = round(&trace, &facts, false, WAIT, minute(10));
+    carry_out(&mut facts, &next, minute(10));
+    // C ends in minute 61, D in minute 62.
+    let now = minute(63);
+    let trace = traced(&incident(), A, now);
+    let last = round(&trace, &facts, false, WAIT, now);
+    assert_eq!(fate(&last, C), &Fate::Ended);
+    assert!(last.is_over(now), "{last:?}");
 }
 
 #[test]

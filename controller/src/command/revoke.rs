@@ -9,7 +9,7 @@ use crate::{
     cli,
     cloud::contain::Contain,
     report,
-    revoke::{self, Choices, Planned, RevokeError, Target},
+    revoke::{self, Choices, Planned, RevokeError, Stamp, Target},
 };
 
 impl Context {
@@ -71,7 +71,11 @@ impl Context {
             print("Nothing was done.\n")?;
             return Ok(Exit::Changes);
         }
-        let made = revoke::carry_out(cloud, cuts, self.now).await;
+        let stamp = Stamp {
+            made: self.now,
+            lineage: None,
+        };
+        let made = revoke::carry_out(cloud, cuts, stamp).await;
         let report = report::made(&made, self.paint);
         if asked.json {
             eprint!("{report}");

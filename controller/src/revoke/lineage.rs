@@ -15,7 +15,10 @@ use std::{
 
 use credpin_core::{
     containment::{self, Facts, Fate, Round, Row, Stands, Whose, with_parents},
-    cut::{self, CUT_TAG, CutName, KEY_TAG, MADE_TAG, ON_TAG, On, Principal, Reach, Stolen},
+    cut::{
+        self, CUT_TAG, Cut, CutName, KEY_TAG, LINEAGE_TAG, MADE_TAG, ON_TAG, On, Principal, Reach,
+        Stolen,
+    },
     id::AccessKeyId,
     lineage::{Above, Shared, Trace},
     policy::Document,
@@ -24,7 +27,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{Choices, Made, Planned, RevokeError, carry_out, principal, proven};
+use super::{Choices, Made, Planned, RevokeError, Stamp, carry_out, principal, proven, undo};
 use crate::{
     cloud::contain::{Contain, Standing},
     cloudtrail::{Reading, TrailError},
@@ -127,14 +130,27 @@ pub async fn end<C: Contain, O: Outside>(
         let cuts = round.cuts.iter().cloned().map(proven);
         let cuts = cuts.collect::<Result<Vec<_>, _>>()?;
         let agreed = outside.found(&trace, &reading, &round, &cuts)?;
+        if agreed {
+            for id in &round.spent {
+                spend(cloud, id).await?;
+                made.remove(id);
+            }
+        }
         let ended = if !agreed && !round.is_still() {
             Some(Ending::Refused)
         } else if !cuts.is_empty() {
-            let done = carry_out(cloud, cuts, now).await;
+            let lineage = trace.nodes.first().map(|node| &*node.key);
+            let stamp = Stamp { made: now, lineage };
+            let done = carry_out(cloud, cuts, stamp).await;
             outside.done(&done)?;
             let now = outside.now();
             made.extend(done.done.iter().map(|planned| {
-                let stands = stands(planned, now);
+                let stands = Stands {
+                    id: planned.id.clone(),
+                    cut: planned.cut.clone(),
+                    made: now,
+                    lineage: lineage.map(str::to_owned),
+                };
                 (stands.id.clone(), stands)
             }));
             if done.failed.is_some() {
@@ -159,6 +175,14 @@ pub async fn end<C: Contain, O: Outside>(
             outcome.ending = ending;
             return Ok(outcome);
         }
+    }
+}
+
+/// Takes off a cut of which a later one has taken over all. That it is gone already is no error.
+async fn spend<C: Contain>(cloud: &C, id: &str) -> Result<(), RevokeError> {
+    match undo(cloud, id).await {
+        Err(RevokeError::NoCut(_)) => Ok(()),
+        other => other.map(drop),
     }
 }
 
@@ -288,13 +312,7 @@ async fn facts<C: Contain>(
     }
     let mut standing = Vec::new();
     for cut in cloud.standing().await? {
-        let Some(read) = Mark::of(&cut, began) else {
-            continue;
-        };
-        // One that is not as we write them is not counted on.
-        if let Ok(document) = Document::parse(&cloud.document(&cut.arn).await?) {
-            standing.push(read.with(document));
-        }
+        standing.extend(stands(cloud, &cut, &principals, began).await?);
     }
     Ok(Facts {
         account,
@@ -304,55 +322,34 @@ async fn facts<C: Contain>(
     })
 }
 
-/// What the name and the tags of a cut say.
-struct Mark {
-    id: String,
-    on: On,
-    key: Option<AccessKeyId>,
-    made: Timestamp,
-}
-
-impl Mark {
-    /// None where it is not ours, or on nobody. One that does not say when it was made counts as made
-    /// when this `began`.
-    fn of(cut: &Standing, began: Timestamp) -> Option<Self> {
-        let tag = |name: &str| cut.tags.get(name).map(String::as_str);
-        let is_ours = tag(CUT_TAG.0) == Some(CUT_TAG.1);
-        let name: CutName = cut.name.as_str().parse().ok()?;
-        let on = tag(ON_TAG).and_then(On::of_tag);
-        let made = tag(MADE_TAG).and_then(|made| made.parse().ok());
-        (is_ours && cut.attached).then_some(Self {
-            id: name.id,
-            on: on?,
-            key: tag(KEY_TAG).and_then(|key| key.parse().ok()),
-            made: made.unwrap_or(began),
-        })
-    }
-
-    fn with(self, document: Document) -> Stands {
-        Stands {
-            id: self.id,
-            on: self.on,
-            document,
-            key: self.key,
-            made: self.made,
-        }
-    }
-}
-
-/// A cut that was just made, as it stands.
-fn stands(planned: &Planned, made: Timestamp) -> Stands {
-    let key = match &planned.cut.reach {
-        Reach::Key { key } => Some(key.clone()),
-        _ => None,
+/// A cut as it stands; none where it is on nobody, on somebody else, or not as we write one. One that
+/// does not say when it was made counts as made when this `began`.
+async fn stands<C: Contain>(
+    cloud: &C,
+    cut: &Standing,
+    principals: &BTreeMap<On, Option<Principal>>,
+    began: Timestamp,
+) -> Result<Option<Stands>, RevokeError> {
+    let tag = |name: &str| cut.tags.get(name).map(String::as_str);
+    let on = tag(ON_TAG).and_then(On::of_tag);
+    let on = on.and_then(|on| principals.get(&on)?.as_ref());
+    let name: Result<CutName, _> = cut.name.as_str().parse();
+    let is_ours = tag(CUT_TAG.0) == Some(CUT_TAG.1);
+    let (Some(on), Ok(name), true) = (on, name, is_ours && cut.attached) else {
+        return Ok(None);
     };
-    Stands {
-        id: planned.id.clone(),
-        on: planned.cut.on.on(),
-        document: planned.document.clone(),
-        key,
-        made,
-    }
+    let key = tag(KEY_TAG).and_then(|key| key.parse().ok());
+    let document = cloud.document(&cut.arn).await?;
+    let read = Document::parse(&document).ok();
+    let made = tag(MADE_TAG).and_then(|made| made.parse().ok());
+    Ok(read
+        .and_then(|document| Cut::read(on, &document, key))
+        .map(|cut| Stands {
+            id: name.id,
+            cut,
+            made: made.unwrap_or(began),
+            lineage: tag(LINEAGE_TAG).map(str::to_owned),
+        }))
 }
 
 /// What was written is not read back at once everywhere: IAM is told what was done.
@@ -361,7 +358,7 @@ fn remember(facts: &mut Facts, made: &BTreeMap<String, Stands>) {
         .standing
         .retain(|stands| !made.contains_key(&stands.id));
     for stands in made.values() {
-        if let Some(key) = &stands.key {
+        if let Reach::Key { key } = &stands.cut.reach {
             facts.active.remove(key);
         }
         facts.standing.push(stands.clone());

@@ -129,6 +129,14 @@ impl Caller {
         caller
     }
 
+    /// The same caller, whose credential was issued then.
+    #[must_use]
+    pub fn issued(mut self, at: Timestamp) -> Self {
+        let at = at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        self.identity["sessionContext"]["attributes"]["creationDate"] = json!(at);
+        self
+    }
+
     /// A service of AWS, for itself.
     pub fn service(name: &str) -> Self {
         Self {

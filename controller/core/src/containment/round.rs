@@ -1,6 +1,6 @@
 //! One round: what is to be cut now, what has to wait, and until when it may still go on.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -9,12 +9,15 @@ use crate::{
     cut::{AHEAD, Cut, Reach, Stolen, cuts},
     evaluate::denied_by,
     lineage::{Ends, Node, Shared, Trace},
+    policy::Document,
 };
 
 /// The clock of who reads a trail may be behind that of AWS, which dates its events; not by more.
 const SKEW: SignedDuration = SignedDuration::from_mins(15);
 /// A token may be dated later than the call that made it is.
 const SLACK: SignedDuration = SignedDuration::from_secs(5);
+/// Sessions that one cut denies. A name has up to 64 characters, and a policy 6,144 in all.
+const MOST_NAMES: usize = 50;
 /// Long after any token that there will be.
 const FOREVER: Timestamp = Timestamp::MAX;
 
@@ -25,6 +28,9 @@ pub struct Round {
     pub rows: Vec<Row>,
     /// The cuts to make now.
     pub cuts: Vec<Cut>,
+    /// Cuts of this lineage of which a later one has taken over all: what they are undone by. Principals
+    /// take few policies.
+    pub spent: Vec<String>,
     /// When those who wait may be cut, if nothing is to be done now.
     pub wait_until: Option<Timestamp>,
     /// Until when the trail may still show a key that one of these made before its cut. None where
@@ -97,8 +103,12 @@ pub fn round(
     wait: SignedDuration,
     now: Timestamp,
 ) -> Round {
+    let standing = facts.standing.iter();
     let judge = Judge {
         facts,
+        documents: standing
+            .map(|stands| (stands, stands.cut.document()))
+            .collect(),
         isolate,
         wait,
         now,
@@ -107,6 +117,7 @@ pub fn round(
     let mut round = Round {
         rows: Vec::new(),
         cuts: Vec::new(),
+        spent: judge.spent(trace),
         wait_until: None,
         late_until: None,
     };
@@ -134,6 +145,9 @@ pub fn round(
             fate,
         });
     }
+    for cut in &mut round.cuts {
+        judge.take_over(trace, cut);
+    }
     round
 }
 
@@ -155,6 +169,8 @@ enum State {
 
 struct Judge<'a> {
     facts: &'a Facts,
+    /// The cuts that there are, each with its policy.
+    documents: Vec<(&'a Stands, Document)>,
     isolate: bool,
     wait: SignedDuration,
     now: Timestamp,
@@ -164,12 +180,20 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     fn state(&self, node: &Node, parent: Option<&Node>) -> State {
-        if !node.is_live {
-            return State::Ended(match node.ends {
-                Ends::At(at) | Ends::AtTheLatest(at) => at,
-                Ends::Never | Ends::Unknown => Timestamp::MIN,
-            });
+        let expired = match node.ends {
+            _ if node.is_live => None,
+            Ends::At(at) | Ends::AtTheLatest(at) => Some(at),
+            Ends::Never | Ends::Unknown => Some(Timestamp::MIN),
+        };
+        match (self.without_expiry(node, parent), expired) {
+            // It may have been cut long before.
+            (State::Cut { at, .. }, Some(expired)) => State::Ended(at.min(expired)),
+            (_, Some(expired)) => State::Ended(expired),
+            (state, None) => state,
         }
+    }
+
+    fn without_expiry(&self, node: &Node, parent: Option<&Node>) -> State {
         let stolen = match stolen(node, parent, self.facts) {
             Ok(Some(Stolen::Instance { role, instance, .. })) => Stolen::Instance {
                 role,
@@ -185,7 +209,7 @@ impl Judge<'_> {
         let standing = match &cut.reach {
             Reach::Key { key } if self.facts.active.contains(key) => None,
             Reach::Key { key } => {
-                let by = |stands: &&Stands| stands.key.as_ref() == Some(key);
+                let by = |stands: &&Stands| matches!(&stands.cut.reach, Reach::Key { key: cut } if cut == key);
                 let by = self.facts.standing.iter().find(by);
                 if by.is_none() {
                     return State::Ended(Timestamp::MIN);
@@ -211,11 +235,50 @@ impl Judge<'_> {
         let is_forever = matches!(cut.reach, Reach::Session { before: None, .. });
         let until = if is_forever { FOREVER } else { issued };
         let request = cut.victim(until);
-        let standing = self.facts.standing.iter();
-        standing
-            .filter(|stands| stands.on == cut.on.on())
-            .filter(|stands| denied_by([&stands.document], &request).is_some())
+        let on = self.documents.iter();
+        let on = on.filter(|(stands, _)| stands.cut.on == cut.on);
+        on.filter(|(_, document)| denied_by([document], &request).is_some())
+            .map(|(stands, _)| *stands)
             .min_by_key(|stands| stands.made)
+    }
+
+    /// Cuts that were made for this lineage.
+    fn own<'a>(&'a self, trace: &'a Trace) -> impl Iterator<Item = &'a Stands> {
+        let first = trace.nodes.first().map(|node| &*node.key);
+        let standing = self.facts.standing.iter();
+        standing.filter(move |stands| stands.lineage.as_deref() == first)
+    }
+
+    /// Cuts of which a later one that IAM has carried out has taken over all.
+    fn spent(&self, trace: &Trace) -> Vec<String> {
+        let has_settled = |stands: &&Stands| stands.made + self.wait <= self.now;
+        let spent = self.own(trace).filter(|old| {
+            self.own(trace)
+                .filter(has_settled)
+                .any(|new| new.cut != old.cut && new.made >= old.made && new.cut.includes(&old.cut))
+        });
+        spent.map(|stands| stands.id.clone()).collect()
+    }
+
+    /// Makes a new cut on sessions deny what earlier ones of this lineage do, as far as it has place for
+    /// that.
+    fn take_over(&self, trace: &Trace, cut: &mut Cut) {
+        for old in self.own(trace).filter(|old| old.cut.on == cut.on) {
+            if let (
+                Reach::Session { names, before },
+                Reach::Session {
+                    names: known,
+                    before: until,
+                },
+            ) = (&mut cut.reach, &old.cut.reach)
+                && before.is_some() == until.is_some()
+            {
+                let all: BTreeSet<_> = names.union(known).cloned().collect();
+                if all.len() <= MOST_NAMES {
+                    *names = all;
+                }
+            }
+        }
     }
 }
 
@@ -224,8 +287,8 @@ impl Round {
     fn when(&mut self, cut: Cut, above: Settled, now: Timestamp) -> Fate {
         match above {
             Settled::At(at) if at <= now => {
-                let known = self.cuts.iter().position(|known| *known == cut);
-                Fate::CutNow(known.unwrap_or_else(|| {
+                let place = self.cuts.iter_mut().position(|known| joined(known, &cut));
+                Fate::CutNow(place.unwrap_or_else(|| {
                     self.cuts.push(cut);
                     self.cuts.len() - 1
                 }))
@@ -238,4 +301,23 @@ impl Round {
             Settled::No => Fate::CutLater(cut),
         }
     }
+}
+
+/// Whether `known` is the same cut as `more`, or now is, because it has taken its sessions in.
+fn joined(known: &mut Cut, more: &Cut) -> bool {
+    if let (
+        Reach::Session { names, before },
+        Reach::Session {
+            names: more_names,
+            before: until,
+        },
+    ) = (&mut known.reach, &more.reach)
+        && known.on == more.on
+        && before == until
+        && (names.is_superset(more_names) || names.len() < MOST_NAMES)
+    {
+        names.extend(more_names.iter().cloned());
+        return true;
+    }
+    known == more
 }
