@@ -51,7 +51,7 @@ fn session_of(role: &str, name: &str, key: &str) -> Value {
     })
 }
 
-fn call(at: Timestamp, who: &Value, name: &str, more: Value) -> Value {
+fn call(at: Timestamp, who: &Value, name: &str, more: &Value) -> Value {
     let mut record = json!({
         "eventVersion": "1.11", "eventTime": at.to_string(), "eventID": format!("{at}{name}{more}"),
         "eventSource": "sts.amazonaws.com", "eventName": name, "userIdentity": who,
@@ -68,7 +68,7 @@ fn token(at: Timestamp, who: &Value, name: &str, key: &str) -> Value {
         "requestParameters": {"durationSeconds": 129_600},
         "responseElements": {"credentials": {"accessKeyId": key}},
     });
-    call(at, who, name, more)
+    call(at, who, name, &more)
 }
 
 fn assume(at: Timestamp, who: &Value, role: &str, name: &str, key: &str) -> Value {
@@ -82,7 +82,7 @@ fn assume(at: Timestamp, who: &Value, role: &str, name: &str, key: &str) -> Valu
             "assumedRoleUser": {"arn": format!("arn:aws:sts::{ACCOUNT}:assumed-role/{role}/{name}")},
         },
     });
-    call(at, who, "AssumeRole", more)
+    call(at, who, "AssumeRole", &more)
 }
 
 /// A makes B by `GetSessionToken`, and C as session `backup` of role data; B makes D of the same.
@@ -431,7 +431,7 @@ fn a_federated_users_token_is_cut_on_the_user_that_made_it() {
         }},
     });
     // Known by what it did, or by who made it.
-    let used = [call(minute(1), &bob, "GetCallerIdentity", json!({}))];
+    let used = [call(minute(1), &bob, "GetCallerIdentity", &json!({}))];
     let made = [token(minute(0), &user(A), "GetFederationToken", B)];
     for events in [&used, &made] {
         let trace = traced(events, B, minute(10));
@@ -450,7 +450,7 @@ fn a_session_of_a_role_that_was_made_anew_went_with_the_old_one() {
     let mut old = session("data", "backup", C);
     old["principalId"] = json!("AROAOLDEXAMPLE:backup");
     let trace = traced(
-        &[call(minute(1), &old, "GetCallerIdentity", json!({}))],
+        &[call(minute(1), &old, "GetCallerIdentity", &json!({}))],
         C,
         minute(10),
     );
@@ -463,7 +463,7 @@ fn an_isolated_instance_is_cut_anew_though_its_stolen_token_is_cut() {
     let mut host = session("web", "i-0a1111111111111aa", B);
     host["sessionContext"]["ec2RoleDelivery"] = json!("2.0");
     let trace = traced(
-        &[call(minute(1), &host, "GetCallerIdentity", json!({}))],
+        &[call(minute(1), &host, "GetCallerIdentity", &json!({}))],
         B,
         minute(10),
     );
@@ -515,7 +515,7 @@ fn grown(tree: &[(usize, u8, u8)]) -> Vec<Value> {
         events.push(assume(at, &who[*parent], &role, &name, &key));
         who.push(session(&role, &name, &key));
     }
-    events.push(call(minute(0), &who[0], "GetCallerIdentity", json!({})));
+    events.push(call(minute(0), &who[0], "GetCallerIdentity", &json!({})));
     events
 }
 

@@ -137,14 +137,14 @@ pub fn round_json(
     struct Json<'a> {
         schema: u32,
         round: usize,
-        keys: Vec<Key<'a>>,
+        keys: Vec<Fated<'a>>,
         cuts: &'a [Planned],
         wait_until: Option<Timestamp>,
         late_until: Option<Timestamp>,
         reading: &'a Reading,
     }
     #[derive(Serialize)]
-    struct Key<'a> {
+    struct Fated<'a> {
         key: &'a str,
         depth: usize,
         how: credpin_core::cloudtrail::How,
@@ -160,7 +160,7 @@ pub fn round_json(
             Fate::CutLater(_) => ("cut-later", None),
             Fate::Stays(why) => ("stays", Some(why.to_string())),
         };
-        Key {
+        Fated {
             key: &row.key,
             depth: row.depth,
             how: node.how,

@@ -104,9 +104,9 @@ fn is_instance(name: &SessionName) -> bool {
 
 /// `a`, `a, b, c`, `a, b, c and 4 more`.
 fn some(names: &BTreeSet<SessionName>) -> String {
-    let named: Vec<&str> = names.iter().take(NAMED).map(SessionName::as_str).collect();
+    let first: Vec<&str> = names.iter().take(NAMED).map(SessionName::as_str).collect();
     match names.len().saturating_sub(NAMED) {
-        0 => named.join(", "),
-        more => format!("{} and {more} more", named.join(", ")),
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
     }
 }

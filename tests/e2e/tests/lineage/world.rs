@@ -218,19 +218,16 @@ impl Inner {
                 }),
                 _ => None,
             };
-            match next {
-                Some(kind) => self.make(&held, kind),
-                None => {
-                    let denied = self.is_denied(&held, "s3:ListAllMyBuckets");
-                    let call = Call::new(&held.caller(), "s3", "ListBuckets", THIEF);
-                    let call = if denied {
-                        call.denied("explicit deny")
-                    } else {
-                        call
-                    };
-                    self.record(call);
-                }
+            if let Some(kind) = next {
+                self.make(&held, kind);
+                continue;
             }
+            let call = Call::new(&held.caller(), "s3", "ListBuckets", THIEF);
+            self.record(if self.is_denied(&held, "s3:ListAllMyBuckets") {
+                call.denied("explicit deny")
+            } else {
+                call
+            });
         }
     }
 
