@@ -7,4 +7,5 @@ mod lineage;
 mod release;
 mod revoke;
 mod run;
+mod trail;
 mod world;
