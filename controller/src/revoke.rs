@@ -58,6 +58,8 @@ pub struct Planned {
     pub also_hits: String,
     /// When it ends by itself.
     pub ends: Option<Timestamp>,
+    /// Long-lived keys of the user that it leaves as they are: none of them can take it off.
+    pub leaves: Vec<LeftKey>,
     /// The policy's name.
     pub policy: PolicyName,
     /// The policy.
@@ -65,6 +67,15 @@ pub struct Planned {
     /// The cut.
     #[serde(flatten)]
     pub cut: Cut,
+}
+
+/// A long-lived key that a cut leaves as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LeftKey {
+    /// Which.
+    pub key: AccessKeyId,
+    /// Whether it works.
+    pub works: bool,
 }
 
 /// What a cut is marked with.
@@ -243,10 +254,33 @@ fn proven(cut: Cut) -> Result<Planned, RevokeError> {
         says: cut.to_string(),
         also_hits: cut.also_hits(),
         ends: cut.ends(),
+        leaves: Vec::new(),
         policy: name.policy(),
         document,
         cut,
     })
+}
+
+/// Finds the keys that cuts on users leave as they are. A responder has to know them, and can do without.
+pub async fn find_left_keys<C: Contain>(cloud: &C, cuts: &mut [Planned]) {
+    for planned in cuts {
+        let Principal::User(user) = &planned.cut.on else {
+            continue;
+        };
+        let keys = match cloud.keys(&user.name).await {
+            Ok(keys) => keys,
+            Err(error) => {
+                tracing::warn!("which other keys {} has is not known: {error}", user.name);
+                continue;
+            }
+        };
+        let cut = match &planned.cut.reach {
+            Reach::Key { key } => Some(key),
+            _ => None,
+        };
+        let left = keys.into_iter().filter(|(key, _)| Some(key) != cut);
+        planned.leaves = left.map(|(key, works)| LeftKey { key, works }).collect();
+    }
 }
 
 /// Makes the cuts, parents first. One that fails ends it.

@@ -45,7 +45,8 @@ impl Context {
             isolate: asked.isolate,
             assumed_by: asked.assumed_by.clone(),
         };
-        let found = revoke::lineage::one_key(cloud, &trace, key, &choices, self.now).await?;
+        let mut found = revoke::lineage::one_key(cloud, &trace, key, &choices, self.now).await?;
+        revoke::find_left_keys(cloud, &mut found.cuts).await;
         print(&if asked.json {
             report::one_key_json(&found, &reading)?
         } else {

@@ -45,7 +45,8 @@ impl Context {
         };
         let records = self.records().await;
         let stolen = revoke::resolve(cloud, stolen, &choices, &records).await?;
-        let cuts = revoke::plan(&stolen, self.now)?;
+        let mut cuts = revoke::plan(&stolen, self.now)?;
+        revoke::find_left_keys(cloud, &mut cuts).await;
         print(&if asked.json {
             serde_json::to_string_pretty(&cuts)? + "\n"
         } else {

@@ -27,7 +27,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{Choices, Made, Planned, RevokeError, Stamp, carry_out, principal, proven, undo};
+use super::{
+    Choices, Made, Planned, RevokeError, Stamp, carry_out, find_left_keys, principal, proven, undo,
+};
 use crate::{
     cloud::contain::{Contain, Standing},
     cloudtrail::{Reading, TrailError},
@@ -128,7 +130,8 @@ pub async fn end<C: Contain, O: Outside>(
         let round = containment::round(&trace, &facts, manner.isolate, manner.wait, now);
         outcome.staying = round.staying().count();
         let cuts = round.cuts.iter().cloned().map(proven);
-        let cuts = cuts.collect::<Result<Vec<_>, _>>()?;
+        let mut cuts = cuts.collect::<Result<Vec<_>, _>>()?;
+        find_left_keys(cloud, &mut cuts).await;
         let agreed = outside.found(&trace, &reading, &round, &cuts)?;
         if agreed {
             for id in &round.spent {

@@ -117,6 +117,9 @@ async fn a_users_stolen_tokens_end_and_her_keys_stay() -> Result<()> {
     let world = World::build(Extras::default()).await?;
     let key = world.alice().await?;
     let judge = Judge::start(&world.tools)?;
+    let said = world.run(&["revoke", "user/alice"]).await?.stdout;
+    let left = format!("leaves    {key} (works); denied to take this off");
+    assert!(said.contains(&left), "{said}");
     let ids = world.revoke(&["user/alice"]).await?;
     assert_eq!(world.writes(), ["CreatePolicy", "AttachUserPolicy"]);
 
@@ -138,6 +141,9 @@ async fn a_users_stolen_tokens_end_and_her_keys_stay() -> Result<()> {
     for (action, resource) in [
         ("iam:DetachUserPolicy", alice.0),
         ("iam:CreateAccessKey", alice.0),
+        ("iam:CreateLoginProfile", alice.0),
+        ("iam:CreateServiceSpecificCredential", alice.0),
+        ("iam:PutUserPolicy", alice.0),
         ("iam:CreatePolicyVersion", cut.as_str()),
         ("iam:DeletePolicy", cut.as_str()),
     ] {
