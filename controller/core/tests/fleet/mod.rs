@@ -12,9 +12,11 @@ use credpin_core::{
         Destination, Estate, Gap, Instance, InstanceState, Interface, LivePolicy, LiveVersion, Nat,
         PrivateIpv4, Region, Role, Route, RouteTable, Subnet, Target,
     },
+    explain::{Verdict, explain},
     id::PolicyName,
     plan::{self, Plan, Step, policy_arn, policy_name, role_of},
     policy::Document,
+    position::Position,
     settings::{Mode, Settings},
 };
 
@@ -333,6 +335,25 @@ impl Fleet {
 pub(crate) fn id<T: std::str::FromStr>(text: &str) -> T {
     text.parse()
         .unwrap_or_else(|_| panic!("{text} is no {}", std::any::type_name::<T>()))
+}
+
+/// The statement that denies a token of `instance` used from `position`; none if it is admitted.
+pub(crate) fn denied(fleet: &Fleet, role: &str, instance: &str, position: &str) -> Option<String> {
+    let position: Position = position.parse().unwrap();
+    let plan = fleet.plan();
+    let explanation = explain(
+        &fleet.estate,
+        &plan,
+        &id(role),
+        &id(instance),
+        &position,
+        "s3:GetObject",
+    )
+    .unwrap();
+    match explanation.pinned.expect("a role with hosts") {
+        Verdict::Allowed => None,
+        Verdict::Denied { statement, .. } => Some(statement),
+    }
 }
 
 pub(crate) fn via_nat(name: &str) -> Target {

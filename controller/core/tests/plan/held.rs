@@ -59,10 +59,13 @@ fn the_controllers_own_role_and_awss_roles_are_never_pinned() {
         hold(&own.settings(|settings| settings.own_role = Some(arn))),
         Hold::OwnRole
     );
-    let reserved = web().edit_role("web", |role| {
-        role.path = "/aws-reserved/sso.amazonaws.com/".into();
-    });
-    assert!(matches!(hold(&reserved), Hold::ReservedPath(_)));
+    for path in [
+        "/aws-reserved/sso.amazonaws.com/",
+        "/aws-service-role/autoscaling.amazonaws.com/",
+    ] {
+        let reserved = web().edit_role("web", |role| role.path = path.into());
+        assert_eq!(hold(&reserved), Hold::ReservedPath(path.into()));
+    }
 }
 
 #[test]
