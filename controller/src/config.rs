@@ -8,7 +8,10 @@ use std::{ffi::OsString, fmt, path::PathBuf, str::FromStr};
 use credpin_core::{
     id::RegionName,
     plan::MOST_POLICIES,
-    settings::{Glob, Mode, Propagation, ReplayMaxAge, RoleRule, Scope, Settings, StatedEgress},
+    settings::{
+        Glob, IdleAfter, Lists, Mode, Propagation, ReplayMaxAge, RoleRule, Scope, Settings,
+        StatedEgress,
+    },
 };
 use credpin_ledger::StoreUrl;
 use thiserror::Error;
@@ -124,6 +127,10 @@ fn config(mut table: Table<'_, '_>) -> Config {
     settings.allow_launch_gap = table.boolean("allow-launch-gap").unwrap_or_default();
     settings.max_policies = table.number("max-policies", 1..=MOST_POLICIES);
     settings.policy_quota = table.number("policy-quota", 1..=MOST_ACCOUNT_POLICIES);
+    settings.ipv6_lists = table.parsed("ipv6-lists", lists).unwrap_or_default();
+    settings.private_ipv4_lists = table
+        .parsed("private-ipv4-lists", lists)
+        .unwrap_or_default();
     settings.allow_lossy = table.boolean("allow-lossy").unwrap_or_default();
     settings.pin_derived = table.boolean("pin-derived").unwrap_or_default();
     settings.self_defence = table.boolean("self-defence").unwrap_or_default();
@@ -136,6 +143,11 @@ fn config(mut table: Table<'_, '_>) -> Config {
     settings.replay_max_age = table
         .parsed("replay-max-age", |text| {
             seconds(text).map(ReplayMaxAge::of_seconds)
+        })
+        .unwrap_or_default();
+    settings.idle_after = table
+        .parsed("idle-after", |text| {
+            seconds(text).map(IdleAfter::of_seconds)
         })
         .unwrap_or_default();
     settings.without_replay = table.boolean("without-replay").unwrap_or_default();
@@ -207,6 +219,16 @@ fn mode(text: &str) -> Result<Mode, String> {
         "canary" => Ok(Mode::Canary),
         other => Err(format!(
             "`{other}` is no mode: write observe, canary or enforce"
+        )),
+    }
+}
+
+fn lists(text: &str) -> Result<Lists, String> {
+    match text {
+        "addresses" => Ok(Lists::Addresses),
+        "subnets" => Ok(Lists::Subnets),
+        other => Err(format!(
+            "lists have no `{other}`: write addresses or subnets"
         )),
     }
 }

@@ -86,6 +86,15 @@ pub fn locked_out(
     broken(ours, documents)
 }
 
+/// Every call that the proof looks at, and whether it has to be denied: for others to decide.
+pub fn promised<'a>(
+    role: &'a Role,
+    footprint: &'a Footprint,
+    settings: &'a Settings,
+) -> impl Iterator<Item = (Request, bool)> + use<'a> {
+    calls(role, footprint, settings).map(|call| (call.request, call.promise.is_to_deny()))
+}
+
 fn broken(calls: impl Iterator<Item = Call>, documents: &[&Document]) -> Vec<Counterexample> {
     calls.filter_map(|call| call.broken_by(documents)).collect()
 }
@@ -148,8 +157,8 @@ fn calls_of_launches<'a>(
             vpc: launch.vpc.clone(),
             primary_ipv4: address,
             public: launch.public.clone(),
-            more_private_ipv4: BTreeSet::new(),
-            private_ipv6: BTreeSet::new(),
+            more_private_ipv4: launch.private.iter().filter_map(v4).collect(),
+            private_ipv6: launch.private.iter().filter_map(v6).collect(),
         });
         hosts.flat_map(|host| {
             let credential = Credential::of(role, &host);
@@ -341,6 +350,20 @@ fn outsiders(
         .chain(same_address_elsewhere)
         .chain(beside_it)
         .collect()
+}
+
+fn v4(net: &IpNet) -> Option<Ipv4Net> {
+    match net {
+        IpNet::V4(net) => Some(*net),
+        IpNet::V6(_) => None,
+    }
+}
+
+fn v6(net: &IpNet) -> Option<Ipv6Net> {
+    match net {
+        IpNet::V4(_) => None,
+        IpNet::V6(net) => Some(*net),
+    }
 }
 
 /// A VPC that is none of ours: its id has letters that AWS's hexadecimal ids have not.

@@ -7,10 +7,12 @@ mod fleet;
 use credpin_core::{
     estate::{InstanceState, Interface, PrivateIpv4, Target},
     evaluate::denied_by,
+    exposure::Exposure,
     footprint::LaunchGap,
     plan::{Hold, Outcome, RolePlan},
     request::{Key, Request},
-    settings::{Scope, StatedEgress},
+    settings::{Lists, Scope, StatedEgress},
+    verify::{Promise, verify},
 };
 use fleet::{Fleet, denied, id, via_nat};
 
@@ -395,4 +397,169 @@ fn sessions_of_the_role_that_ec2_did_not_deliver_are_left_alone() {
         assert_eq!(denied_by([&pin], &call), None, "{session}");
     }
     assert_pinned(&fleet, &["198.51.100.1"], &["203.0.113.66", "192.0.2.1"]);
+}
+
+/// Two hosts of a dual-stack subnet, and another subnet beside it.
+fn dual_stack() -> Fleet {
+    let mut fleet = Fleet::new();
+    for (name, third) in [("a", 1), ("b", 2)] {
+        fleet = fleet
+            .subnet(name, "a")
+            .ipv4(name, &format!("10.0.{third}.0/24"))
+            .ipv6(name, &format!("2001:db8:7:{third}::/64"))
+            .route(name, "::/0", Target::EgressOnlyGateway);
+        let subnet = format!("subnet-{name}");
+        let subnets = &mut fleet.region().subnets;
+        subnets.get_mut(subnet.as_str()).unwrap().assigns_ipv6 = true;
+    }
+    fleet
+        .role("web")
+        .host_with(
+            "web",
+            Some("web"),
+            "a",
+            &[("10.0.1.5", None)],
+            &["2001:db8:7:1::5"],
+        )
+        .host_with(
+            "web2",
+            Some("web"),
+            "a",
+            &[("10.0.1.6", None)],
+            &["2001:db8:7:1::6"],
+        )
+}
+
+fn by_subnets(fleet: Fleet) -> Fleet {
+    fleet.settings(|settings| {
+        settings.ipv6_lists = Lists::Subnets;
+        settings.private_ipv4_lists = Lists::Subnets;
+    })
+}
+
+#[test]
+fn ipv6_addresses_are_listed_each_by_itself_out_of_the_box() {
+    let fleet = dual_stack();
+    assert_held(&fleet, "an IPv6 address of its own");
+    assert_pinned(
+        &accepting_launch_gaps(fleet),
+        &["2001:db8:7:1::5", "vpc-a/2001:db8:7:1::5"],
+        &["2001:db8:7:1::7", "vpc-a/2001:db8:7:1::7"],
+    );
+}
+
+#[test]
+fn ipv6_listed_by_subnets_admits_hosts_to_come_in_all_of_them_and_nobody_else() {
+    let fleet = by_subnets(dual_stack());
+    assert_eq!(web(&fleet).footprint.launch_gaps, [].into());
+    assert_pinned(
+        &fleet,
+        &[
+            "2001:db8:7:1::5",
+            "2001:db8:7:1:ffff::7",
+            "vpc-a/2001:db8:7:1::5",
+            "vpc-a/2001:db8:7:1::7",
+            "vpc-a/2001:db8:7:2::7",
+        ],
+        &[
+            "2001:db8:7::5",
+            "2001:db8:7:3::5",
+            "vpc-a/2001:db8:7:3::5",
+            "vpc-b/2001:db8:7:1::5",
+        ],
+    );
+}
+
+#[test]
+fn exposure_counts_the_hosts_of_a_subnet_that_is_listed_whole_and_not_its_addresses() {
+    let worst = |fleet: Fleet| match web(&fleet).exposure_pinned {
+        Some(Exposure::Limited(limits)) => (limits.hosts.worst, limits.v6.worst),
+        other => panic!("{other:?}"),
+    };
+    let with_others = || {
+        dual_stack()
+            .role("batch")
+            .host_with("v4", Some("batch"), "a", &[("10.0.1.8", None)], &[])
+            .host_with(
+                "b",
+                Some("batch"),
+                "a",
+                &[("10.0.1.9", None)],
+                &["2001:db8:7:1::9"],
+            )
+    };
+    let by_address = accepting_launch_gaps(with_others());
+    assert_eq!(
+        worst(by_address),
+        (1, 0),
+        "a list has both hosts of the role"
+    );
+    // i-v4 has no IPv6 address to be seen at.
+    assert_eq!(worst(by_subnets(with_others())), (2, 0));
+}
+
+#[test]
+fn the_proof_finds_a_host_to_come_that_a_list_of_addresses_denies() {
+    let by_address = accepting_launch_gaps(dual_stack()).pin("web");
+    let fleet = by_subnets(dual_stack());
+    let plan = web(&fleet);
+    let role = &fleet.estate.roles["web"];
+    let found = verify(role, &plan.footprint, &fleet.settings, &[&by_address]);
+    let promises: Vec<Promise> = found.iter().map(|found| found.promise).collect();
+    assert!(promises.contains(&Promise::LaunchIsAdmitted), "{found:?}");
+    assert_eq!(
+        verify(
+            role,
+            &plan.footprint,
+            &fleet.settings,
+            &plan.pin.unwrap().documents()
+        ),
+        []
+    );
+}
+
+#[test]
+fn a_subnet_whose_ipv6_prefix_does_not_show_is_listed_by_address() {
+    let mut fleet = by_subnets(dual_stack());
+    for subnet in fleet.region().subnets.values_mut() {
+        subnet.ipv6.clear();
+    }
+    assert_held(&fleet, "an IPv6 address of its own");
+    assert_pinned(
+        &accepting_launch_gaps(fleet),
+        &["2001:db8:7:1::5"],
+        &["2001:db8:7:1::7"],
+    );
+}
+
+#[test]
+fn pods_listed_by_their_subnet_come_and_go_without_a_change_of_the_pin() {
+    let node = |pods: &str| {
+        let fleet = Fleet::new()
+            .usual_vpc("a", "198.51.100.1")
+            .ipv4("a", "10.0.0.0/20")
+            .host("web", "web", "a", "10.0.1.5");
+        by_subnets(arm(fleet, "web", "a", |arm| {
+            arm.ipv4 = vec![private("10.0.1.6")];
+            arm.ipv4_prefixes = vec![id(pods)];
+        }))
+    };
+    assert_pinned(
+        &node("10.0.7.16/28"),
+        &["vpc-a/10.0.1.5", "vpc-a/10.0.7.16", "vpc-a/10.0.15.255"],
+        &["vpc-a/10.0.16.0", "vpc-b/10.0.7.16"],
+    );
+    assert_eq!(
+        node("10.0.7.16/28").pin("web"),
+        node("10.0.9.32/28").pin("web")
+    );
+}
+
+#[test]
+fn hosts_with_one_private_address_are_not_listed_by_their_subnet() {
+    let fleet = Fleet::new()
+        .usual_vpc("a", "198.51.100.1")
+        .ipv4("a", "10.0.1.0/24")
+        .host("web", "web", "a", "10.0.1.5");
+    assert_pinned(&by_subnets(fleet), &["vpc-a/10.0.1.5"], &["vpc-a/10.0.1.6"]);
 }

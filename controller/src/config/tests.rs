@@ -22,12 +22,15 @@ fn every_key_is_read() {
         allow-launch-gap = true
         max-policies = 5
         policy-quota = 3000
+        ipv6-lists = "subnets"
+        private-ipv4-lists = "subnets"
         allow-lossy = true
         pin-derived = true
         self-defence = true
         exclude = ["break-glass*"]
         canary-share = "25%"
         replay-max-age = "72h"
+        idle-after = "48h"
         without-replay = true
         propagation = "2m"
         max-narrowing = "50%"
@@ -57,6 +60,7 @@ fn every_key_is_read() {
                 exclude: vec![Glob::new("break-glass*")],
                 canary_share: "25%".parse().unwrap(),
                 replay_max_age: ReplayMaxAge::of_seconds(72 * 60 * 60),
+                idle_after: IdleAfter::of_seconds(48 * 60 * 60),
                 without_replay: true,
                 replays: Replays::default(),
                 propagation: Propagation::of_seconds(120),
@@ -77,6 +81,8 @@ fn every_key_is_read() {
                 ],
                 pin_derived: true,
                 self_defence: true,
+                ipv6_lists: Lists::Subnets,
+                private_ipv4_lists: Lists::Subnets,
                 allow_lossy: true,
                 max_policies: Some(5),
                 policy_quota: Some(3000),
@@ -99,7 +105,7 @@ fn all_mistakes_are_told_at_once_each_with_its_place() {
     let text = r#"mode = "strict"
 hub-vpc = ["vpc-0hub"]
 pin-derived = "yes"
-
+ipv6-lists = "/64"
 [[egress]]
 vpc = "0abc"
 prefixes = ["198.51.100.0/40", "10.0.0.0/8"]
@@ -112,8 +118,9 @@ mode = 7
         [
             "credpin.toml:1:9: mode: `strict` is no mode: write observe, canary or enforce",
             "credpin.toml:2:1: hub-vpc: unknown key; known here: mode, hub-vpcs, allow-launch-gap, \
-             max-policies, policy-quota, allow-lossy, pin-derived, self-defence, exclude, canary-share, replay-max-age, without-replay, propagation, max-narrowing, role, egress, cloud, records, state, regions",
+             max-policies, policy-quota, ipv6-lists, private-ipv4-lists, allow-lossy, pin-derived, self-defence, exclude, canary-share, replay-max-age, idle-after, without-replay, propagation, max-narrowing, role, egress, cloud, records, state, regions",
             "credpin.toml:3:16: pin-derived: wants true or false, not string",
+            "credpin.toml:4:15: ipv6-lists: lists have no `/64`: write addresses or subnets",
             "credpin.toml:6:8: egress.vpc: `0abc` is not a VPC id (vpc-…)",
             "credpin.toml:7:14: egress.prefixes: `198.51.100.0/40` is not a prefix: write it as \
              198.51.100.0/28 or 2001:db8::/56",

@@ -123,7 +123,10 @@ fn role(out: &mut String, role: &RolePlan, paint: Paint) {
     if !role.holds.is_empty() && role.outcome == Outcome::Observed {
         line(out, 2, "mode = \"enforce\" would be held:");
     }
-    if matches!(role.outcome, Outcome::Observed | Outcome::Held) {
+    if matches!(
+        role.outcome,
+        Outcome::Observed | Outcome::Held | Outcome::Idle
+    ) {
         holds(out, &role.holds, paint);
     }
     exposure(out, role);
@@ -216,6 +219,7 @@ fn headline(role: &RolePlan, paint: Paint) -> (String, String) {
                 role.role
             ),
         ),
+        (None, Outcome::Idle) if role.in_force.is_none() => (".".into(), "has no host yet".into()),
         (None, Outcome::Idle) => (".".into(), "has no host; what is in force stays".into()),
         (None, Outcome::Unchanged | Outcome::Change) => ("=".into(), "is as it should be".into()),
     }

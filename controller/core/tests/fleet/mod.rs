@@ -5,6 +5,8 @@
 
 #![allow(dead_code, reason = "each test file uses some of it")]
 
+pub(crate) mod random;
+
 use std::{collections::BTreeSet, net::Ipv4Addr};
 
 use credpin_core::{
@@ -63,6 +65,7 @@ impl Fleet {
             id: id(&format!("subnet-{name}")),
             vpc: id(&format!("vpc-{vpc}")),
             ipv4: None,
+            ipv6: Vec::new(),
             maps_public_ipv4: false,
             assigns_ipv6: false,
         };
@@ -88,6 +91,15 @@ impl Fleet {
         let subnets = &mut self.region().subnets;
         let subnet = subnets.get_mut(subnet.as_str()).expect("subnet() first");
         subnet.ipv4 = Some(prefix.parse().unwrap());
+        self
+    }
+
+    /// An IPv6 prefix of a subnet.
+    pub(crate) fn ipv6(mut self, subnet: &str, prefix: &str) -> Self {
+        let subnet = format!("subnet-{subnet}");
+        let subnets = &mut self.region().subnets;
+        let subnet = subnets.get_mut(subnet.as_str()).expect("subnet() first");
+        subnet.ipv6.push(prefix.parse().unwrap());
         self
     }
 
@@ -191,6 +203,7 @@ impl Fleet {
             trusted: BTreeSet::new(),
             profiles: [profile(name)].into(),
             attached: BTreeSet::new(),
+            last_used: None,
         });
         self
     }

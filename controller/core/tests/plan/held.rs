@@ -3,6 +3,7 @@
 use credpin_core::{
     plan::{Hold, Outcome},
     policy::Document,
+    settings::{IdleAfter, Mode},
 };
 
 use crate::{
@@ -66,6 +67,56 @@ fn the_controllers_own_role_and_awss_roles_are_never_pinned() {
         let reserved = web().edit_role("web", |role| role.path = path.into());
         assert_eq!(hold(&reserved), Hold::ReservedPath(path.into()));
     }
+}
+
+#[test]
+fn a_role_that_no_instance_has_is_idle_and_says_how_long_it_has_not_been_used() {
+    let used = |at: Option<&str>| {
+        Fleet::new()
+            .role("web")
+            .edit_role("web", |role| {
+                role.last_used = at.map(|at| at.parse().unwrap())
+            })
+            .settings(|settings| settings.without_replay = false)
+    };
+    for (at, idle, said) in [
+        (None, true, "AWS has not seen it used"),
+        (
+            Some("2026-10-24T11:59:59Z"),
+            true,
+            "AWS last saw it used at 2026-10-24",
+        ),
+        (
+            Some("2026-10-24T12:00:00Z"),
+            false,
+            "see that its region is looked at",
+        ),
+    ] {
+        let role = only(&used(at));
+        assert_eq!((role.outcome, role.steps.len()), (Outcome::Idle, 0));
+        let [Hold::NoInstance(absence)] = &role.holds[..] else {
+            panic!("{:?}", role.holds)
+        };
+        assert_eq!(absence.idle, idle, "{at:?}");
+        assert!(absence.to_string().contains(said), "{absence}");
+        assert!(!used(at).plan().is_held());
+    }
+    let sooner = used(Some("2026-11-23T11:00:00Z"))
+        .settings(|settings| settings.idle_after = IdleAfter::of_seconds(60));
+    assert!(matches!(&only(&sooner).holds[..], [Hold::NoInstance(absence)] if absence.idle));
+}
+
+#[test]
+fn a_role_that_no_instance_has_is_shown_only_where_it_is_to_be_enforced() {
+    let observed = |mode| {
+        Fleet::new()
+            .role("web")
+            .settings(|settings| settings.mode = mode)
+            .plan()
+            .roles
+            .len()
+    };
+    assert_eq!((observed(Mode::Observe), observed(Mode::Enforce)), (0, 1));
 }
 
 #[test]
