@@ -178,6 +178,19 @@ fn a_pin_is_widened_and_after_a_wait_narrowed() {
 }
 
 #[test]
+fn at_no_step_is_a_pinned_role_without_a_document_in_force() {
+    let start = || later(web().applied(all()), replaced());
+    let count = start().plan().steps().count();
+    assert!(count > 2, "{count}");
+    for done in 0..=count {
+        let fleet = start().applied(done);
+        let policy = fleet.estate.policies.values().next().unwrap();
+        assert!(policy.in_force().is_some(), "after step {done}");
+        assert!(fleet.estate.roles["web"].attached.contains(&policy.arn));
+    }
+}
+
+#[test]
 fn a_run_waits_only_for_what_was_written_of_late() {
     let widened = |seconds_ago: i64| {
         later(web().applied(all()), replaced())
