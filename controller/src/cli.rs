@@ -213,6 +213,10 @@ pub enum Command {
         /// Print what was done for machines, and no plan
         #[arg(long)]
         json: bool,
+        /// Write what is pinned and what is open to this file, as OpenMetrics: for the textfile
+        /// collector of a node exporter, which wants a name that ends in .prom
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        metrics: Option<PathBuf>,
     },
     /// One line a role: what is pinned, what is open
     ///
@@ -221,6 +225,9 @@ pub enum Command {
         /// Look at the account, whatever the last run kept
         #[arg(long)]
         fresh: bool,
+        /// Write the same to this file, as OpenMetrics
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        metrics: Option<PathBuf>,
         /// For machines
         #[arg(long)]
         json: bool,

@@ -1,6 +1,9 @@
 //! What the subcommands do: settle what is meant, run the flow, print, say how it ended.
 
-use std::{fs, io, path::PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use clap::CommandFactory;
 use credpin_core::{estate::Gap, explain::ExplainError, plan::Plan};
@@ -25,6 +28,7 @@ use crate::{
 
 mod kept;
 mod lineage;
+mod metrics;
 mod replay;
 mod revoke;
 mod terminal;
@@ -214,8 +218,15 @@ async fn on_cloud(
         Command::Release { .. } | Command::Observe { .. } => None,
         _ => kept::store(&config)?,
     };
-    if let (Command::Status { fresh: false, json }, Some(store)) = (&command, &store)
-        && let Some(exit) = kept::status(store, *json).await?
+    if let (
+        Command::Status {
+            fresh: false,
+            json,
+            metrics,
+        },
+        Some(store),
+    ) = (&command, &store)
+        && let Some(exit) = kept::status(store, metrics.as_deref(), *json).await?
     {
         return Ok(exit);
     }
@@ -305,14 +316,18 @@ impl Context {
                 let apply = self.apply(cloud, yes);
                 kept::alone(self.store.as_ref(), self.now, apply).await
             }
-            Command::Run { json, .. } => {
-                let run = self.run(cloud, json);
+            Command::Run { json, metrics, .. } => {
+                let run = self.run(cloud, json, metrics.as_deref());
                 kept::alone(self.store.as_ref(), self.now, run).await
             }
-            Command::Status { json, .. } => {
+            Command::Status { json, metrics, .. } => {
                 let planned = self.plan(cloud).await?;
                 let plan = &planned.plan;
                 let recorded = self.config.records.is_some();
+                if let Some(path) = metrics {
+                    let text = report::metrics(plan, self.now, recorded, None);
+                    metrics::write(&path, &text);
+                }
                 print(&if json {
                     report::status_json(plan, recorded)?
                 } else {
@@ -410,7 +425,7 @@ impl Context {
         yes: bool,
     ) -> Result<Exit, CommandError> {
         if yes {
-            return self.run(cloud, false).await;
+            return self.run(cloud, false, None).await;
         }
         let records = self.records().await;
         let mut asked = false;
@@ -431,7 +446,7 @@ impl Context {
         };
         let settings = &self.config.settings;
         match flow::apply_agreed(cloud, settings, &records, self.now, agree).await? {
-            Answer::Yes(run) => self.carried_out(&run, false).await,
+            Answer::Yes(run) => self.carried_out(&run, false, None).await,
             Answer::No(planned) => Ok(plan_exit(&planned)),
         }
     }
@@ -440,18 +455,24 @@ impl Context {
         &self,
         cloud: &C,
         json: bool,
+        metrics: Option<&Path>,
     ) -> Result<Exit, CommandError> {
         let Planned { plan, estate } = self.plan(cloud).await?;
         if !json {
             print(&report::plan(&plan, &self.config.settings, self.paint))?;
         }
         let run = flow::carry_out(plan, cloud).await;
-        let exit = self.carried_out(&run, json).await;
+        let exit = self.carried_out(&run, json, metrics).await;
         self.expire_cuts(cloud, &estate.cuts).await;
         exit
     }
 
-    async fn carried_out(&self, run: &Run, json: bool) -> Result<Exit, CommandError> {
+    async fn carried_out(
+        &self,
+        run: &Run,
+        json: bool,
+        metrics: Option<&Path>,
+    ) -> Result<Exit, CommandError> {
         print(&if json {
             report::run_json(run, self.now)?
         } else {
@@ -459,7 +480,7 @@ impl Context {
         })?;
         tracing::info!(target: "credpin::run", "{}", report::run_line(run));
         let recorded = self.config.records.is_some();
-        kept::keep(self.store.as_ref(), run, recorded, self.now).await?;
+        kept::keep(self.store.as_ref(), metrics, run, recorded, self.now).await?;
         Ok(match run {
             run if !run.is_complete() => Exit::Failed,
             run if run.plan.is_held() => Exit::Held,

@@ -3,6 +3,7 @@
 
 mod explain;
 mod lineage;
+mod metrics;
 mod plan;
 mod reading;
 mod replay;
@@ -16,6 +17,7 @@ mod view;
 
 pub use explain::explain;
 pub use lineage::{one_key, one_key_json, outcome, round, round_json};
+pub use metrics::metrics;
 pub use plan::{plan, plan_json};
 pub use replay::{replay, replay_json, triage, triage_json};
 pub use revoke::{cuts, made, standing, standing_json};

@@ -8,7 +8,7 @@ use thiserror::Error;
 mod last_run;
 mod lock;
 
-pub use last_run::{LastRun, LastRunError};
+pub use last_run::{LastRun, LastRunError, SCHEMA};
 pub use lock::{LONGEST_RUN, Lock, LockError, holder};
 
 /// Where the controller's objects lie in its store.

@@ -1,5 +1,7 @@
 //! What runs keep for each other and for people: the lock, the last run, what replays said.
 
+use std::path::Path;
+
 use credpin_core::replayed::Replays;
 use credpin_ledger::{Access, RecordStore};
 use jiff::Timestamp;
@@ -53,21 +55,35 @@ pub(super) async fn alone<T>(
     done.unwrap_or(Err(CommandError::TooLong))
 }
 
-/// Keeps what a run found and did. The run is done whether or not that can be kept.
+/// Keeps what a run found and did, in the store and as the file of metrics, where there are such. The
+/// run is done whether or not that can be kept.
 pub(super) async fn keep(
     store: Option<&RecordStore>,
+    metrics: Option<&Path>,
     run: &Run,
     recorded: bool,
     now: Timestamp,
 ) -> Result<(), CommandError> {
+    if store.is_none() && metrics.is_none() {
+        return Ok(());
+    }
+    let plan = run.after();
+    let text = report::metrics(&plan, now, recorded, Some(run));
+    if let Some(path) = metrics {
+        super::metrics::write(path, &text);
+    }
     let Some(store) = store else {
         return Ok(());
     };
-    let plan = run.after();
-    let text = report::status(&plan, recorded, Paint::default());
-    let roles = serde_json::from_str(&report::status_json(&plan, recorded)?)?;
-    let did = serde_json::from_str(&report::run_json(run, now)?)?;
-    let kept = LastRun::new(now, plan.is_held(), text, roles, did);
+    let kept = LastRun {
+        schema: state::SCHEMA,
+        made: now,
+        held: plan.is_held(),
+        text: report::status(&plan, recorded, Paint::default()),
+        status: serde_json::from_str(&report::status_json(&plan, recorded)?)?,
+        metrics: text,
+        run: serde_json::from_str(&report::run_json(run, now)?)?,
+    };
     if let Err(error) = kept.keep(store).await {
         tracing::warn!("`credpin status` shows an older run: {}", chain(&error));
     }
@@ -75,13 +91,20 @@ pub(super) async fn keep(
 }
 
 /// The status as the last run left it; none where no run has kept one.
-pub(super) async fn status(store: &RecordStore, json: bool) -> Result<Option<Exit>, CommandError> {
+pub(super) async fn status(
+    store: &RecordStore,
+    metrics: Option<&Path>,
+    json: bool,
+) -> Result<Option<Exit>, CommandError> {
     let Some(last) = LastRun::read(store).await? else {
         tracing::warn!("no run has kept its state yet: looking at the account");
         return Ok(None);
     };
+    if let Some(path) = metrics {
+        super::metrics::write(path, &last.metrics);
+    }
     print(&if json {
-        serde_json::to_string_pretty(&last.roles)? + "\n"
+        serde_json::to_string_pretty(&last.status)? + "\n"
     } else {
         format!(
             "As the run of {} left it; --fresh looks at the account.\n\n{}",
