@@ -75,6 +75,8 @@ pub struct Footprint {
 /// A subnet of a VPC that the role has hosts in, and what a host there leaves by at the least.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Launch {
+    /// Its id.
+    pub subnet: SubnetId,
     /// Its region.
     pub region: RegionName,
     /// Its VPC.
@@ -151,6 +153,45 @@ pub fn of_roles(
         }
     }
     footprints
+}
+
+/// A subnet, and what a host that is launched there leaves by.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// As for a role with hosts in its VPC; `private` has all that lists would have in place of
+    /// addresses.
+    pub launch: Launch,
+    /// A host with public IPv4 addresses of its own leaves by them, and no list knows them.
+    pub own_v4: bool,
+    /// A host with IPv6 addresses leaves by them.
+    pub own_v6: bool,
+}
+
+/// Every subnet, by its VPC, whose hosts leave where its routes tell.
+pub fn places(estate: &Estate, settings: &Settings) -> BTreeMap<VpcId, Vec<Place>> {
+    let mut places: BTreeMap<VpcId, Vec<Place>> = BTreeMap::new();
+    for (name, region) in &estate.regions {
+        for subnet in region.subnets.values() {
+            let egress = egress::of_subnet(region, &subnet.id, settings);
+            if !egress.unknown.is_empty() || !egress.growing.is_empty() {
+                continue;
+            }
+            let place = Place {
+                launch: Launch {
+                    subnet: subnet.id.clone(),
+                    region: name.clone(),
+                    vpc: subnet.vpc.clone(),
+                    ipv4: subnet.ipv4,
+                    public: egress.shared,
+                    private: egress.listed_whole,
+                },
+                own_v4: egress.own_v4 && !egress.stated,
+                own_v6: egress.own_v6,
+            };
+            places.entry(subnet.vpc.clone()).or_default().push(place);
+        }
+    }
+    places
 }
 
 /// Every live instance of the account as a host, whether or not it has a role.
@@ -377,6 +418,7 @@ impl Footprint {
             };
             let private = whole.filter(is_listed).collect();
             self.launches.push(Launch {
+                subnet: subnet.id.clone(),
                 region: region.clone(),
                 vpc: subnet.vpc.clone(),
                 ipv4: subnet.ipv4,

@@ -11,11 +11,12 @@
 //! ```
 //!
 //! Start at [`plan::plan`], which calls the rest in this order. [`exposure`] measures what a pin
-//! leaves open; [`explain`] answers "what if a token were used from there?".
+//! leaves open; [`admission`] tells hosts that are launched whether it admits them; [`explain`] answers "what if a token were used from there?".
 //!
 //! Beside that, from [`cloudtrail`]: [`lineage`] tells which key came of which, [`replay`] which real
 //! calls a pin would have denied, and [`containment`] what ends a lineage: its keys' [`cut`]s, in order.
 
+pub mod admission;
 pub mod cloudtrail;
 pub mod containment;
 pub mod credential;

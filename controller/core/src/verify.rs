@@ -60,7 +60,7 @@ pub enum Promise {
 }
 
 /// The action that stands for all that a pin covers.
-const ANY_ACTION: &str = "s3:GetObject";
+pub(crate) const ANY_ACTION: &str = "s3:GetObject";
 
 /// Calls that would not be decided as promised; none means proven.
 pub fn verify(
@@ -374,14 +374,14 @@ fn nobodys_vpc() -> VpcId {
 }
 
 /// An instance that is none of ours yet: its id has letters that AWS's hexadecimal ids have not.
-fn newcomer() -> InstanceId {
+pub(crate) fn newcomer() -> InstanceId {
     "i-0newcomer"
         .parse()
         .expect("an instance id written in this file")
 }
 
 /// The first and the last address of a prefix.
-fn ends(net: &IpNet) -> BTreeSet<IpAddr> {
+pub(crate) fn ends(net: &IpNet) -> BTreeSet<IpAddr> {
     [net.network(), net.broadcast()].into()
 }
 
