@@ -22,6 +22,7 @@ use crate::{
     cloudtrail::TrailError,
     config::{self, CloudName, Config, Mistakes, Regions},
     flow::{self, Answer, Blind, Planned, Run},
+    publish::{PublishError, Publisher},
     release::{self, Released, Whose},
     report::{self, Paint},
 };
@@ -445,8 +446,8 @@ impl Context {
             Ok::<_, CommandError>(agreed)
         };
         let settings = &self.config.settings;
-        match flow::apply_agreed(cloud, settings, &records, self.now, agree).await? {
-            Answer::Yes(run) => self.carried_out(&run, false, None).await,
+        match flow::agreed(cloud, settings, &records, self.now, agree).await? {
+            Answer::Yes(planned) => self.carry_out(cloud, planned, false, None).await,
             Answer::No(planned) => Ok(plan_exit(&planned)),
         }
     }
@@ -457,14 +458,59 @@ impl Context {
         json: bool,
         metrics: Option<&Path>,
     ) -> Result<Exit, CommandError> {
-        let Planned { plan, estate } = self.plan(cloud).await?;
+        let planned = self.plan(cloud).await?;
         if !json {
-            print(&report::plan(&plan, &self.config.settings, self.paint))?;
+            let settings = &self.config.settings;
+            print(&report::plan(&planned.plan, settings, self.paint))?;
+        }
+        let cuts = planned.estate.cuts.clone();
+        let exit = self.carry_out(cloud, planned, json, metrics).await;
+        self.expire_cuts(cloud, &cuts).await;
+        exit
+    }
+
+    async fn carry_out<C: Observe + WriteIam>(
+        &self,
+        cloud: &C,
+        planned: Planned,
+        json: bool,
+        metrics: Option<&Path>,
+    ) -> Result<Exit, CommandError> {
+        let Planned { plan, estate } = planned;
+        let store = self.published_to();
+        let publisher = store.as_ref().map(|store| Publisher {
+            store,
+            estate: &estate,
+            settings: &self.config.settings,
+            now: self.now,
+        });
+        if let Some(publisher) = &publisher {
+            published(publisher.before(&plan).await);
         }
         let run = flow::carry_out(plan, cloud).await;
         let exit = self.carried_out(&run, json, metrics).await;
-        self.expire_cuts(cloud, &estate.cuts).await;
+        if let Some(publisher) = &publisher {
+            cloud.settle(publisher.wait(&run)).await;
+            published(publisher.after(&run).await);
+        }
         exit
+    }
+
+    /// Where hosts read what pins admit, if the config wants that. A run is done whether or not it
+    /// can be said there.
+    fn published_to(&self) -> Option<RecordStore> {
+        let url = self
+            .config
+            .records
+            .as_ref()
+            .filter(|_| self.config.publish_pins)?;
+        let access = Access::Variables(config::variables());
+        let opened = RecordStore::open(url, &access);
+        opened
+            .inspect_err(|error| {
+                tracing::warn!("what pins admit is not published: {}", chain(error));
+            })
+            .ok()
     }
 
     async fn carried_out(
@@ -519,6 +565,14 @@ impl Context {
             tracing::warn!("left out of the record store: {warning}");
         }
         Ok(read.records)
+    }
+}
+
+/// Says what became of what hosts read.
+fn published(result: Result<usize, PublishError>) {
+    match result {
+        Ok(roles) => tracing::info!(roles, "published what pins admit"),
+        Err(error) => tracing::warn!("hosts read what an older run published: {}", chain(&error)),
     }
 }
 

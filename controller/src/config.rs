@@ -54,6 +54,8 @@ pub struct Config {
     pub records: Option<StoreUrl>,
     /// `state`
     pub state: Option<StoreUrl>,
+    /// `publish-pins`
+    pub publish_pins: bool,
 }
 
 /// Which cloud: `aws` or `dir:PATH`.
@@ -164,6 +166,7 @@ fn config(mut table: Table<'_, '_>) -> Config {
     config.cloud = table.parsed("cloud", |text| text.parse().map_err(said));
     config.records = table.parsed("records", |text| text.parse().map_err(said));
     config.state = table.parsed("state", |text| text.parse().map_err(said));
+    config.publish_pins = table.boolean("publish-pins").unwrap_or_default();
     let regions = table.parsed_or_list(
         "regions",
         |text| text.parse().map_err(said),

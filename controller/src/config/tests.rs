@@ -38,6 +38,7 @@ fn every_key_is_read() {
         regions = ["eu-west-1", "us-east-1"]
         records = "file:///srv/records"
         state = "file:///srv/state"
+        publish-pins = true
         [[role]]
         name = "web-*"
         mode = "observe"
@@ -96,6 +97,7 @@ fn every_key_is_read() {
             ]),
             records: Some(StoreUrl::Directory("/srv/records".into())),
             state: Some(StoreUrl::Directory("/srv/state".into())),
+            publish_pins: true,
         }
     );
 }
@@ -118,7 +120,7 @@ mode = 7
         [
             "credpin.toml:1:9: mode: `strict` is no mode: write observe, canary or enforce",
             "credpin.toml:2:1: hub-vpc: unknown key; known here: mode, hub-vpcs, allow-launch-gap, \
-             max-policies, policy-quota, ipv6-lists, private-ipv4-lists, allow-lossy, pin-derived, self-defence, exclude, canary-share, replay-max-age, idle-after, without-replay, propagation, max-narrowing, role, egress, cloud, records, state, regions",
+             max-policies, policy-quota, ipv6-lists, private-ipv4-lists, allow-lossy, pin-derived, self-defence, exclude, canary-share, replay-max-age, idle-after, without-replay, propagation, max-narrowing, role, egress, cloud, records, state, publish-pins, regions",
             "credpin.toml:3:16: pin-derived: wants true or false, not string",
             "credpin.toml:4:15: ipv6-lists: lists have no `/64`: write addresses or subnets",
             "credpin.toml:6:8: egress.vpc: `0abc` is not a VPC id (vpc-…)",

@@ -193,9 +193,7 @@ fn of_run(all: &mut Registry, run: &Run) {
     gauge(all, "run_steps_done", "Steps that went through", done);
     let calls = Gauges::<Call>::default();
     for (call, count) in &run.calls {
-        let of_call = Call {
-            call: call.to_string(),
-        };
+        let of_call = Call { call: call.clone() };
         calls
             .get_or_create(&of_call)
             .set(i64::try_from(*count).unwrap_or(i64::MAX));

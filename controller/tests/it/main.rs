@@ -7,6 +7,7 @@ mod apply;
 mod aws;
 mod cli;
 mod dir;
+mod publish;
 mod read_back;
 mod release;
 mod revoke;
