@@ -75,7 +75,7 @@ fn a_role_that_no_instance_has_is_idle_and_says_how_long_it_has_not_been_used() 
         Fleet::new()
             .role("web")
             .edit_role("web", |role| {
-                role.last_used = at.map(|at| at.parse().unwrap())
+                role.last_used = at.map(|at| at.parse().unwrap());
             })
             .settings(|settings| settings.without_replay = false)
     };
