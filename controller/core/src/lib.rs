@@ -14,13 +14,15 @@
 //! leaves open; [`admission`] tells hosts that are launched whether it admits them; [`explain`] answers "what if a token were used from there?".
 //!
 //! Beside that, from [`cloudtrail`]: [`lineage`] tells which key came of which, [`replay`] which real
-//! calls a pin would have denied, and [`containment`] what ends a lineage: its keys' [`cut`]s, in order.
+//! calls a pin would have denied, [`detect`] what somebody should look at, and [`containment`] what ends a
+//! lineage: its keys' [`cut`]s, in order.
 
 pub mod admission;
 pub mod cloudtrail;
 pub mod containment;
 pub mod credential;
 pub mod cut;
+pub mod detect;
 pub mod egress;
 pub mod estate;
 pub mod evaluate;

@@ -19,6 +19,7 @@ use crate::cloudtrail::{Event, Fold, How, is_eks};
 
 mod home;
 mod kind;
+mod origin;
 pub(crate) mod pool;
 mod tally;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use home::{Homes, Verdict};
 pub use tally::{Place, Tally, Use};
 pub use trace::{Above, Ends, Node, Target, TargetError, Trace, trace};
 
+pub(crate) use origin::Origin;
 use pool::Pool;
 pub use pool::Shared;
 
