@@ -12,6 +12,7 @@ use credpin_core::{
     settings::{MaxNarrowing, Settings},
 };
 use credpin_ledger::StoreUrl;
+use jiff::Timestamp;
 
 use crate::{
     cloudtrail::Source,
@@ -158,6 +159,34 @@ pub struct Revoke {
     /// For machines
     #[arg(long)]
     pub json: bool,
+}
+
+/// What `detect` is to do.
+#[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
+pub struct Detect {
+    /// CloudTrail's files: a directory, or `s3://bucket/prefix`; in any layout, of any number of
+    /// accounts and regions, an organisation's too
+    #[arg(long, value_name = "DIR|URL", value_hint = ValueHint::DirPath, required_unless_present = "rules")]
+    pub cloudtrail: Option<Source>,
+    /// What was over before this is history: it is read as far as it bears on the rest, and not told
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Timestamp>,
+    /// Tell what no earlier run with --new told, and keep in `state` what was
+    #[arg(long, requires = "cloudtrail")]
+    pub new: bool,
+    /// For machines: a line of JSON for each finding, and one for the whole
+    #[arg(long)]
+    pub json: bool,
+    /// For machines: a line of JSON for each finding, as a Detection Finding of OCSF
+    #[arg(long, conflicts_with_all = ["json", "rules"])]
+    pub ocsf: bool,
+    /// Show the rules
+    #[arg(long, conflicts_with_all = ["cloudtrail", "since"])]
+    pub rules: bool,
 }
 
 /// The subcommands.
@@ -332,6 +361,20 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Find in CloudTrail what somebody should look at: stolen tokens, changed pins, and what leads there
+    ///
+    /// Each finding has an id that stays the same, says which events show it, and what to do next. With a
+    /// cloud (--cloud, or `cloud` in the config) uses of an instance's token are told apart: home, or away;
+    /// and the roles' trust policies are looked at. With records (--records) tokens that no ledger knows are
+    /// found. What could not be decided is said. What is not to be told is written down: [[accept]] in the
+    /// config, with an owner and an end.
+    ///
+    /// As a scheduled job: --new, with `state` in the config. It reads on from where the last one ended and
+    /// tells each finding once.
+    ///
+    /// Exit codes: 0 nothing found (with --new: nothing new), 1 error, 2 something found, 3 nothing found but
+    /// not all of the trail could be read, 64 bad usage.
+    Detect(Detect),
     /// Take a stolen credential back, by the smallest cut that ends it
     ///
     /// AWS takes no temporary credential back. What ends one is a policy on the principal that it was

@@ -27,6 +27,7 @@ use crate::{
     report::{self, Paint},
 };
 
+mod detect;
 mod kept;
 mod lineage;
 mod metrics;
@@ -149,6 +150,17 @@ pub enum CommandError {
     /// What the last run kept cannot be read.
     #[error("cannot tell how the last run left things; --fresh looks at the account")]
     LastRun(#[from] crate::state::LastRunError),
+    /// `--new` needs to know what was told.
+    #[error(
+        "--new keeps what was told where the controller keeps its state: say where with --state (or \
+         CREDPIN_STATE, or `state` in the config)"
+    )]
+    NoState,
+    /// What was told cannot be read or kept.
+    #[error(
+        "cannot tell what was told before, or keep what is told now: findings may be told again"
+    )]
+    Told(#[from] crate::state::ToldError),
     /// A run took longer than it may have the lock.
     #[error(
         "the run took longer than it may have the lock, and stopped; the next one goes on from there"
@@ -204,6 +216,7 @@ pub async fn execute(cli: Cli, now: Timestamp) -> Result<Exit, CommandError> {
             )
             .await
         }
+        Command::Detect(asked) => detect::detect(&asked, &config, paint(), now).await,
         command => on_cloud(command, config, now).await,
     }
 }
@@ -393,7 +406,9 @@ impl Context {
                 replay::triage(&homes, &trail.cloudtrail, json, self.paint).await
             }
             Command::Revoke(revoke) => self.revoke(cloud, revoke).await,
-            Command::Trace { .. } | Command::Completions { .. } => Ok(Exit::Done),
+            Command::Trace { .. } | Command::Detect(_) | Command::Completions { .. } => {
+                Ok(Exit::Done)
+            }
         }
     }
 
@@ -543,29 +558,34 @@ impl Context {
     /// What hosts recorded of late. Records never hold anything up (invariant 3): a store that
     /// cannot be read, or is not there, is told about and left out.
     async fn records(&self) -> Vec<Record> {
-        self.read_records().await.unwrap_or_else(|error| {
+        let since = self.now.checked_sub(RECORDS_WINDOW).ok();
+        let read = read_records(&self.config, since).await;
+        read.unwrap_or_else(|error| {
             tracing::warn!("going on without records: {}", chain(&error));
             Vec::new()
         })
     }
+}
 
-    async fn read_records(&self) -> Result<Vec<Record>, CommandError> {
-        let Some(url) = &self.config.records else {
-            return Ok(Vec::new());
-        };
-        if let StoreUrl::Directory(path) = url
-            && !path.exists()
-        {
-            return Err(CommandError::NoRecords(path.clone()));
-        }
-        let since = self.now.checked_sub(RECORDS_WINDOW).ok();
-        let access = Access::Variables(config::variables());
-        let read = RecordStore::open(url, &access)?.read(since).await?;
-        for warning in &read.warnings {
-            tracing::warn!("left out of the record store: {warning}");
-        }
-        Ok(read.records)
+/// What hosts recorded since then.
+async fn read_records(
+    config: &Config,
+    since: Option<Timestamp>,
+) -> Result<Vec<Record>, CommandError> {
+    let Some(url) = &config.records else {
+        return Ok(Vec::new());
+    };
+    if let StoreUrl::Directory(path) = url
+        && !path.exists()
+    {
+        return Err(CommandError::NoRecords(path.clone()));
     }
+    let access = Access::Variables(config::variables());
+    let read = RecordStore::open(url, &access)?.read(since).await?;
+    for warning in &read.warnings {
+        tracing::warn!("left out of the record store: {warning}");
+    }
+    Ok(read.records)
 }
 
 /// Says what became of what hosts read.

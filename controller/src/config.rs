@@ -6,6 +6,7 @@
 use std::{ffi::OsString, fmt, path::PathBuf, str::FromStr};
 
 use credpin_core::{
+    detect::Accept,
     id::RegionName,
     plan::MOST_POLICIES,
     settings::{
@@ -17,10 +18,12 @@ use credpin_ledger::StoreUrl;
 use thiserror::Error;
 use toml_span::ErrorKind;
 
+mod accept;
 mod duration;
 mod prefix;
 mod table;
 
+use accept::accept;
 pub(crate) use duration::seconds;
 use prefix::public_prefix;
 use table::Table;
@@ -56,6 +59,10 @@ pub struct Config {
     pub state: Option<StoreUrl>,
     /// `publish-pins`
     pub publish_pins: bool,
+    /// `controller-roles`: names of the roles that credpin runs as.
+    pub controller_roles: Vec<Glob>,
+    /// `[[accept]]`: findings that a person has accepted.
+    pub accept: Vec<Accept>,
 }
 
 /// Which cloud: `aws` or `dir:PATH`.
@@ -163,6 +170,10 @@ fn config(mut table: Table<'_, '_>) -> Config {
         .unwrap_or_default();
     settings.roles = table.tables("role", role);
     settings.egress = table.tables("egress", egress);
+    config.controller_roles = table
+        .list("controller-roles", |text| Ok(Glob::new(text)))
+        .unwrap_or_default();
+    config.accept = table.tables("accept", accept);
     config.cloud = table.parsed("cloud", |text| text.parse().map_err(said));
     config.records = table.parsed("records", |text| text.parse().map_err(said));
     config.state = table.parsed("state", |text| text.parse().map_err(said));

@@ -41,7 +41,9 @@ async fn main() -> ExitCode {
     let exit = command::execute(cli, now).await.unwrap_or_else(|error| {
         eprintln!("credpin: {}", command::chain(&error));
         match error {
-            CommandError::NobodyToAsk | CommandError::RegionsOfDir => Exit::Usage,
+            CommandError::NobodyToAsk | CommandError::RegionsOfDir | CommandError::NoState => {
+                Exit::Usage
+            }
             _ => Exit::Failed,
         }
     });

@@ -1,6 +1,7 @@
 //! What people and machines get to read. Everything here is text made from values; nothing is
 //! decided and nothing printed.
 
+mod detect;
 mod explain;
 mod lineage;
 mod metrics;
@@ -15,6 +16,7 @@ mod text;
 mod trace;
 mod view;
 
+pub use detect::{detect, detect_json, detect_ocsf, detect_rules, detect_rules_json};
 pub use explain::explain;
 pub use lineage::{one_key, one_key_json, outcome, round, round_json};
 pub use metrics::metrics;

@@ -73,29 +73,34 @@ fn exit(reading: &Reading) -> Exit {
 /// Where instances are at home, if a cloud is named. One that cannot be looked at costs a warning:
 /// a responder needs the tree now.
 pub(super) async fn homes(config: &Config) -> Option<Homes> {
-    let seen = match config.cloud.as_ref()? {
+    let seen = observed(config).await?;
+    Some(homes_in(&seen, &config.settings))
+}
+
+/// What is to be seen of the cloud that is named, if one is.
+pub(super) async fn observed(config: &Config) -> Option<Observation> {
+    match config.cloud.as_ref()? {
         CloudName::Dir(path) => match Dir::open(path.clone()) {
-            Ok(dir) => dir.observe().await,
+            Ok(dir) => Some(dir.observe().await),
             Err(error) => {
                 tracing::warn!("home and away are not told: {}", chain(&error));
-                return None;
+                None
             }
         },
         #[cfg(feature = "aws")]
         CloudName::Aws => match crate::cloud::aws::Aws::open(config.regions.clone()).await {
-            Ok(aws) => aws.observe().await,
+            Ok(aws) => Some(aws.observe().await),
             Err(error) => {
                 tracing::warn!("home and away are not told: {}", chain(&error));
-                return None;
+                None
             }
         },
         #[cfg(not(feature = "aws"))]
         CloudName::Aws => {
             tracing::warn!("home and away are not told: this build has no AWS");
-            return None;
+            None
         }
-    };
-    Some(homes_in(&seen, &config.settings))
+    }
 }
 
 /// The homes of all hosts that were seen.

@@ -1,4 +1,4 @@
-use credpin_core::replayed::Replays;
+use credpin_core::{detect::RuleId, replayed::Replays};
 
 use super::*;
 
@@ -39,6 +39,7 @@ fn every_key_is_read() {
         records = "file:///srv/records"
         state = "file:///srv/state"
         publish-pins = true
+        controller-roles = ["credpin-*"]
         [[role]]
         name = "web-*"
         mode = "observe"
@@ -48,6 +49,12 @@ fn every_key_is_read() {
         [[egress]]
         subnet = "subnet-0abc"
         prefixes = []
+        [[accept]]
+        rule = "trust-anyone"
+        subject = "arn:aws:iam::*:role/public"
+        owner = "ana"
+        until = "2026-12-31"
+        why = "partners"
         "#,
     )
     .unwrap();
@@ -98,6 +105,14 @@ fn every_key_is_read() {
             records: Some(StoreUrl::Directory("/srv/records".into())),
             state: Some(StoreUrl::Directory("/srv/state".into())),
             publish_pins: true,
+            controller_roles: vec![Glob::new("credpin-*")],
+            accept: vec![Accept {
+                rule: RuleId::TrustAnyone,
+                subject: Glob::new("arn:aws:iam::*:role/public"),
+                owner: "ana".to_owned(),
+                until: "2026-12-31".parse().unwrap(),
+                why: "partners".to_owned(),
+            }],
         }
     );
 }
@@ -120,7 +135,7 @@ mode = 7
         [
             "credpin.toml:1:9: mode: `strict` is no mode: write observe, canary or enforce",
             "credpin.toml:2:1: hub-vpc: unknown key; known here: mode, hub-vpcs, allow-launch-gap, \
-             max-policies, policy-quota, ipv6-lists, private-ipv4-lists, allow-lossy, pin-derived, self-defence, exclude, canary-share, replay-max-age, idle-after, without-replay, propagation, max-narrowing, role, egress, cloud, records, state, publish-pins, regions",
+             max-policies, policy-quota, ipv6-lists, private-ipv4-lists, allow-lossy, pin-derived, self-defence, exclude, canary-share, replay-max-age, idle-after, without-replay, propagation, max-narrowing, role, egress, controller-roles, accept, cloud, records, state, publish-pins, regions",
             "credpin.toml:3:16: pin-derived: wants true or false, not string",
             "credpin.toml:4:15: ipv6-lists: lists have no `/64`: write addresses or subnets",
             "credpin.toml:6:8: egress.vpc: `0abc` is not a VPC id (vpc-…)",
@@ -184,6 +199,19 @@ fn a_rule_names_somebody() {
     assert!(
         said[0].starts_with("credpin.toml:2:8: role.name: is empty"),
         "{said:?}"
+    );
+}
+
+#[test]
+fn what_is_accepted_has_an_owner_an_end_and_a_reason() {
+    assert_eq!(
+        mistakes("[[accept]]\nrule = \"trust\"\nsubject = \"*\"\nuntil = \"soon\"\nwhy = \" \""),
+        [
+            "credpin.toml:1:1: accept: owner is missing",
+            "credpin.toml:2:9: accept.rule: `trust` is no rule: `credpin detect --rules` lists them",
+            "credpin.toml:4:10: accept.until: `soon` is no day: write the last one as \"2026-12-31\"",
+            "credpin.toml:5:8: accept.why: is empty",
+        ]
     );
 }
 
