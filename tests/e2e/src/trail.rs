@@ -3,6 +3,7 @@
 //! ```text
 //!  Caller ──▶ Call ──▶ Trail ──▶ AWSLogs/ACCOUNT/CloudTrail/REGION/YYYY/MM/DD/….json.gz
 //!  incident::incident: the theft that `credpin trace` is for, among other people's calls
+//!  suspicion::suspicion: something for every rule of `credpin detect`
 //!  bulk::bulk: as much as is asked for, to measure with
 //! ```
 
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 
 pub mod bulk;
 pub mod incident;
+pub mod suspicion;
 
 /// The account that everything is in.
 pub const ACCOUNT: &str = "111122223333";
@@ -134,6 +136,13 @@ impl Caller {
     pub fn issued(mut self, at: Timestamp) -> Self {
         let at = at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         self.identity["sessionContext"]["attributes"]["creationDate"] = json!(at);
+        self
+    }
+
+    /// The same, by that version of IMDS (`1.0`, `2.0`).
+    #[must_use]
+    pub fn delivered_by(mut self, version: &str) -> Self {
+        self.identity["sessionContext"]["ec2RoleDelivery"] = json!(version);
         self
     }
 
