@@ -39,5 +39,6 @@ pub mod replay;
 pub mod replayed;
 pub mod request;
 pub mod settings;
+pub mod trust;
 pub mod verify;
 mod wildcard;

@@ -7,12 +7,12 @@ use credpin_core::{
     estate::{LivePolicy, LiveVersion, Role},
     id::{Arn, PolicyName, RoleName},
     plan::{POLICY_PATH, RELEASED_TAG},
+    trust,
 };
 
 use super::{
     Sorter,
     field::{FieldError, required},
-    trust,
 };
 use crate::cloud::{
     IamView,
