@@ -3,8 +3,8 @@
 //! ```text
 //!  Event ──▶ Detect ──▶ report(facts) ──▶ Report: findings, and what could not be decided
 //!            (a Token per key,  │
-//!             a Lineage,        ├── the account's hosts and roles, hosts' records
-//!             changes of ours)  └── what is accepted, what earlier runs told
+//!             a Lineage, what   ├── the account's hosts and roles, hosts' records
+//!             was changed)      └── what is accepted, what earlier runs told
 //! ```
 //!
 //! What the rules are called and what they advise is a table, `rules.json`. Nothing is learnt that would
@@ -35,15 +35,16 @@ use crate::{
 mod accept;
 mod change;
 mod finding;
+mod imds_v1;
 mod instance;
 mod known;
 mod long_lived;
 mod rule;
 mod session_token;
 mod sight;
-mod standing;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 pub use accept::Accept;
 pub use finding::Finding;
@@ -52,6 +53,7 @@ pub use rule::{Needs, Rule, RuleError, RuleId, Severity, rules};
 
 use change::Changes;
 use sight::{Sight, Sights};
+use trust::Trusts;
 
 /// Events, as far as rules ask about them.
 #[derive(Debug, Default)]
@@ -60,6 +62,7 @@ pub struct Detect {
     lineage: Lineage,
     tokens: HashMap<Shared, Box<Token>>,
     changes: Changes,
+    trusts: Trusts,
     /// The first event.
     first: Option<Timestamp>,
     pool: Pool,
@@ -138,8 +141,9 @@ impl Detect {
         instance::findings(self, &origins, facts, &mut report);
         session_token::findings(self, &origins, facts, &mut report);
         long_lived::findings(self, &origins, facts, &mut report);
-        standing::findings(self, &origins, facts, &mut report);
+        imds_v1::findings(self, &origins, facts, &mut report);
         report.findings.extend(self.changes.findings(facts));
+        report.findings.extend(self.trusts.findings(facts));
         report
             .findings
             .retain(|finding| facts.is_to_be_told(finding));
@@ -184,11 +188,13 @@ impl Detect {
             "keys were used from more places than are kept apart",
             more.count() as u64,
         );
-        if self.changes.has_more() {
-            report.undecided(
-                "changes of policies: there are more than are kept".into(),
-                0,
-            );
+        for (has_more, what) in [
+            (self.changes.has_more(), "changes of policies"),
+            (self.trusts.has_more(), "changes of trust policies"),
+        ] {
+            if has_more {
+                report.undecided(format!("{what}: there are more than are kept"), 0);
+            }
         }
         report.undecided.sort();
     }
@@ -230,6 +236,7 @@ impl Fold for Detect {
         self.first = [self.first, time].into_iter().flatten().min();
         self.lineage.event(event);
         self.changes.event(event);
+        self.trusts.event(event);
         if let Some(key) = event.key()
             && !event.is_by_service()
         {
@@ -241,6 +248,7 @@ impl Fold for Detect {
         self.first = [self.first, other.first].into_iter().flatten().min();
         self.lineage.merge(other.lineage);
         self.changes.merge(other.changes);
+        self.trusts.merge(other.trusts);
         for (key, token) in other.tokens {
             let known = self.tokens.entry(key).or_default();
             known.all.merge(&token.all);

@@ -160,7 +160,7 @@ fn policy(event: &Event<'_>) -> Option<String> {
 }
 
 /// Who called: the role, where a session of one did, and else whoever it was.
-fn caller<'a>(event: &'a Event<'_>) -> &'a str {
+pub(super) fn caller<'a>(event: &'a Event<'_>) -> &'a str {
     let identity = &event.user_identity;
     let issuer = &identity.session_context.session_issuer;
     let is_role = issuer.kind.as_deref() == Some("Role");

@@ -482,6 +482,71 @@ fn a_role_that_whole_accounts_may_assume_is_told() {
     );
 }
 
+/// Admin writes the trust policy of `role`, which then lets `principal` assume it.
+fn trust(minute: u32, role: &str, principal: &str) -> Value {
+    let document = json!({"Statement": [{
+        "Effect": "Allow", "Principal": {"AWS": principal}, "Action": "sts:AssumeRole",
+    }]});
+    let request = json!({"roleName": role, "policyDocument": document.to_string()});
+    let admin = session("admin", "eve", "ASIAADMIN22222222222");
+    let call = call(minute, &admin, "iam", "UpdateAssumeRolePolicy", HOME);
+    with(call, "requestParameters", request)
+}
+
+#[test]
+fn who_let_whole_accounts_assume_a_role_is_told_with_the_call() {
+    let told = |records: &[Value], roles: Option<&BTreeMap<RoleName, Role>>| {
+        let known = Known::default();
+        let report = folded(records).report(&Facts {
+            roles,
+            ..facts(&known)
+        });
+        let findings = report.findings.into_iter();
+        findings
+            .map(|one| {
+                format!(
+                    "{} {} {}",
+                    one.subject,
+                    one.detail,
+                    one.events
+                        .iter()
+                        .map(ToString::to_string)
+                        .collect::<String>()
+                )
+            })
+            .collect::<Vec<_>>()
+    };
+    let opened = trust(2, "data", "*");
+    let says = "arn:aws:iam::111122223333:role/data it trusts anyone, said by \
+                arn:aws:iam::111122223333:role/admin 2-UpdateAssumeRolePolicy-198.51.100.10-ASIAADMIN22222222222";
+    assert_eq!(told(&[opened.clone()], None), [says]);
+    // The last word counts, wherever it lies.
+    let closed = trust(3, "data", "arn:aws:iam::111122223333:role/x");
+    assert_eq!(told(&[closed.clone(), opened.clone()], None), [""; 0]);
+    assert_eq!(
+        told(
+            &[trust(1, "data", "*"), closed, trust(4, "web", "AROAX")],
+            None
+        ),
+        [""; 0]
+    );
+    let refused = denied(opened.clone(), "no");
+    assert_eq!(told(&[refused], None), [""; 0]);
+    // Where the account was looked at, what is there counts: a call only shows who let it in.
+    let open = [role("data", &["*"])].into();
+    assert_eq!(told(&[opened.clone()], Some(&open)), [says]);
+    let shut = [role("data", &["arn:aws:iam::111122223333:role/x"])].into();
+    assert_eq!(told(&[opened.clone()], Some(&shut)), [""; 0]);
+    assert_eq!(
+        told(&[trust(2, "data", "444455556666")], Some(&open)),
+        ["arn:aws:iam::111122223333:role/data it trusts anyone ",]
+    );
+    // Another account's roles were not.
+    let elsewhere = with(opened, "recipientAccountId", json!("444455556666"));
+    let there = says.replacen("111122223333", "444455556666", 1);
+    assert_eq!(told(&[elsewhere], Some(&shut)), [there]);
+}
+
 #[test]
 fn a_role_whose_tokens_imdsv1_gives_out_is_told_by_the_trail_or_by_records() {
     let of = |imds: &str, ledger: &[Record]| {
@@ -611,6 +676,8 @@ fn everything() -> Vec<Value> {
         list(32, &user(USERS), THIEF),
         detach(33),
         denied(detach(34), "no"),
+        trust(35, "all", "*"),
+        trust(36, "elsewhere", "444455556666"),
     ]
 }
 

@@ -78,6 +78,12 @@ pub fn suspicion() -> Trail {
     trail.add(at(40), change(&credpin, "CreatePolicyVersion"));
     trail.add(at(41), change(&admin, "DetachRolePolicy"));
     trail.add(at(42), change(&admin, "DeletePolicy").denied("no"));
+    let anyone = json!({"Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"},
+    ]});
+    let opened = json!({"roleName": "open", "policyDocument": anyone.to_string()});
+    let open = Call::new(&admin, "iam", "UpdateAssumeRolePolicy", HOME);
+    trail.add(at(43), open.with("requestParameters", opened));
     trail
 }
 

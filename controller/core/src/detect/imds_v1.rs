@@ -1,12 +1,16 @@
-//! Rules about what stands: whom roles trust, and how their tokens are given out.
+//! Roles whose tokens IMDSv1 still gives out, by the trail or by what hosts recorded.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use credpin_ledger::ImdsVersion;
 use jiff::Timestamp;
 
-use super::{Detect, Facts, Finding, Report, RuleId, Sight, instance::role_name};
-use crate::{cloudtrail::How, estate::Role, lineage::Origin};
+use super::{
+    Detect, Facts, Finding, Report, RuleId, Sight,
+    instance::role_name,
+    trust::{arn_of, partition_of},
+};
+use crate::{cloudtrail::How, lineage::Origin};
 
 /// Hosts that are named; the rest are counted.
 const HOSTS: usize = 3;
@@ -25,40 +29,6 @@ pub(super) fn findings(
     facts: &Facts<'_>,
     report: &mut Report,
 ) {
-    for role in facts.roles.into_iter().flat_map(BTreeMap::values) {
-        report.findings.extend(trust(role));
-    }
-    report.findings.extend(imds_v1(detect, origins, facts));
-}
-
-/// One for each principal that stands for more than itself.
-fn trust(role: &Role) -> impl Iterator<Item = Finding> {
-    role.trusted.iter().filter_map(|principal| {
-        let (found, whom) = match account(principal) {
-            _ if principal == "*" => (RuleId::TrustAnyone, "anyone".to_owned()),
-            Some(account) if account == role.arn.account() => {
-                (RuleId::TrustWholeAccount, "its own account".to_owned())
-            }
-            Some(account) => (RuleId::TrustWholeAccount, format!("account {account}")),
-            None => return None,
-        };
-        let names = BTreeMap::from([("role", role.name.to_string())]);
-        let finding = Finding::new(found, role.arn.as_str(), &[principal]);
-        Some(finding.detail(format!("it trusts {whom}")).fill(&names))
-    })
-}
-
-/// The account that a principal stands for as a whole: `111122223333`, or its root by ARN.
-fn account(principal: &str) -> Option<&str> {
-    let account = match principal.strip_prefix("arn:") {
-        Some(arn) => arn.strip_suffix(":root")?.rsplit(':').next()?,
-        None => principal,
-    };
-    let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
-    is_account.then_some(account)
-}
-
-fn imds_v1(detect: &Detect, origins: &[Origin<'_>], facts: &Facts<'_>) -> Vec<Finding> {
     let mut roles: BTreeMap<String, V1<'_>> = BTreeMap::new();
     for origin in origins {
         let is_v1 = origin.how == How::Ec2 && origin.who.delivered_by.as_deref() == Some("1.0");
@@ -77,26 +47,15 @@ fn imds_v1(detect: &Detect, origins: &[Origin<'_>], facts: &Facts<'_>) -> Vec<Fi
     let records = facts.records.unwrap_or_default().iter();
     for record in records.filter(|record| record.imds_version == ImdsVersion::V1) {
         let host = &record.host;
-        let partition = match &host.region {
-            region if region.starts_with("cn-") => "aws-cn",
-            region if region.starts_with("us-gov-") => "aws-us-gov",
-            _ => "aws",
-        };
+        let partition = partition_of(&host.region);
         let arn = arn_of(partition, &host.account, &record.role);
         let v1 = roles.entry(arn).or_default();
         v1.instances.insert(&host.instance_id);
         let (first, last) = v1.recorded.unwrap_or((record.time, record.time));
         v1.recorded = Some((first.min(record.time), last.max(record.time)));
     }
-    roles
-        .into_iter()
-        .map(|(role, v1)| v1.finding(&role))
-        .collect()
-}
-
-/// Without the role's path, which hosts do not know.
-fn arn_of(partition: &str, account: &str, role: &str) -> String {
-    format!("arn:{partition}:iam::{account}:role/{role}")
+    let found = roles.iter().map(|(role, v1)| v1.finding(role));
+    report.findings.extend(found);
 }
 
 impl V1<'_> {
