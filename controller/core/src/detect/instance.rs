@@ -28,6 +28,8 @@ struct Away {
     allowed: Sight,
     /// Those of `allowed`, or else those of `denied`.
     places: Vec<String>,
+    /// The first use at home, of those that were not told to be that at once.
+    at_home: Option<Timestamp>,
 }
 
 /// What could not be told.
@@ -124,11 +126,12 @@ fn of_away(away: &Away, origin: &Origin<'_>, facts: &Facts<'_>) -> Option<Findin
 fn is_first_used_away(away: &Away, origin: &Origin<'_>, token: &Token, detect: &Detect) -> bool {
     let begins = origin.issued.zip(detect.first);
     let first = away.any().uses.first;
+    let at_home = [token.at_home, away.at_home].into_iter().flatten().min();
     origin.parent.is_none()
         && begins.is_some_and(|(issued, first)| issued >= first)
         && first.is_some()
         && first == token.all.uses.first
-        && token.at_home.is_none_or(|at_home| first < Some(at_home))
+        && at_home.is_none_or(|at_home| first < Some(at_home))
 }
 
 fn away<'a>(token: &Token, instance: &'a str, homes: &Homes, open: &mut Open<'a>) -> Away {
@@ -148,7 +151,10 @@ fn away<'a>(token: &Token, instance: &'a str, homes: &Homes, open: &mut Open<'a>
                 away.allowed.merge(sight);
                 away.places.push(place.to_string());
             }
-            Some(Verdict::Home | Verdict::Service) => {}
+            Some(Verdict::Home) => {
+                away.at_home = [away.at_home, sight.uses.first].into_iter().flatten().min();
+            }
+            Some(Verdict::Service) => {}
             None => drop(open.gone.insert(instance)),
         }
     }

@@ -84,7 +84,8 @@ impl Known {
     /// The same after a run at `now` that read to `last` and told what `report` has.
     #[must_use]
     pub fn after(mut self, report: &Report, last: Option<Timestamp>, now: Timestamp) -> Self {
-        self.watermark = self.watermark.max(last);
+        // A record that is dated in the future must not have the next runs pass over what comes before.
+        self.watermark = self.watermark.max(last.map(|last| last.min(now)));
         for finding in &report.findings {
             // What stands, as a trust policy does, is shown by every look.
             latest(

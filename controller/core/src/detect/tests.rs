@@ -257,10 +257,15 @@ fn a_token_that_was_first_used_away_is_told_as_such() {
     records.push(away(9));
     let both = ["instance-token-away", "instance-token-first-used-away"];
     assert_eq!(names(&found(&records)), both);
-    // In the same second it is not known who was first.
-    records.pop();
-    records.push(away(10));
-    assert_eq!(names(&found(&records)), ["instance-token-away"]);
+    // In the same second it is not known who was first, however much the host's own record says.
+    for home in [delivered("2.0"), session("web", "i-0aa1", TOKEN)] {
+        let records = [
+            begin(),
+            call(10, &home, "s3", "ListBuckets", HOME),
+            away(10),
+        ];
+        assert_eq!(names(&found(&records)), ["instance-token-away"]);
+    }
     // Nor where the trail begins after the token was made.
     assert_eq!(names(&found(&[away(9)])), ["instance-token-away"]);
 }
@@ -730,12 +735,19 @@ fn what_was_told_is_not_told_again_until_long_after_it_was_last_seen() {
     let known = Known::default();
     let report = detect.report(&facts(&known));
     assert_eq!(report.clone().without_told(&known).findings.len(), 1);
-    let last = Some(time(&at(20)));
-    let known = known.after(&report, last, time("2026-05-02T10:00:00Z"));
+    let (last, now) = (Some(time(&at(20))), time("2026-05-02T10:00:00Z"));
+    let known = known.after(&report, last, now);
     assert_eq!(report.clone().without_told(&known).findings, []);
     let read = Known::parse(&known.to_json()).unwrap();
     assert_eq!(read, known, "it is kept as it is");
     assert_eq!(known.read_from(None), Some(time("2026-04-29T18:20:00Z")));
+    let of_future = known
+        .clone()
+        .after(&report, Some(time("2999-01-01T00:00:00Z")), now);
+    assert_eq!(
+        of_future.read_from(None),
+        Some(time("2026-04-30T18:00:00Z"))
+    );
     let later = time("2026-06-30T10:00:00Z");
     let of_old_trail = known.clone().after(&report, last, later);
     assert_eq!(report.clone().without_told(&of_old_trail).findings, []);
