@@ -447,6 +447,12 @@ fn a_long_lived_key_is_told_where_it_was_not_used_before() {
     });
     assert_eq!(report.findings.len(), 1);
     assert_eq!(report.findings[0].places, ["2001:db8:1::/48"]);
+    let still_used = [&records[..], &[from(5, THIEF)]].concat();
+    let report = folded(&still_used).report(&Facts {
+        known: &Known::default(),
+        ..since
+    });
+    assert_eq!(report.findings.len(), 1, "the thief's is known by then");
 }
 
 #[test]
@@ -569,6 +575,9 @@ fn a_role_whose_tokens_imdsv1_gives_out_is_told_by_the_trail_or_by_records() {
     let v1 = |instance| record(instance, TOKEN, 5, ImdsVersion::V1);
     let v2 = record("i-0aa1", TOKEN, 5, ImdsVersion::V2);
     assert_eq!(of("2.0", &[v2]), []);
+    let unsaid = session("web", "i-0aa1", TOKEN);
+    let unsaid = [begin(), call(10, &unsaid, "s3", "ListBuckets", HOME)];
+    assert_eq!(found(&unsaid), []);
     let by_trail = of("1.0", &[]);
     assert_eq!(names(&by_trail), ["role-served-by-imdsv1"]);
     assert_eq!(by_trail[0].detail, "on i-0aa1, as CloudTrail says");
