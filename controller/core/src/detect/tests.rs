@@ -160,6 +160,7 @@ fn role(name: &str, trusted: &[&str]) -> (RoleName, Role) {
         trusted: trusted.iter().map(|&who| who.to_owned()).collect(),
         profiles: BTreeSet::new(),
         attached: BTreeSet::new(),
+        last_used: None,
     };
     (role.name.clone(), role)
 }
