@@ -531,7 +531,7 @@ fn who_let_whole_accounts_assume_a_role_is_told_with_the_call() {
     let opened = trust(2, "data", "*");
     let says = "arn:aws:iam::111122223333:role/data it trusts anyone, said by \
                 arn:aws:iam::111122223333:role/admin 2-UpdateAssumeRolePolicy-198.51.100.10-ASIAADMIN22222222222";
-    assert_eq!(told(&[opened.clone()], None), [says]);
+    assert_eq!(told(std::slice::from_ref(&opened), None), [says]);
     // The last word counts, wherever it lies.
     let closed = trust(3, "data", "arn:aws:iam::111122223333:role/x");
     assert_eq!(told(&[closed.clone(), opened.clone()], None), [""; 0]);
@@ -546,9 +546,9 @@ fn who_let_whole_accounts_assume_a_role_is_told_with_the_call() {
     assert_eq!(told(&[refused], None), [""; 0]);
     // Where the account was looked at, what is there counts: a call only shows who let it in.
     let open = [role("data", &["*"])].into();
-    assert_eq!(told(&[opened.clone()], Some(&open)), [says]);
+    assert_eq!(told(std::slice::from_ref(&opened), Some(&open)), [says]);
     let shut = [role("data", &["arn:aws:iam::111122223333:role/x"])].into();
-    assert_eq!(told(&[opened.clone()], Some(&shut)), [""; 0]);
+    assert_eq!(told(std::slice::from_ref(&opened), Some(&shut)), [""; 0]);
     assert_eq!(
         told(&[trust(2, "data", "444455556666")], Some(&open)),
         ["arn:aws:iam::111122223333:role/data it trusts anyone ",]
