@@ -6,6 +6,9 @@ use credpin_ledger::{Access, Admission, AdmittedInstance, AdmittedSubnet, Record
 use credpin_proxy::AfterWait;
 use jiff::Timestamp;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
 
 use crate::rig::{self, Reply, Rig};
 
@@ -16,6 +19,42 @@ const MACS: &str = "/latest/meta-data/network/interfaces/macs/";
 /// Longer than any test waits, and so short that it is over at once.
 const LONG: Duration = Duration::from_mins(10);
 const SHORT: Duration = Duration::from_millis(50);
+
+/// S3 that gives out one object: `None` while a pin denies the host's calls.
+async fn s3(
+    object: watch::Receiver<Option<Vec<u8>>>,
+) -> (StoreUrl, mpsc::UnboundedReceiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!(
+        "s3://bucket?sts=off&endpoint=http://{}",
+        listener.local_addr().unwrap()
+    );
+    let (asked, requests) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let (mut head, mut part) = (Vec::new(), [0; 4096]);
+            while !head.ends_with(b"\r\n\r\n") {
+                let read = stream.read(&mut part).await.unwrap();
+                head.extend_from_slice(&part[..read]);
+            }
+            let denied = b"<Error><Code>AccessDenied</Code></Error>".to_vec();
+            let (status, body) = match object.borrow().clone() {
+                Some(object) => ("200 OK", object),
+                None => ("403 Forbidden", denied),
+            };
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nETag: \"1\"\r\nLast-Modified: Fri, 27 Nov 2026 12:00:00 GMT\r\n\
+                 Content-Length: {}\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream.write_all(&body).await.unwrap();
+            asked.send(String::from_utf8(head).unwrap()).unwrap();
+        }
+    });
+    (url.parse().unwrap(), requests)
+}
 
 /// A store that hosts read, and a proxy with a gate.
 struct Gated {
@@ -206,6 +245,38 @@ async fn a_host_that_has_handed_the_role_out_before_is_not_held() {
     gated.rig.restart().await;
     assert_eq!(gated.rig.credential().await.status, 200);
     gated.decided("before").await;
+}
+
+/// The host reads with its own role, and so the pin that it waits for may deny that too.
+#[tokio::test]
+async fn a_read_that_the_pin_denies_is_not_yet_and_one_that_it_lets_through_opens() {
+    let (object, published) = watch::channel(None);
+    let (url, mut requests) = s3(published).await;
+    let rig = Rig::with(|config| {
+        config.records = Some(url);
+        config.ship_interval = LONG;
+        config.launch_gate_wait = Some(SHORT);
+        config.launch_gate_then = AfterWait::Refuse;
+    })
+    .await;
+    assert_eq!(rig.credential().await.status, 503);
+    let request = requests.recv().await.unwrap();
+    assert!(
+        request.starts_with("GET /bucket/pins/v1/account"),
+        "{request}"
+    );
+    assert!(request.contains("x-amz-security-token"), "{request}");
+
+    object.send_replace(Some(of_the_subnet(&rig).await.to_json()));
+    let served = async { while rig.credential().await.status != 200 {} };
+    tokio::time::timeout(rig::PATIENCE, served).await.unwrap();
+    // The proxy's own use is on record as anybody's, and was no reason to let a client through.
+    let consumers: Vec<_> = rig
+        .records()
+        .into_iter()
+        .map(|record| record.consumer.exe)
+        .collect();
+    assert_eq!(consumers.len(), 2, "{consumers:?}");
 }
 
 #[tokio::test]
