@@ -14,6 +14,7 @@ fn the_empty_file_observes_and_nothing_more() {
 
 #[test]
 fn every_key_is_read() {
+    let region = |name: &str| name.parse().unwrap();
     let config = parse(
         "credpin.toml",
         r#"
@@ -91,10 +92,7 @@ fn every_key_is_read() {
                 own_role: None,
             },
             cloud: Some(CloudName::Dir("/srv/cloud".into())),
-            regions: Regions::Only(vec![
-                "eu-west-1".parse().unwrap(),
-                "us-east-1".parse().unwrap(),
-            ]),
+            regions: Regions::Only(vec![region("eu-west-1"), region("us-east-1")]),
             records: Some(StoreUrl::Directory("/srv/records".into())),
             state: Some(StoreUrl::Directory("/srv/state".into())),
             publish_pins: true,

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use credpin_core::{
     estate::Gap,
-    exposure::Exposure,
+    exposure::{Exposure, Limits},
     plan::{Difference, Hold, Outcome, Plan, RolePlan, difference},
     policy::MANAGED_POLICY_QUOTA,
     settings::{Mode, Settings},
@@ -315,22 +315,60 @@ fn exposure(out: &mut String, role: &RolePlan) {
         }
         _ => line(out, 2, &format!("open now: {now}")),
     }
-    let Exposure::Limited(limits) = now else {
-        return;
-    };
-    // Where all are alike the line above says it.
-    let worst = limits.instances.iter().max_by_key(|of| of.hosts);
-    if let Some(worst) =
-        worst.filter(|worst| limits.instances.iter().any(|of| of.hosts != worst.hosts))
+    if let Exposure::Limited(limits) = now
+        && let Some(text) = worst_off(limits)
     {
-        let text = format!(
-            "most of all to {}; other hosts in the mean: {:.1}",
-            worst.instance, limits.hosts.mean
-        );
         line(out, 3, &text);
     }
 }
 
+/// Whose token is open to most other hosts; nothing where all are alike, which the figure says.
+fn worst_off(limits: &Limits) -> Option<String> {
+    let worst = limits.instances.iter().max_by_key(|of| of.hosts)?;
+    let differ = limits.instances.iter().any(|of| of.hosts != worst.hosts);
+    differ.then(|| {
+        format!(
+            "most of all that of {}; other hosts in the mean: {:.1}",
+            worst.instance, limits.hosts.mean
+        )
+    })
+}
+
 fn line(out: &mut String, indent: usize, text: &str) {
     let _ = writeln!(out, "{:width$}{text}", "", width = indent * 2);
+}
+
+#[cfg(test)]
+mod tests {
+    use credpin_core::exposure::{Measure, OfInstance};
+
+    use super::*;
+
+    #[test]
+    fn the_instance_that_is_worst_off_is_named_where_they_differ() {
+        let of = |hosts: [u64; 3]| {
+            let mut instances: Vec<OfInstance> = Vec::new();
+            for (number, hosts) in hosts.into_iter().enumerate() {
+                instances.push(OfInstance {
+                    instance: format!("i-0{number}").parse().unwrap(),
+                    hosts,
+                    v4: 0,
+                    v6: 0,
+                    endpoints: 0,
+                });
+            }
+            let mean = 1.5;
+            Limits {
+                hosts: Measure { worst: 3, mean },
+                v4: Measure::default(),
+                v6: Measure::default(),
+                endpoints: Measure::default(),
+                instances,
+            }
+        };
+        let said = worst_off(&of([0, 3, 1]));
+        let expected = "most of all that of i-01; other hosts in the mean: 1.5";
+        assert_eq!(said.as_deref(), Some(expected));
+        assert_eq!(worst_off(&of([3, 3, 3])), None);
+    }
 }
