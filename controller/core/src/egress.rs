@@ -10,15 +10,16 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::{
-    estate::{Interface, Region},
+    estate::Interface,
     id::{InstanceId, NatId, RouteTableId, SubnetId, VpcId},
-    settings::{Lists, Settings},
 };
 
 mod destination;
 mod walk;
+mod ways;
 
 pub use destination::is_private;
+pub use ways::Ways;
 
 /// Where traffic of a subnet leaves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,34 +91,6 @@ pub enum Answer {
     HubVpcsAndEgress,
     /// Nothing in the config: the view is incomplete or the VPC is.
     LookAgain,
-}
-
-/// Where traffic of `subnet` leaves.
-pub fn of_subnet(region: &Region, id: &SubnetId, settings: &Settings) -> Egress {
-    let mut egress = Egress::default();
-    let Some(subnet) = region.subnets.get(id) else {
-        egress.cannot_tell(id, Reason::SubnetNotSeen, Answer::LookAgain);
-        return egress;
-    };
-    if let Some(prefixes) = settings.stated_egress(&subnet.vpc, id) {
-        egress.stated = true;
-        egress.shared.extend(prefixes);
-    }
-    walk::Walk {
-        region,
-        settings,
-        subnet,
-    }
-    .everywhere(&mut egress);
-    if settings.ipv6_lists == Lists::Subnets {
-        let prefixes = subnet.ipv6.iter().copied().map(IpNet::V6);
-        egress.listed_whole.extend(prefixes);
-    }
-    if settings.private_ipv4_lists == Lists::Subnets {
-        let prefix = subnet.ipv4.map(IpNet::V4);
-        egress.listed_whole.extend(prefix);
-    }
-    egress
 }
 
 /// Public IPv4 addresses that an interface's private ones are mapped to.

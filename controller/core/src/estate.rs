@@ -59,7 +59,7 @@ pub struct Gap {
 pub struct Region {
     /// Instances in any state but terminated.
     pub instances: BTreeMap<InstanceId, Instance>,
-    /// Interfaces that are not an instance's own, and those of instances too.
+    /// Interfaces of NAT gateways, of endpoints, of nothing: all that no instance has.
     pub interfaces: BTreeMap<InterfaceId, Interface>,
     /// Subnets, those shared by other accounts included.
     pub subnets: BTreeMap<SubnetId, Subnet>,
@@ -303,20 +303,10 @@ impl Role {
 }
 
 impl Region {
-    /// The route tables that serve `subnet`: its own, or else the main one of its VPC. While one
-    /// takes another's place both name the subnet, and either may carry its traffic.
-    pub fn route_tables_of(&self, subnet: &Subnet) -> Vec<&RouteTable> {
-        let tables = || self.route_tables.values();
-        let own: Vec<&RouteTable> = tables()
-            .filter(|table| table.subnets.contains(&subnet.id))
-            .collect();
-        if own.is_empty() {
-            tables()
-                .filter(|table| table.main && table.vpc == subnet.vpc)
-                .collect()
-        } else {
-            own
-        }
+    /// All interfaces, those of instances and the others.
+    pub fn all_interfaces(&self) -> impl Iterator<Item = &Interface> {
+        let of_instances = self.instances.values().flat_map(|it| &it.interfaces);
+        of_instances.chain(self.interfaces.values())
     }
 }
 

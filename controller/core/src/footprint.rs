@@ -11,7 +11,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    egress::{self, Answer, Egress, Reason, Unknown},
+    egress::{self, Answer, Egress, Reason, Unknown, Ways},
     estate::{Estate, Instance, InstanceState, Interface, Region, Role, Subnet},
     id::{Arn, InstanceId, NatId, RegionName, RoleName, SubnetId, VpcId},
     settings::Settings,
@@ -232,10 +232,11 @@ impl<'a> EgressOf<'a> {
         for subnet in region.subnets.values() {
             by_vpc.entry(&subnet.vpc).or_default().push(subnet);
         }
+        let ways = Ways::new(region);
         Self {
             subnets: ids
                 .into_iter()
-                .map(|id| (id.clone(), egress::of_subnet(region, id, settings)))
+                .map(|id| (id.clone(), ways.of_subnet(id, settings)))
                 .collect(),
             by_vpc,
             nowhere: Egress::default(),

@@ -7,7 +7,7 @@ mod fleet;
 use std::collections::BTreeSet;
 
 use credpin_core::{
-    egress::{Answer, Egress, of_subnet},
+    egress::{Answer, Egress, Ways},
     estate::{PrivateIpv4, Target},
     settings::{Scope, StatedEgress},
 };
@@ -15,7 +15,7 @@ use fleet::{Fleet, id, transit_gateway, via_nat};
 
 fn egress_of(fleet: &Fleet, subnet: &str) -> Egress {
     let region = fleet.estate.regions.values().next().unwrap();
-    of_subnet(region, &id(subnet), &fleet.settings)
+    Ways::new(region).of_subnet(&id(subnet), &fleet.settings)
 }
 
 fn shared(fleet: &Fleet, subnet: &str) -> Vec<String> {

@@ -37,7 +37,7 @@ pub fn view(seen: &Observation, estate: &Estate, paint: Paint) -> String {
             out,
             "  {name}: {}, {}, {}, {}, {}, {}, {}",
             count(region.instances.len(), "instance"),
-            count(region.interfaces.len(), "interface"),
+            count(region.all_interfaces().count(), "interface"),
             count(vpcs, "VPC"),
             count(region.subnets.len(), "subnet"),
             count(region.route_tables.len(), "route table"),

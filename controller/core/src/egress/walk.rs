@@ -8,19 +8,20 @@ use super::{
     Answer, Egress, Reason,
     destination::{covers_public_v4, covers_public_v6, leads_out_of_a_nat, overlap, within},
     public_ipv4,
+    ways::Ways,
 };
 use crate::{
-    estate::{Destination, Interface, Nat, Region, Route, RouteTable, Subnet, Target},
-    id::InterfaceId,
-    settings::Settings,
+    estate::{Destination, Interface, Nat, Route, RouteTable, Subnet, Target},
+    id::{InterfaceId, SubnetId},
+    settings::{Lists, Settings},
 };
 
 /// A look at every way out of one subnet.
 pub(super) struct Walk<'a> {
-    pub(super) region: &'a Region,
-    pub(super) settings: &'a Settings,
+    ways: &'a Ways<'a>,
+    settings: &'a Settings,
     /// Whose egress is asked.
-    pub(super) subnet: &'a Subnet,
+    subnet: &'a Subnet,
 }
 
 /// A route in its table, with the part of its destination that is of interest.
@@ -42,9 +43,32 @@ struct Passed<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// Adds to `egress` what the subnet's routes lead to.
-    pub(super) fn everywhere(&self, egress: &mut Egress) {
-        self.tables(&self.region.route_tables_of(self.subnet), None, egress);
+    /// Where traffic of a subnet leaves.
+    pub(super) fn of_subnet(ways: &'a Ways<'a>, id: &SubnetId, settings: &'a Settings) -> Egress {
+        let mut egress = Egress::default();
+        let Some(subnet) = ways.region.subnets.get(id) else {
+            egress.cannot_tell(id, Reason::SubnetNotSeen, Answer::LookAgain);
+            return egress;
+        };
+        if let Some(prefixes) = settings.stated_egress(&subnet.vpc, id) {
+            egress.stated = true;
+            egress.shared.extend(prefixes);
+        }
+        let walk = Walk {
+            ways,
+            settings,
+            subnet,
+        };
+        walk.tables(ways.tables_of(subnet), None, &mut egress);
+        if settings.ipv6_lists == Lists::Subnets {
+            let prefixes = subnet.ipv6.iter().copied().map(IpNet::V6);
+            egress.listed_whole.extend(prefixes);
+        }
+        if settings.private_ipv4_lists == Lists::Subnets {
+            let prefix = subnet.ipv4.map(IpNet::V4);
+            egress.listed_whole.extend(prefix);
+        }
+        egress
     }
 
     fn tables(&self, tables: &[&RouteTable], passed: Option<&Passed<'_>>, egress: &mut Egress) {
@@ -84,7 +108,7 @@ impl<'a> Walk<'a> {
                 egress.own_v6 |= covers_public_v6(hop.to);
             }
             Target::EgressOnlyGateway => egress.own_v6 |= covers_public_v6(hop.to),
-            Target::Nat(id) => match self.region.nat_gateways.get(id) {
+            Target::Nat(id) => match self.ways.region.nat_gateways.get(id) {
                 Some(nat) => self.nat(nat, hop, passed, egress),
                 None => self.opaque(
                     hop,
@@ -126,14 +150,14 @@ impl<'a> Walk<'a> {
         let subnet = nat
             .subnet
             .as_ref()
-            .and_then(|id| self.region.subnets.get(id));
+            .and_then(|id| self.ways.region.subnets.get(id));
         let table = nat
             .route_table
             .as_ref()
-            .and_then(|id| self.region.route_tables.get(id));
+            .and_then(|id| self.ways.region.route_tables.get(id));
         match (subnet, table) {
             (Some(subnet), _) => {
-                self.tables(&self.region.route_tables_of(subnet), Some(&beyond), egress);
+                self.tables(self.ways.tables_of(subnet), Some(&beyond), egress);
             }
             (None, Some(table)) => self.tables(&[table], Some(&beyond), egress),
             (None, None) => {
@@ -155,7 +179,7 @@ impl<'a> Walk<'a> {
         if is_passed(id.as_str(), passed) {
             return;
         }
-        let arms = self.arms(id);
+        let arms = self.ways.arms(id);
         let through = |private_ipv4| Passed {
             id: id.as_str(),
             private_ipv4,
@@ -171,19 +195,10 @@ impl<'a> Walk<'a> {
         }
         egress.shared.extend(public.into_iter().map(host_net));
         for arm in arms {
-            if let Some(subnet) = self.region.subnets.get(&arm.subnet) {
+            if let Some(subnet) = self.ways.region.subnets.get(&arm.subnet) {
                 let beyond = through(private_ipv4(arm).collect());
-                self.tables(&self.region.route_tables_of(subnet), Some(&beyond), egress);
+                self.tables(self.ways.tables_of(subnet), Some(&beyond), egress);
             }
-        }
-    }
-
-    /// All interfaces of the instance that has `id`, or that interface alone.
-    fn arms(&self, id: &InterfaceId) -> Vec<&'a Interface> {
-        let mut instances = self.region.instances.values();
-        match instances.find(|instance| instance.interfaces.iter().any(|arm| arm.id == *id)) {
-            Some(owner) => owner.interfaces.iter().collect(),
-            None => self.region.interfaces.get(id).into_iter().collect(),
         }
     }
 

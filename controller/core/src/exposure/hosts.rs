@@ -128,7 +128,7 @@ fn public_addresses(estate: &Estate) -> impl Iterator<Item = IpNet> {
             .nat_gateways
             .values()
             .flat_map(|nat| nat.public_ipv4.iter().copied());
-        let interfaces = region.interfaces.values().flat_map(egress::public_ipv4);
+        let interfaces = region.all_interfaces().flat_map(egress::public_ipv4);
         let ipv6 = region.subnets.values().flat_map(|subnet| &subnet.ipv6);
         nats.chain(interfaces)
             .map(|address| IpNet::V4(address.into()))

@@ -1,7 +1,7 @@
 //! A region: hosts, their interfaces, and the ways that traffic takes.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     net::{Ipv4Addr, Ipv6Addr},
 };
 
@@ -35,19 +35,26 @@ pub(super) fn read(seen: &shape::Region, sorter: &mut Sorter<'_>) -> Region {
         .into_iter()
         .map(|instance| (instance.id.clone(), instance))
         .collect();
-    // An instance's own description of its interfaces comes last: it is what its pin is made of.
+    // An instance's own description of its interfaces is what its pin is made of.
+    let of_instances: HashSet<&str> = instances
+        .values()
+        .flat_map(|instance| &instance.interfaces)
+        .map(|interface| interface.id.as_str())
+        .collect();
+    let is_other = |shape: &&shape::NetworkInterface| {
+        let id = shape.network_interface_id.as_deref();
+        id.is_none_or(|id| !of_instances.contains(id))
+    };
     let interfaces = sorter
         .each::<shape::DescribeNetworkInterfaces, _, _>(
-            &seen.network_interfaces.network_interfaces,
+            seen.network_interfaces
+                .network_interfaces
+                .iter()
+                .filter(is_other),
             |shape| shape.network_interface_id.as_deref(),
             |shape| interface(shape, None, &elastic).map(Some),
         )
         .into_iter()
-        .chain(
-            instances
-                .values()
-                .flat_map(|instance| instance.interfaces.iter().cloned()),
-        )
         .map(|interface| (interface.id.clone(), interface))
         .collect();
     Region {

@@ -160,7 +160,7 @@ fn interfaces_and_addresses_have_the_primary_one_first() {
         interfaces[0].ipv6_prefixes,
         ["2001:db8:9::/80".parse().unwrap()]
     );
-    assert_eq!(region.interfaces.len(), 2);
+    assert_eq!(region.all_interfaces().count(), 2);
 }
 
 #[test]
