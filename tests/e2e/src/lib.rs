@@ -12,7 +12,7 @@
 //! (the second opinion on policies, asked about random ones of [`arbitrary`]). Every process starts in
 //! [`process`], where the environment is scrubbed and addresses must be loopback; the metadata service's
 //! own address is asked in a [`namespace`] only, where something else has it. [`trail`] writes what CloudTrail
-//! would have written.
+//! would have written, [`fleet`] accounts of any size.
 //!
 //! This is a test crate: its functions return [`anyhow::Error`], which a failing test prints.
 
@@ -23,6 +23,7 @@ pub mod controller;
 pub mod credentials;
 pub mod demo;
 pub mod estate;
+pub mod fleet;
 pub mod gate;
 pub mod guarded;
 mod http;
