@@ -1,6 +1,6 @@
 //! A credential that EC2 delivered, as its condition keys show it wherever it is used.
 
-use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use crate::{
     estate::Role,
@@ -13,70 +13,65 @@ use crate::{
 /// A role's credential on one instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential {
-    role_arn: String,
-    userid: String,
-    instance_arn: String,
-    vpc: VpcId,
-    primary_ipv4: Option<Ipv4Addr>,
+    /// A call with the keys that the credential itself brings along, and one by a session that has its
+    /// name only. Neither says from where, nor what is called.
+    signed: Request,
+    derived: Request,
 }
 
 impl Credential {
     /// The credential of `role` on `host`.
     pub fn of(role: &Role, host: &Host) -> Self {
         let account = role.arn.account();
-        Self {
-            role_arn: role.arn.to_string(),
-            userid: format!("{}:{}", role.id, host.instance),
-            instance_arn: format!(
-                "arn:{}:ec2:{}:{account}:instance/{}",
-                role.arn.partition(),
-                host.region,
-                host.instance
-            ),
-            vpc: host.vpc.clone(),
-            primary_ipv4: host.primary_ipv4,
-        }
+        let derived = Request::new("")
+            .with(Key::PrincipalArn, &role.arn)
+            .with(Key::UserId, format_args!("{}:{}", role.id, host.instance))
+            .with(Key::ViaAwsService, false);
+        let instance = format!(
+            "arn:{}:ec2:{}:{account}:instance/{}",
+            role.arn.partition(),
+            host.region,
+            host.instance
+        );
+        let signed = derived
+            .clone()
+            .with(Key::SourceInstanceArn, instance)
+            .with(Key::Ec2InstanceSourceVpc, &host.vpc)
+            .with(Key::RoleDelivery, "2.0");
+        let signed = match host.primary_ipv4 {
+            Some(address) => signed.with_address(Key::Ec2InstanceSourcePrivateIpv4, address.into()),
+            None => signed,
+        };
+        Self { signed, derived }
+    }
+
+    /// The same on a host of another VPC that has all else of this one.
+    #[must_use]
+    pub fn in_vpc(&self, vpc: &VpcId) -> Self {
+        let signed = self.signed.clone().with(Key::Ec2InstanceSourceVpc, vpc);
+        let derived = self.derived.clone();
+        Self { signed, derived }
     }
 
     /// A call of `action` signed with it, coming from `position`.
-    pub fn used_from(&self, position: &Position, action: &str) -> Request {
-        at(
-            self.signed(action).with(Key::ViaAwsService, false),
-            position,
-        )
+    pub fn used_from(&self, position: &Position, action: impl Into<Arc<str>>) -> Request {
+        at(self.signed.clone().of(action), position)
     }
 
     /// A call of `action` by a session that has its name and not the keys that EC2's delivery leaves.
-    pub fn derived_used_from(&self, position: &Position, action: &str) -> Request {
-        let request = Request::new(action)
-            .with(Key::PrincipalArn, &self.role_arn)
-            .with(Key::UserId, &self.userid)
-            .with(Key::ViaAwsService, false);
-        at(request, position)
+    pub fn derived_used_from(&self, position: &Position, action: impl Into<Arc<str>>) -> Request {
+        at(self.derived.clone().of(action), position)
     }
 
     /// A call of `action` that a service makes for its holder, who called the service from
     /// `position`. The VPC keys are dropped, and the address is carried on where that first call
     /// came over a public endpoint.
-    pub fn used_by_a_service(&self, position: &Position, action: &str) -> Request {
-        let request = self.signed(action).with(Key::ViaAwsService, true);
+    pub fn used_by_a_service(&self, position: &Position, action: impl Into<Arc<str>>) -> Request {
+        let request = self.signed.clone().of(action);
+        let request = request.with(Key::ViaAwsService, true);
         match position {
-            Position::Internet(address) => request.with(Key::SourceIp, address),
+            Position::Internet(address) => request.with_address(Key::SourceIp, *address),
             Position::Endpoint { .. } => request,
-        }
-    }
-
-    /// A call with the keys that the credential itself brings along.
-    fn signed(&self, action: &str) -> Request {
-        let request = Request::new(action)
-            .with(Key::PrincipalArn, &self.role_arn)
-            .with(Key::UserId, &self.userid)
-            .with(Key::SourceInstanceArn, &self.instance_arn)
-            .with(Key::Ec2InstanceSourceVpc, &self.vpc)
-            .with(Key::RoleDelivery, "2.0");
-        match self.primary_ipv4 {
-            Some(address) => request.with(Key::Ec2InstanceSourcePrivateIpv4, address),
-            None => request,
         }
     }
 }
@@ -84,9 +79,9 @@ impl Credential {
 /// The same call, coming from `position`.
 fn at(request: Request, position: &Position) -> Request {
     match position {
-        Position::Internet(address) => request.with(Key::SourceIp, address),
+        Position::Internet(address) => request.with_address(Key::SourceIp, *address),
         Position::Endpoint { vpc, address } => request
             .with(Key::SourceVpc, vpc)
-            .with(Key::VpcSourceIp, address),
+            .with_address(Key::VpcSourceIp, *address),
     }
 }

@@ -6,31 +6,30 @@
 //! and of the account.
 //!
 //! Instances that the same statements select have most of it in common, and that is counted once.
-//! Work for a role is its instances times its statements, and the size of its lists times the
-//! logarithm of the account's hosts; the index of hosts is made once an account.
+//! Hosts that can be seen at the same positions are counted as one crowd ([`Hosts`]). Work for a role
+//! is its instances times its statements, and the size of its lists times the logarithm of the
+//! account's hosts and the crowds that it meets; the index of hosts is made once an account.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::{collections::BTreeMap, fmt};
 
-use ipnet::{IpNet, Ipv4Net};
 use serde::Serialize;
 
 use crate::{
-    footprint::{Footprint, Host},
+    footprint::Footprint,
     id::{InstanceId, VpcId},
     pin::Admitted,
     policy::Document,
 };
 
 mod account;
+mod group;
 mod hosts;
 
 pub use account::OfAccount;
 pub use hosts::Hosts;
 
-use hosts::{common, overlap};
+use group::Group;
+use hosts::joined;
 
 /// What is left open to a stolen token of a role.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -86,12 +85,13 @@ pub struct Measure {
 }
 
 /// What `documents` leave open to tokens of the hosts of `footprint`.
-pub fn of(footprint: &Footprint, documents: &[&Document], fleet: &Hosts<'_>) -> Exposure {
+pub fn of(footprint: &Footprint, documents: &[&Document], fleet: &Hosts) -> Exposure {
     if footprint.hosts.is_empty() {
         return Exposure::Nothing;
     }
     let admitted = Admitted::by(documents);
-    let mut groups: BTreeMap<(&VpcId, Vec<usize>), Group> = BTreeMap::new();
+    let private = joined(&admitted.private);
+    let mut groups: BTreeMap<(&VpcId, Vec<usize>), Group<'_>> = BTreeMap::new();
     let instances: Vec<OfInstance> = footprint
         .hosts
         .iter()
@@ -105,94 +105,12 @@ pub fn of(footprint: &Footprint, documents: &[&Document], fleet: &Hosts<'_>) -> 
                 groups
                     .entry((&host.vpc, selecting))
                     .or_insert_with_key(|(vpc, selecting)| {
-                        Group::new(vpc, selecting, &admitted, fleet)
+                        Group::new(vpc, selecting, &admitted, &private, fleet)
                     });
-            group.of(host, fleet)
+            group.of(host)
         })
         .collect();
     Exposure::Limited(Limits::over(instances))
-}
-
-/// What tokens of one VPC that the same statements select are open to.
-struct Group {
-    /// Hosts at a position that is admitted to all of these tokens.
-    hosts: BTreeSet<usize>,
-    v4: u64,
-    v6: u64,
-    endpoints: u64,
-}
-
-impl Group {
-    fn new(vpc: &VpcId, selecting: &[usize], admitted: &Admitted, fleet: &Hosts<'_>) -> Self {
-        let public = selecting
-            .iter()
-            .map(|number| admitted.public[*number].from.clone())
-            .reduce(|some, others| both(&some, &others))
-            .unwrap_or_else(everywhere);
-        let endpoints = admitted.hubs.iter().filter(|hub| *hub != vpc).count();
-        let is_listed = |number: &usize| {
-            let mut private = fleet.all[*number].private();
-            private.any(|net| admitted.private.iter().any(|listed| overlap(listed, &net)))
-        };
-        let mut hosts: BTreeSet<usize> = public
-            .iter()
-            .flat_map(|net| fleet.leaving_from(net))
-            .collect();
-        if !admitted.private.is_empty() {
-            // In a hub every host may be met, at home only those of the VPC.
-            if endpoints > 0 {
-                hosts.extend(admitted.private.iter().flat_map(|net| fleet.inside(net)));
-            } else {
-                hosts.extend(fleet.of_vpc(vpc).filter(is_listed));
-            }
-        }
-        let (v4, v6) = fleet.beyond(&public);
-        Self {
-            hosts,
-            v4,
-            v6,
-            endpoints: endpoints as u64,
-        }
-    }
-
-    fn of(&self, host: &Host, fleet: &Hosts<'_>) -> OfInstance {
-        let is_other = |number: &usize| {
-            let other = fleet.all[*number];
-            (&other.region, &other.instance) != (&host.region, &host.instance)
-        };
-        let at_the_same: BTreeSet<usize> = host
-            .primary_ipv4
-            .filter(|_| self.endpoints > 0)
-            .into_iter()
-            .flat_map(|address| fleet.inside(&IpNet::V4(Ipv4Net::from(address))))
-            .filter(|number| !self.hosts.contains(number) && is_other(number))
-            .collect();
-        let itself = fleet
-            .number_of(host)
-            .is_some_and(|number| self.hosts.contains(&number));
-        OfInstance {
-            instance: host.instance.clone(),
-            hosts: (self.hosts.len() + at_the_same.len()) as u64 - u64::from(itself),
-            v4: self.v4,
-            v6: self.v6,
-            endpoints: self.endpoints,
-        }
-    }
-}
-
-/// What lies in a prefix of each of two lists.
-fn both(some: &[IpNet], others: &[IpNet]) -> Vec<IpNet> {
-    some.iter()
-        .flat_map(|a| others.iter().filter_map(move |b| common(a, b)))
-        .collect()
-}
-
-/// Every address: what is admitted where no statement says otherwise.
-fn everywhere() -> Vec<IpNet> {
-    vec![
-        IpNet::V4(ipnet::Ipv4Net::default()),
-        IpNet::V6(ipnet::Ipv6Net::default()),
-    ]
 }
 
 impl Limits {

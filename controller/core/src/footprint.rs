@@ -2,12 +2,13 @@
 //! it at, by VPC, and how the hosts of a VPC can be told apart.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
     net::Ipv4Addr,
 };
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -105,54 +106,59 @@ pub enum LaunchGap {
     UnknownEgress(Unknown),
 }
 
-/// The footprint of every role that has a live instance. `kept` are VPCs that a role's pin in force
-/// has a group for: one whose last host is gone stays in while it is there, so that hosts that come
-/// back (a nightly shutdown, an auto scaling group at zero) are not shut out.
+/// Instances, each with the number of its region.
+type Instances<'a> = Vec<(usize, &'a Instance)>;
+
+/// The footprint of every role that has a live instance, and the hosts that have no role. `kept` are
+/// VPCs that a role's pin in force has a group for: one whose last host is gone stays in while it is
+/// there, so that hosts that come back (a nightly shutdown, an auto scaling group at zero) are not shut
+/// out.
 pub fn of_roles(
     estate: &Estate,
     settings: &Settings,
     kept: &BTreeMap<&RoleName, BTreeSet<VpcId>>,
-) -> BTreeMap<RoleName, Footprint> {
-    let by_profile: BTreeMap<&Arn, &Role> = estate
+) -> (BTreeMap<RoleName, Footprint>, Vec<Host>) {
+    let by_profile: HashMap<&Arn, &Role> = estate
         .roles
         .values()
         .flat_map(|role| role.profiles.iter().map(move |profile| (profile, role)))
         .collect();
-    let mut footprints: BTreeMap<RoleName, Footprint> = BTreeMap::new();
-    for (name, region) in &estate.regions {
-        let egress = EgressOf::new(region, settings);
-        let mut occupied: BTreeMap<&RoleName, BTreeSet<(&VpcId, &SubnetId)>> = BTreeMap::new();
-        let mut instances: BTreeMap<&RoleName, Vec<&Instance>> = BTreeMap::new();
+    let regions: Vec<(&RegionName, EgressOf<'_>)> = estate
+        .regions
+        .iter()
+        .map(|(name, region)| (name, EgressOf::new(region, settings)))
+        .collect();
+    let mut others = Vec::new();
+    let mut by_role: HashMap<&RoleName, (&Role, Instances<'_>)> = HashMap::new();
+    for (number, region) in estate.regions.values().enumerate() {
         for instance in region.instances.values() {
-            let Some(role) = instance
-                .profile
-                .as_ref()
-                .and_then(|profile| by_profile.get(profile))
-            else {
-                continue;
-            };
-            let footprint = footprints.entry(role.name.clone()).or_default();
-            footprint.role = Some(role.arn.clone());
-            footprint.add_host(name, instance, &egress, settings);
-            instances.entry(&role.name).or_default().push(instance);
-            let places = occupied.entry(&role.name).or_default();
-            places.insert((&instance.vpc, &instance.subnet));
-            places.extend(instance.interfaces.iter().map(|i| (&i.vpc, &i.subnet)));
-        }
-        for (role, places) in occupied {
-            if let Some(footprint) = footprints.get_mut(role) {
-                footprint.add_places(name, &places, &egress);
-                let instances = instances.remove(role).unwrap_or_default();
-                footprint.add_cells(instances, &egress);
-            }
-        }
-        for (role, vpcs) in kept {
-            if let Some(footprint) = footprints.get_mut(*role) {
-                footprint.keep(vpcs, &egress);
+            let profile = instance.profile.as_ref();
+            if let Some(role) = profile.and_then(|profile| by_profile.get(profile)) {
+                let (_, instances) = by_role.entry(&role.name).or_insert((role, Vec::new()));
+                instances.push((number, instance));
+            } else {
+                let (name, egress) = &regions[number];
+                others.push(Host::new(name, instance, egress));
             }
         }
     }
-    footprints
+    let footprints = by_role.into_par_iter().map(|(name, (role, instances))| {
+        let mut footprint = Footprint {
+            role: Some(role.arn.clone()),
+            ..Footprint::default()
+        };
+        for instances in instances.chunk_by(|one, next| one.0 == next.0) {
+            let (region, egress) = &regions[instances[0].0];
+            let instances: Vec<&Instance> = instances.iter().map(|(_, it)| *it).collect();
+            footprint.add_instances(region, &instances, egress, settings);
+        }
+        let vpcs = kept.get(name).into_iter();
+        for (vpcs, (_, egress)) in vpcs.flat_map(|vpcs| regions.iter().map(move |it| (vpcs, it))) {
+            footprint.keep(vpcs, egress);
+        }
+        (name.clone(), footprint)
+    });
+    (footprints.collect(), others)
 }
 
 /// A subnet, and what a host that is launched there leaves by.
@@ -171,8 +177,9 @@ pub struct Place {
 pub fn places(estate: &Estate, settings: &Settings) -> BTreeMap<VpcId, Vec<Place>> {
     let mut places: BTreeMap<VpcId, Vec<Place>> = BTreeMap::new();
     for (name, region) in &estate.regions {
+        let ways = Ways::new(region);
         for subnet in region.subnets.values() {
-            let egress = egress::of_subnet(region, &subnet.id, settings);
+            let egress = ways.of_subnet(&subnet.id, settings);
             if !egress.unknown.is_empty() || !egress.growing.is_empty() {
                 continue;
             }
@@ -211,33 +218,33 @@ pub fn hosts(estate: &Estate, settings: &Settings) -> Vec<Host> {
 
 /// The egress of every subnet of a region, each worked out once.
 struct EgressOf<'a> {
-    subnets: BTreeMap<SubnetId, Egress>,
-    by_vpc: BTreeMap<&'a VpcId, Vec<&'a Subnet>>,
+    subnets: HashMap<&'a SubnetId, Egress>,
+    by_vpc: HashMap<&'a VpcId, Vec<&'a Subnet>>,
     nowhere: Egress,
 }
 
 impl<'a> EgressOf<'a> {
     fn new(region: &'a Region, settings: &Settings) -> Self {
+        let ways = Ways::new(region);
+        let of = |id: &'a SubnetId| (id, ways.of_subnet(id, settings));
+        let mut subnets: HashMap<&SubnetId, Egress> = region.subnets.keys().map(of).collect();
         // Subnets that an instance names and the region did not show are asked for too, so that
         // they are found unknown and not found empty.
         let named = region.instances.values().flat_map(|instance| {
-            instance
-                .interfaces
-                .iter()
-                .map(|i| &i.subnet)
-                .chain([&instance.subnet])
+            let arms = instance.interfaces.iter().map(|i| &i.subnet);
+            arms.chain([&instance.subnet])
         });
-        let ids: BTreeSet<&SubnetId> = region.subnets.keys().chain(named).collect();
-        let mut by_vpc: BTreeMap<&VpcId, Vec<&Subnet>> = BTreeMap::new();
+        for id in named {
+            if !subnets.contains_key(id) {
+                subnets.extend([of(id)]);
+            }
+        }
+        let mut by_vpc: HashMap<&VpcId, Vec<&Subnet>> = HashMap::new();
         for subnet in region.subnets.values() {
             by_vpc.entry(&subnet.vpc).or_default().push(subnet);
         }
-        let ways = Ways::new(region);
         Self {
-            subnets: ids
-                .into_iter()
-                .map(|id| (id.clone(), ways.of_subnet(id, settings)))
-                .collect(),
+            subnets,
             by_vpc,
             nowhere: Egress::default(),
         }
@@ -324,6 +331,25 @@ fn more_private_ipv4_of(
 }
 
 impl Footprint {
+    /// Takes in hosts, all those of the role in a region.
+    fn add_instances(
+        &mut self,
+        region: &RegionName,
+        instances: &[&Instance],
+        egress: &EgressOf<'_>,
+        settings: &Settings,
+    ) {
+        let mut places: HashSet<(&VpcId, &SubnetId)> = HashSet::new();
+        self.hosts.reserve(instances.len());
+        for instance in instances {
+            self.add_host(region, instance, egress, settings);
+            places.insert((&instance.vpc, &instance.subnet));
+            places.extend(instance.interfaces.iter().map(|i| (&i.vpc, &i.subnet)));
+        }
+        self.add_places(region, &places.into_iter().collect(), egress);
+        self.add_cells(instances, egress);
+    }
+
     fn add_host(
         &mut self,
         region: &RegionName,

@@ -38,6 +38,7 @@ mod cover;
 mod divide;
 mod fit;
 mod pack;
+mod size;
 
 pub use admitted::{Admitted, Public};
 pub use cover::Cover;

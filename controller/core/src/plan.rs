@@ -6,10 +6,11 @@
 //! another it goes by way of what both admit, with a wait between (`plan/transition.rs`), so whichever
 //! of them a part of IAM still sees, no host is out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use credpin_ledger::Record;
 use jiff::Timestamp;
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{
@@ -154,56 +155,68 @@ pub struct Coverage {
 
 /// What is to be done, given what was seen, what hosts recorded and what the operator decided.
 pub fn plan(estate: &Estate, records: &[Record], settings: &Settings, now: Timestamp) -> Plan {
-    let in_force: BTreeMap<&RoleName, Result<Pin, Edit>> = estate
-        .roles
-        .values()
-        .filter_map(|role| Some((&role.name, read_pins(&live_policies(estate, role), role)?)))
-        .collect();
-    let kept = in_force
-        .iter()
-        .filter_map(|(role, pin)| Some((*role, vpcs_of(pin.as_ref().ok()?))))
-        .collect();
-    let mut footprints = footprint::of_roles(estate, settings, &kept);
-    let hosts = footprint::hosts(estate, settings);
-    let fleet = exposure::Hosts::new(estate, &hosts);
-    let evidence = Evidence::new(records, now);
-    // What is left of the account's quota, less what roles before in the alphabet will have made.
-    let quota = settings.policy_quota.unwrap_or(DEFAULT_POLICY_QUOTA);
-    let mut spare_policies = quota.saturating_sub(estate.customer_policies);
-    let roles: Vec<RolePlan> = estate
-        .roles
-        .values()
-        .filter_map(|role| {
-            let footprint = footprints.remove(&role.name);
+    let roles: Vec<&Role> = estate.roles.values().collect();
+    let seen: Vec<_> = roles
+        .into_par_iter()
+        .map(|role| {
             let live = live_policies(estate, role);
+            let in_force = read_pins(&live, role);
+            (role, live, in_force)
+        })
+        .collect();
+    let kept = seen
+        .iter()
+        .filter_map(|(role, _, pin)| Some((&role.name, vpcs_of(pin.as_ref()?.as_ref().ok()?))))
+        .collect();
+    let (mut footprints, others) = footprint::of_roles(estate, settings, &kept);
+    let of_roles = footprints.values().flat_map(|footprint| &footprint.hosts);
+    let fleet = exposure::Hosts::new(estate, of_roles.chain(&others));
+    let evidence = Evidence::new(records, now);
+    let seen: Vec<_> = seen
+        .into_iter()
+        .map(|(role, live, in_force)| (role, live, in_force, footprints.remove(&role.name)))
+        .filter(|(role, live, _, footprint)| {
             // One that instances can have, and that should be pinned once they do, is shown too.
             let awaited = || {
                 estate.gaps.is_empty()
                     && !role.profiles.is_empty()
                     && settings.mode_of(role) == Mode::Enforce
             };
-            if footprint.is_none() && live.is_empty() && !awaited() {
-                return None;
-            }
-            let planner = RolePlanner {
-                estate,
-                settings,
-                role,
-                live,
-                in_force: in_force.get(&role.name),
-                fleet: &fleet,
-                spare_policies,
-                now,
-            };
-            let plan = planner.plan(footprint.unwrap_or_default(), evidence.of(&role.name));
-            let made = |step: &&Step| matches!(step, Step::CreatePolicy { .. });
-            spare_policies = spare_policies.saturating_sub(plan.steps.iter().filter(made).count());
-            Some(plan)
+            footprint.is_some() || !live.is_empty() || awaited()
         })
         .collect();
+    let plan_role = |(role, live, in_force, footprint): Seen<'_>, spare_policies| {
+        let planner = RolePlanner {
+            estate,
+            settings,
+            role,
+            live,
+            in_force,
+            fleet: &fleet,
+            spare_policies,
+            now,
+        };
+        planner.plan(footprint.unwrap_or_default(), evidence.of(&role.name))
+    };
+    // What is left of the account's quota. Where that may not do for all, it is less what roles before
+    // in the alphabet will have made.
+    let quota = settings.policy_quota.unwrap_or(DEFAULT_POLICY_QUOTA);
+    let mut spare_policies = quota.saturating_sub(estate.customer_policies);
+    let roles: Vec<RolePlan> = if spare_policies >= seen.len().saturating_mul(MOST_POLICIES) {
+        let roles = seen.into_par_iter();
+        roles.map(|seen| plan_role(seen, spare_policies)).collect()
+    } else {
+        let roles = seen.into_iter().map(|seen| {
+            let plan = plan_role(seen, spare_policies);
+            let made = |step: &&Step| matches!(step, Step::CreatePolicy { .. });
+            spare_policies = spare_policies.saturating_sub(plan.steps.iter().filter(made).count());
+            plan
+        });
+        roles.collect()
+    };
     let warnings = doubts::unheld_profiles(estate)
         .chain(doubts::idle_settings(estate, settings, &roles))
-        .chain(evidence.contradictions(&hosts, &roles))
+        .chain(evidence.contradictions(estate, &roles))
         .collect();
     Plan {
         account: estate.account.clone(),
@@ -218,27 +231,39 @@ pub fn plan(estate: &Estate, records: &[Record], settings: &Settings, now: Times
     }
 }
 
+/// A role with what is there of it: its policies, its pin in force, its footprint.
+type Seen<'a> = (
+    &'a Role,
+    Vec<Live<'a>>,
+    Option<Result<Pin, Edit>>,
+    Option<Footprint>,
+);
+
+/// A policy of a role's pin as it is in IAM.
+struct Live<'a> {
+    policy: &'a LivePolicy,
+    /// What it has in force, or what somebody else made of it.
+    read: Result<PinPolicy, Edit>,
+}
+
 /// The policies of a role's pin that are there, attached or not.
-fn live_policies<'a>(estate: &'a Estate, role: &Role) -> Vec<&'a LivePolicy> {
+fn live_policies<'a>(estate: &'a Estate, role: &Role) -> Vec<Live<'a>> {
     policy_names(&role.name)
         .filter_map(|name| estate.policies.get(&name))
+        .map(|policy| Live {
+            policy,
+            read: read_policy(policy),
+        })
         .collect()
 }
 
 /// The pin that is attached to a role, or why it is none of ours; none where nothing is attached.
-fn read_pins(live: &[&LivePolicy], role: &Role) -> Option<Result<Pin, Edit>> {
-    let attached: Vec<&LivePolicy> = live
-        .iter()
-        .copied()
-        .filter(|live| role.attached.contains(&live.arn))
-        .collect();
-    let policies: Result<Vec<PinPolicy>, Edit> =
-        attached.iter().copied().map(read_policy).collect();
-    (!attached.is_empty()).then(|| {
-        Ok(Pin {
-            policies: policies?,
-        })
-    })
+fn read_pins(live: &[Live<'_>], role: &Role) -> Option<Result<Pin, Edit>> {
+    let is_attached = |live: &&Live<'_>| role.attached.contains(&live.policy.arn);
+    let attached = || live.iter().filter(is_attached);
+    let policies: Result<Vec<PinPolicy>, Edit> = attached().map(|live| live.read.clone()).collect();
+    attached().next()?;
+    Some(policies.map(|policies| Pin { policies }))
 }
 
 /// The VPCs that a pin has groups for.

@@ -404,7 +404,7 @@ fn signed(event: &Event<'_>, role: &PinnedRole, host: Option<&Host>, instance: &
         event.service().unwrap_or_default(),
         event.event_name.as_deref().unwrap_or_default()
     );
-    let base = Request::new(&action)
+    let base = Request::new(action)
         .with(Key::ViaAwsService, false)
         .with(Key::PrincipalArn, arn)
         .with(

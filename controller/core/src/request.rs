@@ -1,8 +1,8 @@
 //! What IAM knows of one API call: the action and the condition keys that are present with it.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr, sync::Arc};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use thiserror::Error;
 
 /// The condition keys that pins use or that bear on them.
@@ -100,7 +100,7 @@ impl FromStr for Key {
 }
 
 impl Serialize for Key {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
     }
 }
@@ -109,30 +109,37 @@ impl Serialize for Key {
 ///
 /// A key has one value: each of [`Key`] is single-valued (IAM User Guide, "Single-valued vs.
 /// multivalued context keys"), so set operators have no place in a pin.
+///
+/// A proof makes millions of these from a few: to clone one copies no text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Request {
     /// The action, as `s3:GetObject`.
-    pub action: String,
+    #[serde(serialize_with = "text")]
+    pub action: Arc<str>,
     /// ARN of what it is done to, where the action knows resources.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
-    context: BTreeMap<Key, ContextValue>,
+    context: Context,
 }
+
+/// The value of each key, in the order of [`Key`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Context([Option<ContextValue>; NAMES.len()]);
 
 /// The value of a key, and the address that it reads as: found once here and not at each test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct ContextValue {
-    text: String,
+    text: Arc<str>,
     address: Option<IpAddr>,
 }
 
 impl Request {
     /// A call of `action` without any key, done to nothing that has a name.
-    pub fn new(action: impl Into<String>) -> Self {
+    pub fn new(action: impl Into<Arc<str>>) -> Self {
         Self {
             action: action.into(),
             resource: None,
-            context: BTreeMap::new(),
+            context: Context::default(),
         }
     }
 
@@ -146,33 +153,63 @@ impl Request {
     /// The same with `key` present.
     #[must_use]
     pub fn with(mut self, key: Key, value: impl fmt::Display) -> Self {
-        let text = value.to_string();
+        let text: Arc<str> = value.to_string().into();
         let address = text.parse().ok();
-        self.context.insert(key, ContextValue { text, address });
+        self.context.0[key as usize] = Some(ContextValue { text, address });
+        self
+    }
+
+    /// The same with an address as the value of `key`.
+    #[must_use]
+    pub fn with_address(mut self, key: Key, address: IpAddr) -> Self {
+        let text = address.to_string().into();
+        let address = Some(address);
+        self.context.0[key as usize] = Some(ContextValue { text, address });
+        self
+    }
+
+    /// The same call of another action.
+    #[must_use]
+    pub fn of(mut self, action: impl Into<Arc<str>>) -> Self {
+        self.action = action.into();
         self
     }
 
     /// The keys that are present, each with its value.
     pub fn context(&self) -> impl Iterator<Item = (Key, &str)> {
-        self.context
-            .iter()
-            .map(|(key, value)| (*key, value.text.as_str()))
+        self.context.present()
     }
 
     /// The value of `key`; none where it is absent.
     pub fn value(&self, key: Key) -> Option<&str> {
-        self.context.get(&key).map(|value| value.text.as_str())
+        self.get(key).map(|value| &*value.text)
     }
 
     /// The value of `key` as an address; none where it is absent or is something else.
     pub fn address(&self, key: Key) -> Option<IpAddr> {
-        self.context.get(&key)?.address
+        self.get(key)?.address
+    }
+
+    fn get(&self, key: Key) -> Option<&ContextValue> {
+        self.context.0[key as usize].as_ref()
     }
 }
 
-impl Serialize for ContextValue {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text)
+fn text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
+}
+
+impl Context {
+    fn present(&self) -> impl Iterator<Item = (Key, &str)> {
+        // NAMES has the keys in their order: a test compares.
+        let keys = Key::all().zip(&self.0);
+        keys.filter_map(|(key, value)| Some((key, &*value.as_ref()?.text)))
+    }
+}
+
+impl Serialize for Context {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.present())
     }
 }
 
@@ -187,5 +224,16 @@ mod tests {
             assert_eq!(key.name().to_uppercase().parse(), Ok(key));
         }
         assert!("aws:Via".parse::<Key>().is_err());
+    }
+
+    #[test]
+    fn every_key_has_the_place_of_its_name() {
+        for (place, key) in Key::all().enumerate() {
+            assert_eq!(key as usize, place);
+            let request = Request::new("s3:GetObject").with(key, place);
+            let text = place.to_string();
+            assert_eq!(request.value(key), Some(text.as_str()));
+            assert!(request.context().eq([(key, text.as_str())]));
+        }
     }
 }

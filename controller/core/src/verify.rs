@@ -8,6 +8,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
 };
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -181,19 +182,17 @@ fn calls_of_hosts<'a>(
     settings: &'a Settings,
 ) -> impl Iterator<Item = Call> + use<'a> {
     let spokesmen = spokesmen(footprint);
+    let nobodys = nobodys_vpc();
+    let any_action: Arc<str> = ANY_ACTION.into();
+    let exempt: [Arc<str>; EXEMPT_ACTIONS.len()] =
+        EXEMPT_ACTIONS.map(|action| Arc::from(action.replace('*', "Any")));
     footprint.hosts.iter().flat_map(move |host| {
         let number = footprint.group_of(host).map_or(0, |group| group.number);
         let speaks = spokesmen.get(&(&host.vpc, number)) == Some(&&host.instance);
         let hubs: Vec<&VpcId> = settings.hub_vpcs.iter().flatten().collect();
         let credential = Credential::of(role, host);
         // One of a VPC that no group names: a host of the role that is not there yet.
-        let groupless = Credential::of(
-            role,
-            &Host {
-                vpc: nobodys_vpc(),
-                ..host.clone()
-            },
-        );
+        let groupless = credential.in_vpc(&nobodys);
         let call = |from: &Position, request, promise| Call {
             instance: host.instance.clone(),
             from: from.clone(),
@@ -202,8 +201,8 @@ fn calls_of_hosts<'a>(
         };
         let mut calls = Vec::new();
         for home in home_positions(host, &hubs) {
-            let own = credential.used_from(&home, ANY_ACTION);
-            let service = credential.used_by_a_service(&home, ANY_ACTION);
+            let own = credential.used_from(&home, any_action.clone());
+            let service = credential.used_by_a_service(&home, any_action.clone());
             calls.push(call(&home, own, Promise::HomeIsAdmitted));
             calls.push(call(&home, service, Promise::ServiceIsAdmitted));
             if settings.self_defence && speaks {
@@ -212,24 +211,28 @@ fn calls_of_hosts<'a>(
                 calls.push(call(&home, request, Promise::PinCannotBeTakenOff));
             }
             if settings.pin_derived && speaks {
-                let request = credential.derived_used_from(&home, ANY_ACTION);
+                let request = credential.derived_used_from(&home, any_action.clone());
                 calls.push(call(&home, request, Promise::DerivedIsDenied));
             }
             if matches!(home, Position::Internet(_)) {
-                let request = groupless.used_from(&home, ANY_ACTION);
+                let request = groupless.used_from(&home, any_action.clone());
                 calls.push(call(&home, request, Promise::OutsiderIsDenied));
             }
         }
         let others = others_addresses(host, footprint, speaks);
         for outsider in outsiders(host, footprint, others, &hubs) {
-            let request = credential.used_from(&outsider, ANY_ACTION);
+            let request = credential.used_from(&outsider, any_action.clone());
             calls.push(call(&outsider, request, Promise::OutsiderIsDenied));
-            // What is exempt is so for whom a statement selects as a whole.
-            let exempt = EXEMPT_ACTIONS.iter().filter(|_| speaks);
-            calls.extend(exempt.map(|action| {
-                let request = credential.used_from(&outsider, &action.replace('*', "Any"));
-                call(&outsider, request, Promise::ExemptIsAdmitted)
-            }));
+        }
+        // What is exempt is so for whom a statement selects as a whole, and from wherever: to a list,
+        // another group's address is a stranger's.
+        if speaks {
+            for outsider in outsiders(host, footprint, Vec::new(), &hubs) {
+                calls.extend(exempt.iter().map(|action| {
+                    let request = credential.used_from(&outsider, action.clone());
+                    call(&outsider, request, Promise::ExemptIsAdmitted)
+                }));
+            }
         }
         calls
     })

@@ -83,6 +83,7 @@ fn what_decides_has_no_runtime_no_sdk_and_no_io() {
         "credpin_ledger",
         "ipnet",
         "jiff",
+        "rayon",
         "serde",
         "serde_json",
         "sha2",

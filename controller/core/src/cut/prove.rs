@@ -40,7 +40,7 @@ pub fn prove(cut: &Cut, document: &Document) -> Vec<Broken> {
         .filter(|call| denied_by([document], &call.request).is_some() != call.denied)
         .map(|call| Broken {
             who: call.who.to_owned(),
-            action: call.request.action,
+            action: call.request.action.to_string(),
             should_be_denied: call.denied,
         })
         .collect()

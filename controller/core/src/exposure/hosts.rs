@@ -1,31 +1,52 @@
 //! All hosts of an account by where they can be seen, found by prefix.
+//!
+//! Hosts of a VPC that leave alike and differ in their primary private address only are a *crowd*:
+//! whoever can be where one of them is can be where all of them are, but for that address. An account
+//! has far fewer crowds than hosts, so it is crowds that are looked up, and counted by their size.
 
-use std::collections::{BTreeSet, HashMap};
-
-use ipnet::IpNet;
-
-use crate::{
-    egress,
-    estate::Estate,
-    footprint::Host,
-    id::{InstanceId, RegionName, VpcId},
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    net::Ipv4Addr,
 };
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use crate::{egress, estate::Estate, footprint::Host, id::VpcId};
 
 /// All hosts of an account by where they leave from.
 #[derive(Debug, Default)]
-pub struct Hosts<'a> {
-    pub(super) all: Vec<&'a Host>,
-    /// By public position.
+pub struct Hosts {
+    crowds: Vec<Crowd>,
+    /// Crowds by public position.
     public: Index,
-    /// By private position.
+    /// Crowds by a private position that all of it have.
     private: Index,
-    by_vpc: HashMap<&'a VpcId, Vec<usize>>,
-    by_id: HashMap<(&'a RegionName, &'a InstanceId), usize>,
+    /// Primary private addresses, each with the crowd of its host, in order.
+    primary: Vec<(Ipv4Addr, usize)>,
+    by_vpc: HashMap<VpcId, Vec<usize>>,
     /// Public prefixes that are the account's own: joined, disjoint, in order.
-    pub(super) ours: Vec<IpNet>,
+    ours: Vec<IpNet>,
 }
 
-/// Hosts by prefix, of either family.
+/// Hosts that differ in their primary private address only.
+#[derive(Debug, Default)]
+struct Crowd {
+    size: usize,
+    /// Private positions that all of them have.
+    shared: Vec<IpNet>,
+    /// Primary private addresses, in order; some hosts have none.
+    primary: Vec<Ipv4Addr>,
+}
+
+/// What makes a crowd.
+type Alike<'h> = (
+    &'h VpcId,
+    &'h BTreeSet<IpNet>,
+    &'h BTreeSet<Ipv4Net>,
+    &'h BTreeSet<Ipv6Net>,
+);
+
+/// Crowds by prefix, of either family.
 #[derive(Debug, Default)]
 struct Index {
     /// By first address, for what lies within a prefix.
@@ -34,53 +55,101 @@ struct Index {
     wide: HashMap<IpNet, Vec<usize>>,
 }
 
-impl<'a> Hosts<'a> {
+impl Hosts {
     /// An index of `hosts`, all of `estate`.
-    pub fn new(estate: &Estate, hosts: impl IntoIterator<Item = &'a Host>) -> Self {
+    pub fn new<'h>(estate: &Estate, hosts: impl IntoIterator<Item = &'h Host>) -> Self {
         let mut index = Self::default();
+        let mut crowds: HashMap<Alike<'h>, usize> = HashMap::new();
+        for host in hosts {
+            let alike = (
+                &host.vpc,
+                &host.public,
+                &host.more_private_ipv4,
+                &host.private_ipv6,
+            );
+            let number = *crowds.entry(alike).or_insert_with(|| {
+                index.crowds.push(Crowd::default());
+                index.crowds.len() - 1
+            });
+            let crowd = &mut index.crowds[number];
+            crowd.size += 1;
+            if let Some(address) = host.primary_ipv4 {
+                crowd.primary.push(address);
+                index.primary.push((address, number));
+            }
+        }
         let mut ours: Vec<IpNet> = public_addresses(estate).collect();
         let (mut public, mut private) = (Vec::new(), Vec::new());
-        for host in hosts {
-            let number = index.all.len();
-            index.all.push(host);
-            index.by_vpc.entry(&host.vpc).or_default().push(number);
-            index.by_id.insert((&host.region, &host.instance), number);
-            ours.extend(&host.public);
-            public.extend(host.public.iter().map(|net| (*net, number)));
-            private.extend(host.private().map(|net| (net, number)));
+        for ((vpc, leave_by, ipv4, ipv6), number) in crowds {
+            ours.extend(leave_by);
+            public.extend(leave_by.iter().map(|net| (*net, number)));
+            let ipv4 = ipv4.iter().copied().map(IpNet::V4);
+            let shared: Vec<IpNet> = ipv4.chain(ipv6.iter().copied().map(IpNet::V6)).collect();
+            private.extend(shared.iter().map(|net| (*net, number)));
+            index.crowds[number].shared = shared;
+            index.crowds[number].primary.sort_unstable();
+            index.by_vpc.entry(vpc.clone()).or_default().push(number);
         }
         index.public = Index::new(public);
         index.private = Index::new(private);
+        index.primary.sort_unstable();
         ours.sort_unstable();
         ours.dedup();
-        index.ours = IpNet::aggregate(&ours);
-        index.ours.sort_unstable();
+        index.ours = joined(&ours);
         index
     }
 
-    /// Hosts that leave from an address in `net`.
-    pub fn leaving_from(&self, net: &IpNet) -> impl Iterator<Item = usize> + use<'_, 'a> {
+    /// How many hosts leave from an address in any of `nets`.
+    pub fn leaving_from<'n>(&self, nets: impl IntoIterator<Item = &'n IpNet>) -> usize {
+        let nets = nets.into_iter();
+        let crowds: HashSet<usize> = nets.flat_map(|net| self.crowds_leaving_from(net)).collect();
+        crowds.into_iter().map(|crowd| self.size_of(crowd)).sum()
+    }
+
+    /// Crowds that leave from an address in `net`, some more than once.
+    pub(crate) fn crowds_leaving_from(&self, net: &IpNet) -> impl Iterator<Item = usize> + use<'_> {
         self.public.overlapping(net)
     }
 
-    /// Hosts with a private address in `net`, in whatever VPC.
-    pub(super) fn inside(&self, net: &IpNet) -> impl Iterator<Item = usize> + use<'_, 'a> {
-        self.private.overlapping(net)
+    /// How many hosts a crowd has.
+    pub(crate) fn size_of(&self, crowd: usize) -> usize {
+        self.crowds[crowd].size
     }
 
-    /// The number of a host.
-    pub(super) fn number_of(&self, host: &Host) -> Option<usize> {
-        self.by_id.get(&(&host.region, &host.instance)).copied()
-    }
-
-    /// Hosts of a VPC.
+    /// Crowds of a VPC.
     pub(super) fn of_vpc(&self, vpc: &VpcId) -> impl Iterator<Item = usize> {
         self.by_vpc.get(vpc).into_iter().flatten().copied()
     }
 
-    /// How many IPv4 addresses and IPv6 /64s `admitted` covers that are not the account's own.
+    /// Crowds, in whatever VPC, that share a private position in `net`, some more than once.
+    pub(super) fn sharing(&self, net: &IpNet) -> impl Iterator<Item = usize> + use<'_> {
+        self.private.overlapping(net)
+    }
+
+    /// Whether a crowd shares a private position in one of `nets`, which are disjoint and in order.
+    pub(super) fn shares(&self, crowd: usize, nets: &[IpNet]) -> bool {
+        let mut shared = self.crowds[crowd].shared.iter();
+        shared.any(|own| overlaps_any(nets, own))
+    }
+
+    /// For each host, in whatever VPC, with a primary private address in `net`: its crowd.
+    pub(super) fn inside(&self, net: &IpNet) -> impl Iterator<Item = usize> + use<'_> {
+        let address = |entry: &(Ipv4Addr, usize)| entry.0;
+        within_net(&self.primary, address, net)
+            .iter()
+            .map(|(_, crowd)| *crowd)
+    }
+
+    /// How many hosts of a crowd have a primary private address in one of `nets`, which are disjoint.
+    pub(super) fn inside_of(&self, crowd: usize, nets: &[IpNet]) -> usize {
+        let primary = &self.crowds[crowd].primary;
+        let inside = |net| within_net(primary, |address| *address, net).len();
+        nets.iter().map(inside).sum()
+    }
+
+    /// How many IPv4 addresses and IPv6 /64s `admitted`, disjoint prefixes, covers that are not the
+    /// account's own.
     pub(super) fn beyond(&self, admitted: &[IpNet]) -> (u64, u64) {
-        let admitted = IpNet::aggregate(&admitted.to_vec());
         let shared = admitted
             .iter()
             .flat_map(|net| within(&self.ours, net).map(move |own| narrower(net, own)));
@@ -136,6 +205,21 @@ fn public_addresses(estate: &Estate) -> impl Iterator<Item = IpNet> {
     })
 }
 
+/// The part of `sorted`, in order of `address`, that lies in `net`.
+fn within_net<'s, T>(sorted: &'s [T], address: impl Fn(&T) -> Ipv4Addr, net: &IpNet) -> &'s [T] {
+    let IpNet::V4(net) = net else { return &[] };
+    let from = sorted.partition_point(|it| address(it) < net.network());
+    let to = sorted.partition_point(|it| address(it) <= net.broadcast());
+    &sorted[from..to]
+}
+
+/// Prefixes joined where that loses nothing: disjoint, and in order.
+pub(super) fn joined(nets: &Vec<IpNet>) -> Vec<IpNet> {
+    let mut joined = IpNet::aggregate(nets);
+    joined.sort_unstable();
+    joined
+}
+
 /// Those of `nets`, disjoint and in order, that overlap `net`.
 fn within<'n>(nets: &'n [IpNet], net: &IpNet) -> impl Iterator<Item = &'n IpNet> {
     let (first, last) = (net.network(), net.broadcast());
@@ -145,14 +229,14 @@ fn within<'n>(nets: &'n [IpNet], net: &IpNet) -> impl Iterator<Item = &'n IpNet>
         .take_while(move |it| it.network() <= last)
 }
 
-/// Prefixes nest or are disjoint.
-pub(super) fn overlap(a: &IpNet, b: &IpNet) -> bool {
-    a.contains(b) || b.contains(a)
+/// Whether one of `nets`, disjoint and in order, overlaps `net`.
+pub(super) fn overlaps_any(nets: &[IpNet], net: &IpNet) -> bool {
+    within(nets, net).next().is_some()
 }
 
-/// The part of two prefixes that is in both; none where they are disjoint.
+/// The part of two prefixes that is in both; none where they are disjoint: prefixes nest or are so.
 pub(super) fn common(a: &IpNet, b: &IpNet) -> Option<IpNet> {
-    overlap(a, b).then(|| *narrower(a, b))
+    (a.contains(b) || b.contains(a)).then(|| *narrower(a, b))
 }
 
 fn narrower<'n>(a: &'n IpNet, b: &'n IpNet) -> &'n IpNet {

@@ -32,10 +32,10 @@ type Seen<'a> = (&'a Host, &'a Instance);
 
 impl Footprint {
     /// Divides what `instances`, the latest of its hosts, are in. They are of one region.
-    pub(super) fn add_cells(&mut self, instances: Vec<&Instance>, of: &EgressOf<'_>) {
+    pub(super) fn add_cells(&mut self, instances: &[&Instance], of: &EgressOf<'_>) {
         let first = self.hosts.len() - instances.len();
         let mut by_vpc: BTreeMap<&VpcId, BTreeMap<&SubnetId, Vec<Seen<'_>>>> = BTreeMap::new();
-        for seen @ (_, instance) in self.hosts[first..].iter().zip(instances) {
+        for seen @ (_, instance) in self.hosts[first..].iter().zip(instances.iter().copied()) {
             let subnets = by_vpc.entry(&instance.vpc).or_default();
             subnets.entry(&instance.subnet).or_default().push(seen);
         }

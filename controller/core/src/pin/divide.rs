@@ -9,9 +9,9 @@
 //! In the end the group that would cost the most selectors becomes the one of all others, which costs
 //! none. To find the fewest groups for a T is bin
 //! packing; first-fit is within 11/9 of it when the order is by size, and the caller tries that order
-//! too. Work is `O(parts x groups)`, and each group counts the hosts of each of its addresses once.
+//! too. Work is `O(parts x groups)`, and who leaves from the addresses of each part is looked up once.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ipnet::{IpNet, Ipv4Net};
 
@@ -22,11 +22,13 @@ use crate::{
 
 /// The parts of a VPC.
 pub(super) struct Parts<'a> {
-    fleet: &'a Hosts<'a>,
+    fleet: &'a Hosts,
     /// What no address selects.
     rest: Part,
     /// What addresses select: parts with hosts first, those with the most selectors first of all.
     selected: Vec<Part>,
+    /// How many hosts each crowd has that leaves from an address of the VPC, where they were counted.
+    crowds: Vec<usize>,
 }
 
 /// Cells whose hosts leave by the same addresses.
@@ -35,7 +37,9 @@ pub(super) struct Part {
     private: BTreeSet<Ipv4Net>,
     public: BTreeSet<IpNet>,
     hosts: usize,
-    /// Hosts of the account that leave from its addresses, where they were counted.
+    /// Crowds of the account that leave from its addresses, by their place in [`Parts::crowds`].
+    crowds: Vec<usize>,
+    /// Their hosts.
     seen: usize,
 }
 
@@ -98,7 +102,7 @@ pub(super) type Homes = BTreeMap<Ipv4Net, u32>;
 
 impl<'a> Parts<'a> {
     /// The parts of a VPC that hosts leave by `egress`, of these `cells`.
-    pub(super) fn new(egress: &BTreeSet<IpNet>, cells: &[Cell], fleet: &'a Hosts<'a>) -> Self {
+    pub(super) fn new(egress: &BTreeSet<IpNet>, cells: &[Cell], fleet: &'a Hosts) -> Self {
         let mut by_egress: BTreeMap<&BTreeSet<IpNet>, Part> = BTreeMap::new();
         let mut rest = Part::default();
         let mut told: BTreeSet<IpNet> = BTreeSet::new();
@@ -130,14 +134,27 @@ impl<'a> Parts<'a> {
             fleet,
             rest,
             selected: parts,
+            crowds: Vec::new(),
         }
     }
 
     /// Counts the hosts that leave from each part's addresses, which [`Rule::AtMost`] and
     /// [`Order::Size`] want to know and most VPCs are divided without.
     pub(super) fn count(&mut self) {
+        let mut places: HashMap<usize, usize> = HashMap::new();
         for part in self.selected.iter_mut().chain([&mut self.rest]) {
-            part.seen = seen_from(&part.public, self.fleet).len();
+            let nets = part.public.iter();
+            let crowds: BTreeSet<usize> = nets
+                .flat_map(|net| self.fleet.crowds_leaving_from(net))
+                .collect();
+            let place = |crowd| {
+                *places.entry(crowd).or_insert_with(|| {
+                    self.crowds.push(self.fleet.size_of(crowd));
+                    self.crowds.len() - 1
+                })
+            };
+            part.crowds = crowds.into_iter().map(place).collect();
+            part.seen = part.crowds.iter().map(|crowd| self.crowds[*crowd]).sum();
         }
     }
 
@@ -163,8 +180,7 @@ impl<'a> Parts<'a> {
         if all().all(|part| part.hosts == 0) {
             return 0;
         }
-        let public = all().flat_map(|part| &part.public).copied().collect();
-        seen_from(&public, self.fleet).len()
+        self.fleet.leaving_from(all().flat_map(|part| &part.public))
     }
 
     /// Whether there is anything to divide.
@@ -175,7 +191,7 @@ impl<'a> Parts<'a> {
     /// The parts put into `most` groups or fewer; none where more would be needed. What is in one of
     /// `homes` stays there if the rule allows.
     pub(super) fn divide(&self, way: Way, homes: &Homes, most: usize) -> Option<Vec<Group>> {
-        let new = |number| Bin::new(number, way.rule, self.fleet);
+        let new = |number| Bin::new(number, way.rule, &self.crowds);
         let mut bins: BTreeMap<u32, Bin<'_>> = BTreeMap::new();
         if !homes.is_empty() {
             // What has no home there is in the group of all others.
@@ -253,14 +269,6 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Hosts that leave from any of `public`.
-fn seen_from(public: &BTreeSet<IpNet>, fleet: &Hosts<'_>) -> HashSet<usize> {
-    public
-        .iter()
-        .flat_map(|net| fleet.leaving_from(net))
-        .collect()
-}
-
 /// Prefixes in force are joined, and disjoint: the one that can hold `net` is the last that begins
 /// before it.
 fn home_of(net: Ipv4Net, homes: &Homes) -> Option<u32> {
@@ -273,19 +281,23 @@ struct Bin<'a> {
     number: u32,
     rule: Rule,
     part: Part,
-    /// Hosts that leave from its addresses, where the rule asks for them.
-    seen: HashSet<usize>,
-    fleet: &'a Hosts<'a>,
+    /// Of which crowds hosts leave from its addresses, where the rule asks for that.
+    has: Vec<bool>,
+    /// How many hosts these have.
+    seen: usize,
+    /// How many each has.
+    crowds: &'a [usize],
 }
 
 impl<'a> Bin<'a> {
-    fn new(number: u32, rule: Rule, fleet: &'a Hosts<'a>) -> Self {
+    fn new(number: u32, rule: Rule, crowds: &'a [usize]) -> Self {
         Self {
             number,
             rule,
             part: Part::default(),
-            seen: HashSet::new(),
-            fleet,
+            has: vec![false; crowds.len()],
+            seen: 0,
+            crowds,
         }
     }
 
@@ -312,28 +324,21 @@ impl<'a> Bin<'a> {
 
     /// Whether with `part` no more than `most` hosts leave from its addresses.
     fn stays(&self, part: &Part, most: usize) -> bool {
-        if self.seen.len() > most || part.seen > most {
+        if self.seen > most || part.seen > most {
             return false;
         }
-        let mut more = HashSet::new();
-        for net in part.public.difference(&self.part.public) {
-            for number in self.fleet.leaving_from(net) {
-                if !self.seen.contains(&number)
-                    && more.insert(number)
-                    && self.seen.len() + more.len() > most
-                {
-                    return false;
-                }
-            }
-        }
-        true
+        let more = part.crowds.iter();
+        let more = more.filter(|crowd| !self.has[**crowd]);
+        self.seen + more.map(|crowd| self.crowds[*crowd]).sum::<usize>() <= most
     }
 
     fn take(&mut self, part: &Part) {
         if let Rule::AtMost(_) = self.rule {
-            let more = part.public.difference(&self.part.public);
-            self.seen
-                .extend(more.flat_map(|net| self.fleet.leaving_from(net)));
+            for crowd in &part.crowds {
+                if !std::mem::replace(&mut self.has[*crowd], true) {
+                    self.seen += self.crowds[*crowd];
+                }
+            }
         }
         self.part.private.extend(&part.private);
         self.part.public.extend(&part.public);

@@ -19,7 +19,10 @@
 //! this is first-fit under bisection, `O(n log n)` in the role's hosts for a bounded number of groups,
 //! and the tests hold it against exhaustive search.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use ipnet::IpNet;
 
@@ -27,7 +30,8 @@ use super::{
     Admitted, Cover, common_statements,
     divide::{Homes, Parts, Rule, Way},
     pack::{self, Room},
-    public_groups, public_vpc,
+    public_vpc,
+    size::Sizes,
 };
 use crate::{
     exposure::Hosts,
@@ -55,7 +59,7 @@ pub struct Fitted {
 pub fn fit(
     footprint: &mut Footprint,
     settings: &Settings,
-    fleet: &Hosts<'_>,
+    fleet: &Hosts,
     room: Room,
     before: &[Option<Document>],
 ) -> Result<Fitted, Document> {
@@ -85,6 +89,8 @@ struct Vpc<'a> {
     id: &'a VpcId,
     egress: &'a BTreeSet<IpNet>,
     parts: Parts<'a>,
+    /// Where more than one group was tried.
+    sizes: OnceCell<Sizes>,
     /// See [`Parts::finest`].
     finest: usize,
     /// See [`Parts::coarsest`].
@@ -112,7 +118,7 @@ impl<'a> Search<'a> {
     fn new(
         footprint: &'a Footprint,
         settings: &Settings,
-        fleet: &'a Hosts<'a>,
+        fleet: &'a Hosts,
         room: Room,
         before: &[Option<Document>],
     ) -> Self {
@@ -130,6 +136,7 @@ impl<'a> Search<'a> {
                     finest: 0,
                     coarsest: 0,
                     parts,
+                    sizes: OnceCell::new(),
                     homes: homes(&in_force, id),
                 }
             })
@@ -314,15 +321,14 @@ impl<'a> Search<'a> {
     fn divide(&self, vpc: &Vpc<'a>, way: Way, homes: &Homes) -> Option<Division> {
         let most = self.room.documents * self.room.characters / LEAST_STATEMENT;
         let groups = vpc.parts.divide(way, homes, most)?;
-        let statements = match groups.as_slice() {
-            [all] => vec![public_vpc(vpc.id, &all.public, [])],
-            groups => public_groups(vpc.id, groups),
+        let sizes = match groups.as_slice() {
+            [all] => vec![public_vpc(vpc.id, &all.public, []).size()],
+            groups => vpc
+                .sizes
+                .get_or_init(|| Sizes::of(vpc.id))
+                .of_groups(groups),
         };
-        Some(Division {
-            way,
-            groups,
-            sizes: statements.iter().map(Statement::size).collect(),
-        })
+        Some(Division { way, groups, sizes })
     }
 
     fn fits(&self, divisions: &[Division]) -> bool {

@@ -41,11 +41,12 @@ pub(super) fn read_policy(live: &LivePolicy) -> Result<PinPolicy, Edit> {
         .ok_or_else(|| edit("no version in force could be read".into(), None))?;
     let document = Document::parse(text).map_err(|error| edit(error.to_string(), None))?;
     match document.unsealed() {
-        Some(document) => Ok(PinPolicy::new(
-            live.name.clone(),
-            live.arn.clone(),
-            document,
-        )),
+        Some(unsealed) => Ok(PinPolicy {
+            policy: live.name.clone(),
+            arn: live.arn.clone(),
+            size: document.size(),
+            document: unsealed,
+        }),
         None => Err(edit(
             "its contents do not fit the seal in the name of its last statement".into(),
             Some(document.without_seal()),

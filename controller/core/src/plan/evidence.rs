@@ -1,12 +1,15 @@
 //! What records tell. It informs and decides nothing (invariant 3).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use credpin_ledger::Record;
 use jiff::Timestamp;
 
 use super::{Coverage, RolePlan};
-use crate::{footprint, id::RoleName};
+use crate::{
+    estate::Estate,
+    id::{InstanceId, RoleName},
+};
 
 /// Records, sorted by role.
 pub(super) struct Evidence<'a> {
@@ -50,14 +53,23 @@ impl<'a> Evidence<'a> {
     /// at, or an instance whose profile was swapped under way.
     pub(super) fn contradictions(
         &self,
-        hosts: &[footprint::Host],
+        estate: &Estate,
         roles: &[RolePlan],
     ) -> impl Iterator<Item = String> {
-        let known: BTreeSet<&str> = hosts.iter().map(|host| host.instance.as_str()).collect();
+        // Most runs have records of some hosts: those are looked for, and not all.
+        let of_record: HashSet<&str> = self.live.iter().map(|(_, instance)| *instance).collect();
+        let is_of_record = |instance: &InstanceId| of_record.contains(instance.as_str());
+        let instances = estate.instances().map(|(_, instance)| &instance.id);
+        let known: BTreeSet<&str> = instances
+            .filter(|id| !of_record.is_empty() && is_of_record(id))
+            .map(InstanceId::as_str)
+            .collect();
         let of_roles: BTreeSet<(&str, &str)> = roles
             .iter()
+            .filter(|_| !of_record.is_empty())
             .flat_map(|role| {
                 let hosts = role.footprint.hosts.iter();
+                let hosts = hosts.filter(|host| is_of_record(&host.instance));
                 hosts.map(|host| (role.role.as_str(), host.instance.as_str()))
             })
             .collect();

@@ -5,10 +5,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::{
-    ATTACHED_POLICIES_QUOTA, Absence, Coverage, Edit, Hold, Outcome, Pin, PinPolicy, RolePlan,
-    Step,
-    edit::read_policy,
-    narrowing, policy_arn, policy_names,
+    ATTACHED_POLICIES_QUOTA, Absence, Coverage, Edit, Hold, Live, Outcome, Pin, PinPolicy,
+    RolePlan, Step, narrowing, policy_arn, policy_names,
     transition::{self, Rules, Transition, Way},
     wants_replay,
 };
@@ -29,10 +27,10 @@ pub(super) struct RolePlanner<'a> {
     pub(super) settings: &'a Settings,
     pub(super) role: &'a Role,
     /// Its policies that are there, attached or not.
-    pub(super) live: Vec<&'a LivePolicy>,
+    pub(super) live: Vec<Live<'a>>,
     /// What is attached, or why it cannot be read.
-    pub(super) in_force: Option<&'a Result<Pin, Edit>>,
-    pub(super) fleet: &'a exposure::Hosts<'a>,
+    pub(super) in_force: Option<Result<Pin, Edit>>,
+    pub(super) fleet: &'a exposure::Hosts,
     /// Policies that the account's quota still leaves room for.
     pub(super) spare_policies: usize,
     pub(super) now: Timestamp,
@@ -43,8 +41,10 @@ impl RolePlanner<'_> {
     pub(super) fn plan(&self, mut footprint: Footprint, coverage: Coverage) -> RolePlan {
         let mode = self.settings.mode_of(self.role);
         let pin = (!footprint.hosts.is_empty()).then(|| self.fit(&mut footprint));
-        let in_force = self.in_force.and_then(|read| read.as_ref().ok());
-        let mut holds = self.holds(mode, &footprint, pin.as_ref());
+        let in_force = self.in_force.as_ref().and_then(|read| read.as_ref().ok());
+        // Nothing is written then, so there is nothing to prove.
+        let is_in_force = pin.is_some() && pin.as_ref() == in_force;
+        let mut holds = self.holds(mode, &footprint, pin.as_ref().filter(|_| !is_in_force));
         let transition = match &pin {
             Some(pin) if mode == Mode::Enforce => self.transition(pin, &footprint),
             _ => Transition::default(),
@@ -74,8 +74,9 @@ impl RolePlanner<'_> {
                 Exposure::Unknown
             }
         };
+        let before = in_force.filter(|_| !is_in_force);
         let mut warnings =
-            in_force.map_or_else(Vec::new, |pin| self.stale(&pin.documents(), &footprint));
+            before.map_or_else(Vec::new, |pin| self.stale(&pin.documents(), &footprint));
         if outcome == Outcome::Held && !warnings.is_empty() {
             warnings.push(format!(
                 "that stays so while the role is held: see to what holds it, or take the pin off \
@@ -91,13 +92,18 @@ impl RolePlanner<'_> {
                 )
             }));
         }
+        let exposure_now = in_force.map_or(Exposure::Everything, measure);
+        let exposure_pinned = match &pin {
+            Some(_) if is_in_force => Some(exposure_now.clone()),
+            pin => pin.as_ref().map(measure),
+        };
         RolePlan {
             role: self.role.name.clone(),
             stage: self.settings.stage_of(self.role),
             mode,
             outcome,
-            exposure_now: in_force.map_or(Exposure::Everything, measure),
-            exposure_pinned: pin.as_ref().map(measure),
+            exposure_now,
+            exposure_pinned,
             holds,
             steps,
             pin,
@@ -111,12 +117,12 @@ impl RolePlanner<'_> {
     fn outcome(&self, mode: Mode, footprint: &Footprint, holds: &[Hold]) -> Outcome {
         let attached = self.in_force.is_some();
         match () {
-            () if self.live.iter().any(|live| live.released) => Outcome::Released,
+            () if self.live.iter().any(|live| live.policy.released) => Outcome::Released,
             // Taking a pin off needs no view of the fleet, but somebody's word.
             () if mode == Mode::Observe && attached && self.settings.names(&self.role.name) => {
                 Outcome::Change
             }
-            () if self.live.iter().any(|live| live.is_rolled_back()) => Outcome::RolledBack,
+            () if self.live.iter().any(|live| live.policy.is_rolled_back()) => Outcome::RolledBack,
             () if mode == Mode::Observe && !attached => Outcome::Observed,
             () if holds
                 .iter()
@@ -129,7 +135,7 @@ impl RolePlanner<'_> {
         }
     }
 
-    /// What stands in the way of a pin.
+    /// What stands in the way of a pin, where that is another one than is in force.
     fn holds(&self, mode: Mode, footprint: &Footprint, pin: Option<&Pin>) -> Vec<Hold> {
         let mut holds: Vec<Hold> = self.estate.gaps.iter().cloned().map(Hold::Gap).collect();
         if self.settings.own_role.as_ref() == Some(&self.role.arn) {
@@ -141,7 +147,7 @@ impl RolePlanner<'_> {
         {
             holds.push(Hold::ReservedPath(self.role.path.clone()));
         }
-        if let Some(Err(edit)) = self.in_force
+        if let Some(Err(edit)) = &self.in_force
             && !self.settings.take_over
         {
             holds.push(Hold::Edited(edit.clone()));
@@ -180,7 +186,7 @@ impl RolePlanner<'_> {
         if self.live.is_empty() && self.spare_policies == 0 {
             holds.push(Hold::PolicyQuota(self.estate.customer_policies));
         }
-        if let (Some(Ok(now)), Some(pin)) = (self.in_force, pin) {
+        if let (Some(Ok(now)), Some(pin)) = (&self.in_force, pin) {
             let allowed = self.settings.max_narrowing;
             let beyond = narrowing::beyond(&now.documents(), &pin.documents(), allowed);
             holds.extend(beyond.map(Hold::Narrowing));
@@ -213,8 +219,8 @@ impl RolePlanner<'_> {
         };
         let before: Vec<Option<Document>> = policy_names(&self.role.name)
             .map(|name| {
-                let live = self.live.iter().find(|live| live.name == name)?;
-                read_policy(live).ok().map(|policy| policy.document)
+                let live = self.live.iter().find(|live| live.policy.name == name)?;
+                Some(live.read.as_ref().ok()?.document.clone())
             })
             .collect();
         match pin::fit(footprint, self.settings, self.fleet, room, &before) {
@@ -230,7 +236,7 @@ impl RolePlanner<'_> {
     }
 
     fn attached_by_others(&self) -> usize {
-        let ours: BTreeSet<&Arn> = self.live.iter().map(|live| &live.arn).collect();
+        let ours: BTreeSet<&Arn> = self.live.iter().map(|live| &live.policy.arn).collect();
         let attached = self.role.attached.iter();
         attached.filter(|arn| !ours.contains(arn)).count()
     }
@@ -250,33 +256,24 @@ impl RolePlanner<'_> {
 
     /// The steps that put `pin` into force.
     fn transition(&self, pin: &Pin, footprint: &Footprint) -> Transition {
-        // What somebody else wrote counts as it stands, and is written over.
-        let now: Vec<(bool, Option<Document>)> = self
-            .live
-            .iter()
-            .map(|live| match read_policy(live) {
-                Ok(policy) => (true, Some(policy.document)),
-                Err(edit) => (false, edit.document),
-            })
-            .collect();
         let called_for = |live: &LivePolicy| {
             let mut policies = pin.policies.iter();
             policies.find(|policy| policy.policy == live.name)
         };
-        let there = self
-            .live
-            .iter()
-            .zip(&now)
-            .map(|(live, (is_ours, now))| Way {
-                policy: &live.name,
-                arn: &live.arn,
-                live: Some(live),
-                attached: self.role.attached.contains(&live.arn),
-                now: now.as_ref(),
-                is_ours: *is_ours,
-                then: called_for(live).map(|policy| &policy.document),
-            });
-        let names: BTreeSet<_> = self.live.iter().map(|live| &live.name).collect();
+        let there = self.live.iter().map(|Live { policy, read }| Way {
+            policy: &policy.name,
+            arn: &policy.arn,
+            live: Some(policy),
+            attached: self.role.attached.contains(&policy.arn),
+            // What somebody else wrote counts as it stands, and is written over.
+            now: match read {
+                Ok(policy) => Some(&policy.document),
+                Err(edit) => edit.document.as_ref(),
+            },
+            is_ours: read.is_ok(),
+            then: called_for(policy).map(|policy| &policy.document),
+        });
+        let names: BTreeSet<_> = self.live.iter().map(|live| &live.policy.name).collect();
         let new = pin.policies.iter();
         let new = new.filter(|policy| !names.contains(&policy.policy));
         let new = new.map(|policy| Way {
@@ -303,7 +300,7 @@ impl RolePlanner<'_> {
 
     /// Takes off what is attached.
     fn detach(&self) -> Vec<Step> {
-        let ours = self.live.iter().map(|live| &live.arn);
+        let ours = self.live.iter().map(|live| &live.policy.arn);
         ours.filter(|arn| self.role.attached.contains(*arn))
             .map(|arn| Step::Detach {
                 role: self.role.name.clone(),

@@ -7,6 +7,7 @@ use crate::{
     estate::Estate,
     footprint::{Cell, Host},
     id::RegionName,
+    pin::public_groups,
 };
 
 /// A cell: how many hosts of the role it has, and by which of a few gateways they leave or, with
@@ -113,14 +114,8 @@ impl Case {
 }
 
 /// Hosts that the worst-off group is open to.
-fn worst(groups: &[(usize, BTreeSet<IpNet>)], fleet: &Hosts<'_>) -> usize {
-    let open = |public: &BTreeSet<IpNet>| {
-        let hosts: BTreeSet<usize> = public
-            .iter()
-            .flat_map(|net| fleet.leaving_from(net))
-            .collect();
-        hosts.len()
-    };
+fn worst(groups: &[(usize, BTreeSet<IpNet>)], fleet: &Hosts) -> usize {
+    let open = |public: &BTreeSet<IpNet>| fleet.leaving_from(public);
     let with_hosts = groups.iter().filter(|(hosts, _)| *hosts > 0);
     with_hosts
         .map(|(_, public)| open(public))
@@ -129,7 +124,7 @@ fn worst(groups: &[(usize, BTreeSet<IpNet>)], fleet: &Hosts<'_>) -> usize {
 }
 
 /// The least worst over every way to divide the cells that fits; none where none does.
-fn exhaustive(case: &Case, fleet: &Hosts<'_>) -> Option<usize> {
+fn exhaustive(case: &Case, fleet: &Hosts) -> Option<usize> {
     let footprint = case.footprint();
     let settings = Settings::default();
     let common: Vec<usize> = common_statements(&footprint, &settings)
@@ -160,7 +155,7 @@ fn value_of(
     case: &Case,
     places: &[usize],
     common: &[usize],
-    fleet: &Hosts<'_>,
+    fleet: &Hosts,
     best: Option<usize>,
 ) -> Option<usize> {
     let number = places.iter().max().map_or(1, |most| most + 1);
@@ -194,7 +189,7 @@ fn value_of(
 }
 
 /// What was found for a case: none where nothing fits.
-fn found(case: &Case, fleet: &Hosts<'_>) -> Option<usize> {
+fn found(case: &Case, fleet: &Hosts) -> Option<usize> {
     let mut footprint = case.footprint();
     fit(&mut footprint, &Settings::default(), fleet, case.room, &[]).ok()?;
     let groups: Vec<(usize, BTreeSet<IpNet>)> = footprint

@@ -1,0 +1,147 @@
+//! How large the statements about a VPC are, without writing them.
+//!
+//! A search for the best division asks this of hundreds of divisions. All of a statement but its lists
+//! is the same for all groups of a VPC, so that is written once.
+
+use std::collections::BTreeSet;
+
+use ipnet::{IpNet, Ipv4Net};
+
+use super::{joined, public_group, public_vpc};
+use crate::{footprint::Group, id::VpcId, policy::Statement};
+
+/// The sizes of a VPC's statements without what their lists hold.
+pub(super) struct Sizes {
+    /// Of a group: without, and with, addresses that it leaves by.
+    group: [usize; 2],
+    /// Of all others: without and with groups beside it, and in these the same.
+    rest: [[usize; 2]; 2],
+}
+
+/// What stands for a list while the rest is measured.
+const ANY: Ipv4Net = Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 0, 0, 0), 8);
+
+impl Sizes {
+    pub(super) fn of(vpc: &VpcId) -> Self {
+        let any = IpNet::V4(ANY);
+        let lists = [BTreeSet::new(), BTreeSet::from([any])];
+        let without = |statement: Statement, lists: usize| statement.size() - lists * list(&[any]);
+        let group = |leaves: usize| {
+            let group = Group {
+                number: 1,
+                private: [ANY].into(),
+                public: lists[leaves].clone(),
+            };
+            without(public_group(vpc, &group), 1 + leaves)
+        };
+        let rest = |grouped: usize, leaves: usize| {
+            let beside = [ANY].into_iter().take(grouped);
+            without(public_vpc(vpc, &lists[leaves], beside), grouped + leaves)
+        };
+        Self {
+            group: [group(0), group(1)],
+            rest: [[rest(0, 0), rest(0, 1)], [rest(1, 0), rest(1, 1)]],
+        }
+    }
+
+    /// Of what [`super::public_groups`] gives, in the same order; of one group, of its VPC undivided.
+    pub(super) fn of_groups(&self, groups: &[Group]) -> Vec<usize> {
+        let Some((rest, groups)) = groups.split_last() else {
+            return Vec::new();
+        };
+        let private = groups.iter().flat_map(|group| &group.private);
+        let private = of_ipv4(private);
+        let rest = self.rest[index(private)][index(of(&rest.public))] + private + of(&rest.public);
+        let groups = groups.iter().map(|group| {
+            let number = group.number.to_string().len() - 1;
+            let public = of(&group.public);
+            self.group[index(public)] + number + of_ipv4(&group.private) + public
+        });
+        groups.chain([rest]).collect()
+    }
+}
+
+fn index(list: usize) -> usize {
+    usize::from(list > 0)
+}
+
+fn of_ipv4<'n>(nets: impl IntoIterator<Item = &'n Ipv4Net>) -> usize {
+    of(&nets.into_iter().copied().map(IpNet::V4).collect())
+}
+
+/// Of a list of these prefixes, joined; 0 where there is none.
+fn of(nets: &BTreeSet<IpNet>) -> usize {
+    list(&joined(nets))
+}
+
+/// Of a list in JSON: a single value stands without brackets.
+fn list(nets: &[IpNet]) -> usize {
+    let quoted = nets.iter().map(|net| written(net) + 2).sum::<usize>();
+    match nets.len() {
+        0 | 1 => quoted,
+        many => quoted + many - 1 + 2,
+    }
+}
+
+/// The length of a prefix as text.
+fn written(net: &IpNet) -> usize {
+    let digits = |number: u8| match number {
+        0..10 => 1,
+        10..100 => 2,
+        _ => 3,
+    };
+    match net {
+        IpNet::V4(net) => {
+            let bytes = net.addr().octets().map(digits);
+            bytes.iter().sum::<usize>() + 3 + 1 + digits(net.prefix_len())
+        }
+        IpNet::V6(net) => net.to_string().len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{super::public_groups, *};
+
+    fn nets() -> impl Strategy<Value = BTreeSet<IpNet>> {
+        let v4 = (any::<u32>(), 0..=32_u8)
+            .prop_map(|(bits, length)| IpNet::new(std::net::Ipv4Addr::from(bits).into(), length));
+        let v6 = (any::<u128>(), 0..=128_u8)
+            .prop_map(|(bits, length)| IpNet::new(std::net::Ipv6Addr::from(bits).into(), length));
+        let net = prop_oneof![v4, v6].prop_map(|net| net.unwrap().trunc());
+        prop::collection::btree_set(net, 0..5)
+    }
+
+    fn private() -> impl Strategy<Value = BTreeSet<Ipv4Net>> {
+        let net = (any::<u32>(), 1..=32_u8)
+            .prop_map(|(bits, length)| Ipv4Net::new_assert(bits.into(), length).trunc());
+        prop::collection::btree_set(net, 1..5)
+    }
+
+    fn groups() -> impl Strategy<Value = Vec<Group>> {
+        let group = (1..150_u32, private(), nets()).prop_map(|(number, private, public)| Group {
+            number,
+            private,
+            public,
+        });
+        let rest = nets().prop_map(|public| Group {
+            public,
+            ..Group::default()
+        });
+        (prop::collection::vec(group, 0..4), rest).prop_map(|(mut groups, rest)| {
+            groups.push(rest);
+            groups
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn they_are_what_is_written(groups in groups()) {
+            let vpc: VpcId = "vpc-0a1b2c3d".parse().unwrap();
+            let written: Vec<usize> = public_groups(&vpc, &groups).iter().map(Statement::size).collect();
+            prop_assert_eq!(Sizes::of(&vpc).of_groups(&groups), written);
+        }
+    }
+}
