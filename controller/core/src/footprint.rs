@@ -152,9 +152,10 @@ pub fn of_roles(
             let instances: Vec<&Instance> = instances.iter().map(|(_, it)| *it).collect();
             footprint.add_instances(region, &instances, egress, settings);
         }
-        let vpcs = kept.get(name).into_iter();
-        for (vpcs, (_, egress)) in vpcs.flat_map(|vpcs| regions.iter().map(move |it| (vpcs, it))) {
-            footprint.keep(vpcs, egress);
+        if let Some(vpcs) = kept.get(name) {
+            for (_, egress) in &regions {
+                footprint.keep(vpcs, egress);
+            }
         }
         (name.clone(), footprint)
     });

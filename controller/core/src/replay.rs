@@ -32,10 +32,12 @@ use crate::{
     request::{Key, Request},
 };
 
+mod groups;
 #[cfg(test)]
 mod tests;
 mod triage;
 
+use groups::Groups;
 pub use triage::{Cause, Denials, Denied, triage};
 
 /// The pins that are replayed against, and what is known of where calls come from.
@@ -63,11 +65,11 @@ pub struct PinnedRole {
 pub struct Replay {
     pins: Arc<Pins>,
     roles: BTreeMap<RoleName, Figures>,
-    groups: BTreeMap<Group, Found>,
-    more: bool,
+    groups: Groups,
     recorded: BTreeSet<&'static str>,
     pool: Pool,
-    known: HashMap<String, Outcome>,
+    /// What became of calls of which all that bears on it was the same.
+    known: HashMap<String, Known>,
     line: String,
 }
 
@@ -126,16 +128,21 @@ pub struct Found {
 }
 
 /// What becomes of a call.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Outcome {
     Pass,
     Denied(String),
     Unknown(&'static str),
 }
 
-/// Groups that are kept, the first in order: what is dropped once can never be among them, so their
-/// counts are exact however the events were shared out.
-const GROUPS: usize = 50_000;
+/// An outcome that is remembered.
+#[derive(Clone, Copy, Debug)]
+enum Known {
+    Pass,
+    /// With the place of the group that such calls are in.
+    Grouped(Fate, usize),
+}
+
 /// Outcomes that are remembered.
 const KNOWN: usize = 1 << 16;
 
@@ -158,8 +165,7 @@ impl Replay {
         Self {
             pins,
             roles: BTreeMap::new(),
-            groups: BTreeMap::new(),
-            more: false,
+            groups: Groups::default(),
             recorded: BTreeSet::new(),
             pool: Pool::default(),
             known: HashMap::new(),
@@ -174,20 +180,20 @@ impl Replay {
     }
 
     /// What would be denied and what is unknown.
-    pub fn groups(&self) -> &BTreeMap<Group, Found> {
-        &self.groups
+    pub fn groups(&self) -> impl Iterator<Item = (&Group, &Found)> {
+        self.groups.iter()
     }
 
     /// Whether there were more groups than are kept.
     pub fn has_more(&self) -> bool {
-        self.more
+        self.groups.has_more()
     }
 
     /// Addresses that a role's own calls came from and its pin's egress does not contain, with how
     /// often: the model of egress is wrong about them, or somebody else has the token.
     pub fn strange_addresses(&self) -> BTreeMap<(&RoleName, &Shared), Found> {
         let mut addresses: BTreeMap<_, Found> = BTreeMap::new();
-        for (group, found) in &self.groups {
+        for (group, found) in self.groups.iter() {
             if group.fate == Fate::Denied && group.place.endpoint.is_none() {
                 let key = (&group.role, &group.place.address);
                 match addresses.get_mut(&key) {
@@ -214,7 +220,15 @@ impl Replay {
         total
     }
 
-    fn found(&mut self, event: &Event<'_>, role: &RoleName, instance: &str, fate: Fate, why: &str) {
+    /// Puts a call into its group, and gives the place of that.
+    fn found(
+        &mut self,
+        event: &Event<'_>,
+        role: &RoleName,
+        instance: &str,
+        fate: Fate,
+        why: &str,
+    ) -> usize {
         let pool = &mut self.pool;
         let address = event.source_ip_address.as_deref().unwrap_or("no address");
         let group = Group {
@@ -232,21 +246,17 @@ impl Replay {
             instance: pool.get(short(instance)),
         };
         found.uses.add(event.time(), false);
-        self.keep(group, found);
+        self.groups.keep(group, found)
     }
 
-    fn keep(&mut self, group: Group, found: Found) {
-        match self.groups.get_mut(&group) {
-            Some(known) => known.merge(&found),
-            None => drop(self.groups.insert(group, found)),
-        }
-        if self.groups.len() > GROUPS {
-            self.groups.pop_last();
-            self.more = true;
-        }
-    }
-
-    fn outcome(&mut self, event: &Event<'_>, role: &PinnedRole, instance: &str) -> Outcome {
+    /// What becomes of a call, which is counted in its group.
+    fn outcome(
+        &mut self,
+        event: &Event<'_>,
+        name: &RoleName,
+        role: &PinnedRole,
+        instance: &str,
+    ) -> Known {
         let identity = &event.user_identity;
         self.line.clear();
         for part in [
@@ -256,19 +266,33 @@ impl Replay {
             &event.vpc_endpoint_id,
             &event.event_source,
             &event.event_name,
+            &event.user_agent,
         ] {
             self.line.push_str(part.as_deref().unwrap_or_default());
             self.line.push('\n');
         }
+        self.line.push_str(name.as_str());
         if let Some(known) = self.known.get(&self.line) {
-            return known.clone();
+            if let Known::Grouped(_, place) = known {
+                self.groups.again(*place, event.time());
+            }
+            return *known;
         }
         let outcome = decide(event, role, instance, &self.pins.homes);
-        if self.known.len() >= KNOWN {
+        if self.known.len() >= KNOWN || self.groups.renumbers() {
             self.known.clear();
         }
-        self.known.insert(self.line.clone(), outcome.clone());
-        outcome
+        let mut grouped = |fate, why: &str| {
+            let place = self.found(event, name, instance, fate, why);
+            Known::Grouped(fate, place)
+        };
+        let known = match outcome {
+            Outcome::Pass => Known::Pass,
+            Outcome::Denied(statement) => grouped(Fate::Denied, &statement),
+            Outcome::Unknown(why) => grouped(Fate::Unknown, why),
+        };
+        self.known.insert(self.line.clone(), known);
+        known
     }
 }
 
@@ -293,16 +317,10 @@ impl Fold for Replay {
         } else if is_on_behalf(event) {
             figures.by_service = 1;
         } else {
-            match self.outcome(event, role, instance) {
-                Outcome::Pass => figures.pass = 1,
-                Outcome::Denied(statement) => {
-                    figures.denied = 1;
-                    self.found(event, name, instance, Fate::Denied, &statement);
-                }
-                Outcome::Unknown(why) => {
-                    figures.unknown = 1;
-                    self.found(event, name, instance, Fate::Unknown, why);
-                }
+            match self.outcome(event, name, role, instance) {
+                Known::Pass => figures.pass = 1,
+                Known::Grouped(Fate::Denied, _) => figures.denied = 1,
+                Known::Grouped(Fate::Unknown, _) => figures.unknown = 1,
             }
         }
         match self.roles.get_mut(name) {
@@ -315,11 +333,8 @@ impl Fold for Replay {
         for (role, figures) in other.roles {
             self.roles.entry(role).or_default().merge(&figures);
         }
-        self.more |= other.more;
         self.recorded.extend(other.recorded);
-        for (group, found) in other.groups {
-            self.keep(group, found);
-        }
+        self.groups.merge(other.groups);
     }
 }
 

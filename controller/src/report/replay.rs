@@ -107,7 +107,6 @@ pub fn replay_json(replay: &Replay, reading: &Reading) -> serde_json::Result<Str
             .collect(),
         groups: replay
             .groups()
-            .iter()
             .filter(|(group, _)| group.role == *role)
             .map(|(group, found)| Row { group, found })
             .collect(),
@@ -269,7 +268,7 @@ fn headline(role: &RoleName, figures: Figures, paint: Paint) -> String {
 
 fn groups(out: &mut String, replay: &Replay, role: &RoleName, fate: Fate, paint: Paint) {
     let of = |(group, _): &(&Group, &Found)| group.role == *role && group.fate == fate;
-    let mut rows: Vec<_> = replay.groups().iter().filter(of).collect();
+    let mut rows: Vec<_> = replay.groups().filter(of).collect();
     rows.sort_by_key(|(group, found)| (std::cmp::Reverse(found.uses.calls), *group));
     for (group, found) in rows.iter().take(TOLD) {
         let why = match fate {

@@ -162,7 +162,11 @@ impl<'a> Search<'a> {
             self.use_what_is_left(&mut divisions);
             divisions
         };
-        let divisions = self.with_homes(&divisions).unwrap_or(divisions);
+        let any_home = self.vpcs.iter().any(|vpc| !vpc.homes.is_empty());
+        let divisions = match any_home.then(|| self.with_homes(&divisions)).flatten() {
+            Some(with_homes) => with_homes,
+            None => divisions,
+        };
         let ids = self.vpcs.iter().map(|vpc| vpc.id.clone());
         Some(ids.zip(divisions.into_iter().map(|it| it.groups)).collect())
     }

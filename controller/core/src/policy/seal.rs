@@ -71,6 +71,7 @@ mod tests {
                 statement.sid = format!("S{number}");
             }
             let sealed = document.sealed();
+            prop_assert_eq!(document.sealed_size(), sealed.size());
             prop_assert_eq!(Document::parse(&sealed.to_json()).unwrap().unsealed(), Some(document));
         }
     }
