@@ -26,11 +26,12 @@ tools: ## install moto, clients of AWS and the policy judge under target/tools
 	@tests/e2e/tools/setup
 
 # What is measured is what is shipped, so it is built as it is shipped.
-bench: ## measure the proxy, beside nginx and haproxy where they are installed, and the mock (BENCH_FLAGS=--json for machines)
+bench: ## measure the proxy, beside nginx and haproxy where they are installed, the mock and the controller (BENCH_FLAGS=--json for machines)
 	$(CARGO) build --locked --profile dist -p credpin-proxy
 	$(CARGO) build --locked --release -p credpin-proxy --no-default-features --example identify
 	$(CARGO) build --locked --release -p credpin-ledger --features store --example durable
 	$(CARGO) build --locked --release -p credpin-mock-imds
+	$(CARGO) build --locked --release -p credpin -p credpin-e2e --no-default-features --bins
 	@$(CARGO) run --locked --release -p credpin-bench -- $(BENCH_FLAGS)
 
 fuzz: ## build the fuzz targets and run each for ten seconds (FUZZ_SECONDS)

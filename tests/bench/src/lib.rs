@@ -1,4 +1,5 @@
-//! Measures the proxy, beside nginx and haproxy in the same run where they are installed; and the mock.
+//! Measures the proxy, beside nginx and haproxy in the same run where they are installed; the mock; and
+//! the controller, beside `jq` and `iprange`.
 //!
 //! ```text
 //!   load.rs ──▶ Server: credpin-proxy | nginx | haproxy | bare.rs ──▶ Upstream

@@ -15,7 +15,7 @@ use credpin_bench::rows::{Bench, NAMES};
 use credpin_bench::upstream;
 use jiff::Timestamp;
 
-/// Measures credpin-proxy, beside nginx and haproxy where they are installed.
+/// Measures credpin-proxy, beside nginx and haproxy where they are installed, and the controller.
 ///
 /// Everything is on loopback, and every server is started and ended by this command. Leave the
 /// machine alone meanwhile: what else runs on it is measured too.
@@ -61,6 +61,10 @@ struct Arguments {
     /// Requests that the mock gets while its memory is watched
     #[arg(long, value_name = "N", default_value_t = 10_000_000)]
     requests: u64,
+
+    /// The controller to measure [default: the one that `make bench` builds]
+    #[arg(long, value_name = "FILE")]
+    controller: Option<PathBuf>,
 
     /// Be what is measured as `hyper`, at the first address and in front of the second
     #[arg(long, hide = true, num_args = 2, value_name = "ADDRESS")]
@@ -112,6 +116,9 @@ fn run(arguments: Arguments) -> Result<()> {
         disk,
         mock: built(arguments.mock, "release/credpin-mock-imds")?,
         requests: arguments.requests,
+        controller: built(arguments.controller, "release/credpin")?,
+        fleet: built(None, "release/fleet")?,
+        trail: built(None, "release/trail")?,
     };
     let only = &arguments.only;
     let wanted = |name: &str| only.is_empty() || only.iter().any(|only| only == name);

@@ -14,14 +14,19 @@ use crate::sample::median;
 use crate::server::Server;
 
 mod cached;
+mod cover;
+mod decide;
 mod durable;
 mod identity;
 mod latency;
 mod memory;
 mod mock;
 mod passed;
+mod plan;
+mod run;
 mod size;
 mod start;
+mod trail;
 
 /// What a run measures, and how thoroughly.
 #[derive(Clone, Debug)]
@@ -46,17 +51,24 @@ pub struct Bench {
     pub mock: PathBuf,
     /// How many requests the mock gets while its memory is watched.
     pub requests: u64,
+    /// The controller.
+    pub controller: PathBuf,
+    /// The programs that make accounts, and time what decides about them, and that make trails.
+    pub fleet: PathBuf,
+    /// See above.
+    pub trail: PathBuf,
 }
 
 /// What there is to measure.
-pub const NAMES: [&str; 9] = [
+pub const NAMES: [&str; 15] = [
     "cached", "passed", "latency", "identity", "memory", "start", "size", "durable", "mock",
+    "decide", "plan", "cover", "replay", "trace", "long",
 ];
 
 type Measure = fn(&Bench) -> Result<Vec<Row>>;
 
 /// How, in the same order.
-const MEASURES: [Measure; 9] = [
+const MEASURES: [Measure; NAMES.len()] = [
     cached::measure,
     passed::measure,
     latency::measure,
@@ -66,6 +78,12 @@ const MEASURES: [Measure; 9] = [
     size::measure,
     durable::measure,
     mock::measure,
+    decide::measure,
+    plan::measure,
+    cover::measure,
+    trail::replay,
+    trail::trace,
+    trail::long,
 ];
 
 impl Bench {

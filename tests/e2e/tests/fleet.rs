@@ -6,7 +6,8 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use credpin::cloud::{Observe, dir::Dir, estate::estate};
 use credpin_core::{
-    estate::Estate,
+    estate::{Estate, Instance},
+    id::RoleName,
     plan::{self, Outcome, Plan, Step},
     settings::{Mode, Settings},
 };
@@ -21,10 +22,15 @@ const FLEET: Fleet = Fleet {
 };
 
 fn planned(estate: &Estate) -> Plan {
+    planned_within(None, estate)
+}
+
+fn planned_within(policy_quota: Option<usize>, estate: &Estate) -> Plan {
     let settings = Settings {
         mode: Mode::Enforce,
         without_replay: true,
         allow_launch_gap: true,
+        policy_quota,
         ..Settings::default()
     };
     let now = "2026-11-27T12:00:00Z".parse().unwrap();
@@ -86,9 +92,7 @@ fn an_account_has_as_much_in_it_as_was_asked_for() {
             assert!(addresses.insert((&instance.vpc, address.private)));
         }
     }
-    let own_public = |instance: &&credpin_core::estate::Instance| {
-        instance.interfaces[0].ipv4[0].public.is_some()
-    };
+    let own_public = |it: &&Instance| it.interfaces[0].ipv4[0].public.is_some();
     let public = estate.instances().map(|(_, it)| it).filter(own_public);
     assert!((1..FLEET.instances / 2).contains(&public.count()));
     assert!(addresses.len() > FLEET.instances, "some have two");
@@ -130,4 +134,55 @@ fn every_role_can_be_pinned_and_stays_so_until_something_changes() {
         // Widened, then narrowed.
         assert!(writes.count() >= 2);
     }
+}
+
+#[test]
+fn roles_are_planned_alike_side_by_side_and_one_after_the_other() {
+    let estate = FLEET.estate();
+    let side_by_side = planned(&estate);
+    let made = |step: &&Step| matches!(step, Step::CreatePolicy { .. });
+    let needed = side_by_side.steps().filter(made).count();
+    // With no room to spare, each role has what those before it leave.
+    assert_eq!(planned_within(Some(needed), &estate), side_by_side);
+    assert_ne!(planned_within(Some(needed - 1), &estate), side_by_side);
+}
+
+#[test]
+fn one_instance_that_is_replaced_is_written_for_its_role_in_two_calls_a_phase() {
+    let mut estate = FLEET.estate();
+    fleet::pinned(&mut estate, &planned(&FLEET.estate()));
+    let has_own = |it: &Instance| it.interfaces[0].ipv4[0].public.is_some();
+    let instances = estate.regions.values_mut().map(|it| &mut it.instances);
+    let (instances, old) = instances
+        .filter_map(|all| {
+            let old = all.values().find(|it| has_own(it)).cloned()?;
+            Some((all, old))
+        })
+        .next()
+        .unwrap();
+    let mut new = old.clone();
+    new.id = "i-0123456789abcdef0".parse().unwrap();
+    new.interfaces[0].id = "eni-0123456789abcdef0".parse().unwrap();
+    new.interfaces[0].ipv4[0].public = Some("198.51.100.7".parse().unwrap());
+    instances.remove(old.id.as_str());
+    instances.insert(new.id.clone(), new);
+
+    let plan = planned(&estate);
+    let profile = old.profile.unwrap();
+    let role = |name: &RoleName| &estate.roles[name.as_str()];
+    let roles: BTreeSet<&RoleName> = plan.steps().map(Step::role).collect();
+    assert_eq!(roles.len(), 1);
+    assert!(
+        roles
+            .iter()
+            .all(|name| role(name).profiles.contains(&profile))
+    );
+    let steps: Vec<&Step> = plan.steps().collect();
+    let phases = steps.split(|step| matches!(step, Step::Wait { .. }));
+    let phases: Vec<usize> = phases.map(<[_]>::len).collect();
+    assert_eq!(phases.len(), 2, "widened, then narrowed");
+    assert!(
+        phases.iter().all(|calls| (1..=2).contains(calls)),
+        "{phases:?}"
+    );
 }

@@ -1,6 +1,6 @@
 //! Accounts of any size: writes them, and times what decides about them.
 
-use std::{fs, path::PathBuf, time::Instant};
+use std::{fmt::Write as _, fs, net::Ipv4Addr, path::PathBuf, time::Instant};
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
@@ -14,7 +14,7 @@ use credpin_e2e::{
     fleet::{self, Fleet},
     trail::Dice,
 };
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -39,7 +39,7 @@ enum What {
         #[command(flatten)]
         size: Size,
     },
-    /// Time lists of random addresses
+    /// Time lists of random addresses: joined where that loses nothing, and cut to few prefixes
     Cover {
         /// How many
         #[arg(long, default_value_t = 1_000_000)]
@@ -153,15 +153,15 @@ fn cover(addresses: usize, prefixes: usize, to: Option<PathBuf>) -> Result<Cover
     let mut dice = Dice::new(1);
     let random = |_| {
         let bits = u32::try_from(dice.roll() >> 32).expect("32 bits of 64");
-        IpNet::V4(Ipv4Net::from(std::net::Ipv4Addr::from(bits)))
+        IpNet::V4(Ipv4Addr::from(bits).into())
     };
     let nets: Vec<IpNet> = (0..addresses).map(random).collect();
+    let text: String = nets.iter().map(|net| format!("{}\n", net.addr())).collect();
     if let Some(path) = to {
-        let lines: String = nets.iter().map(|net| format!("{net}\n")).collect();
-        fs::write(&path, lines).with_context(|| format!("cannot write {}", path.display()))?;
+        fs::write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    let (joined, lossless_s) = timed(|| Ok(IpNet::aggregate(&nets)))?;
-    drop(joined);
+    let (joined, lossless_s) = timed(|| joined(&text))?;
+    drop((joined, text));
     let (cover, cover_s) = timed(|| {
         let cover = Cover::new(&nets, prefixes);
         let list = cover.list(prefixes).context("no list of that length")?;
@@ -174,6 +174,19 @@ fn cover(addresses: usize, prefixes: usize, to: Option<PathBuf>) -> Result<Cover
         cover_s,
         strangers: cover.strangers(prefixes),
     })
+}
+
+/// The addresses of a text, joined where that loses nothing, as text in order.
+fn joined(text: &str) -> Result<String> {
+    let net = |line: &str| anyhow::Ok(IpNet::V4(line.parse::<Ipv4Addr>()?.into()));
+    let nets: Vec<IpNet> = text.lines().map(net).collect::<Result<_>>()?;
+    let mut joined = IpNet::aggregate(&nets);
+    joined.sort_unstable();
+    let mut lines = String::with_capacity(text.len());
+    for net in joined {
+        writeln!(lines, "{net}")?;
+    }
+    Ok(lines)
 }
 
 fn timed<T>(what: impl FnOnce() -> Result<T>) -> Result<(T, f64)> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use credpin_e2e::trail::{
-    bulk::{Bulk, bulk},
+    bulk::{self, Bulk},
     incident::incident,
     suspicion::suspicion,
 };
@@ -42,6 +42,9 @@ enum What {
         /// Another seed makes other files
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// Write to this folder what the calls can be replayed against
+        #[arg(long, value_name = "FOLDER")]
+        plans: Option<PathBuf>,
     },
 }
 
@@ -54,9 +57,13 @@ fn main() -> Result<()> {
             megabytes,
             keys,
             seed,
+            plans,
         } => {
             let bytes = megabytes * 1_000_000;
-            bulk(&folder, Bulk { bytes, keys, seed })
+            if let Some(plans) = plans {
+                bulk::plans(&plans, keys)?;
+            }
+            bulk::bulk(&folder, Bulk { bytes, keys, seed })
         }
     }
 }
