@@ -16,6 +16,7 @@
 //! Beside that, from [`cloudtrail`]: [`lineage`] tells which key came of which, [`replay`] which real
 //! calls a pin would have denied, [`detect`] what somebody should look at, and [`containment`] what ends a
 //! lineage: its keys' [`cut`]s, in order.
+//! [`inventory`] is made of records, and lists every token.
 
 pub mod admission;
 pub mod cloudtrail;
@@ -30,6 +31,7 @@ pub mod explain;
 pub mod exposure;
 pub mod footprint;
 pub mod id;
+pub mod inventory;
 pub mod lineage;
 pub mod pin;
 pub mod plan;

@@ -27,6 +27,7 @@ mod tests;
 mod trace;
 
 pub use home::{Homes, Verdict};
+pub(crate) use kind::LONGEST_ROLE_SESSION;
 pub use tally::{Place, Tally, Use};
 pub use trace::{Above, Ends, Node, Target, TargetError, Trace, trace};
 

@@ -142,7 +142,7 @@ impl Consumer {
 }
 
 /// Which IMDS version a request used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ImdsVersion {
     /// No session token.
     #[serde(rename = "1")]

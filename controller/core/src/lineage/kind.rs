@@ -7,7 +7,7 @@ use crate::cloudtrail::How;
 
 /// A role's session lasts twelve hours at the most (IAM User Guide, "Update the maximum session
 /// duration for a role"), one of `GetSessionToken` and `GetFederationToken` 36.
-const LONGEST_ROLE_SESSION: SignedDuration = SignedDuration::from_hours(12);
+pub(crate) const LONGEST_ROLE_SESSION: SignedDuration = SignedDuration::from_hours(12);
 const LONGEST_SESSION: SignedDuration = SignedDuration::from_hours(36);
 
 impl Seen {
