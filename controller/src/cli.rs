@@ -9,15 +9,15 @@ use credpin_core::{
     id::{InstanceId, RegionName, RoleName},
     lineage::Target,
     position::Position,
-    settings::{MaxNarrowing, Settings},
+    settings::{Glob, MaxNarrowing, Settings},
 };
 use credpin_ledger::StoreUrl;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     cloudtrail::Source,
     config::{self, CloudName},
-    revoke,
+    inventory, revoke,
 };
 
 /// Keeps EC2 role credentials where they were issued.
@@ -187,6 +187,55 @@ pub struct Detect {
     /// Show the rules
     #[arg(long, conflicts_with_all = ["cloudtrail", "since"])]
     pub rules: bool,
+}
+
+/// Which tokens `tokens` shows, and where it keeps them.
+#[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
+pub struct Tokens {
+    /// Of roles of this name, or pattern (web-*); can be given several times
+    #[arg(long, value_name = "PATTERN", value_parser = glob)]
+    pub role: Vec<Glob>,
+    /// Of this instance, or of those that the pattern fits; can be given several times
+    #[arg(long, value_name = "PATTERN", value_parser = glob)]
+    pub instance: Vec<Glob>,
+    /// Those that are good now
+    #[arg(long)]
+    pub live: bool,
+    /// Those whose role has no pin in force, or is not known to have one
+    #[arg(long)]
+    pub unpinned: bool,
+    /// Those that were handed out by IMDSv1
+    #[arg(long)]
+    pub imdsv1: bool,
+    /// CloudTrail's files, a directory or `s3://bucket/prefix`: tells when and from where each token was
+    /// last used, and finds those that no host recorded
+    #[arg(long, value_name = "DIR|URL", value_hint = ValueHint::DirPath)]
+    pub cloudtrail: Option<Source>,
+    /// A plan that `credpin plan --json` wrote: tells which roles are pinned [default: what the last run
+    /// left in `state`]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub plan: Option<PathBuf>,
+    /// The file that the inventory is kept in [default: tokens.redb in `state`, if that is a directory,
+    /// else credpin/tokens.redb in $XDG_STATE_HOME or ~/.local/state]
+    #[arg(long, env = "CREDPIN_DATABASE", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub database: Option<PathBuf>,
+    /// Throw the file away and make it anew, from the records
+    #[arg(long)]
+    pub rebuild: bool,
+    /// How long tokens are kept after they expired; 36h at least
+    #[arg(long, value_name = "TIME", default_value = "48h", value_parser = inventory::parse_keep)]
+    pub keep: SignedDuration,
+    /// For machines
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn glob(text: &str) -> Result<Glob, std::convert::Infallible> {
+    Ok(Glob::new(text))
 }
 
 /// The subcommands.
@@ -375,6 +424,15 @@ pub enum Command {
     /// Exit codes: 0 nothing found (with --new: nothing new), 1 error, 2 something found, 3 nothing found but
     /// not all of the trail could be read, 64 bad usage.
     Detect(Detect),
+    /// List every temporary token that hosts were given: whose, until when, who asked, pinned or not
+    ///
+    /// AWS has no such list. Made of the records that hosts ship (--records), and of CloudTrail if it is
+    /// named: either is enough. Only what is new is read; what was found is kept in one local file. Numbers
+    /// that are missing among a host's records are told.
+    ///
+    /// Exit codes: 0 listed, 1 error, 3 listed, and records are missing or could not be read, 64 bad
+    /// usage.
+    Tokens(Tokens),
     /// Take a stolen credential back, by the smallest cut that ends it
     ///
     /// AWS takes no temporary credential back. What ends one is a policy on the principal that it was

@@ -21,7 +21,7 @@ pub use count::{Counts, Reading, Trouble, What};
 pub use trail::{Source, SourceError, Trail, TrailError};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{
     num::NonZero,

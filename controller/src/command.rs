@@ -34,6 +34,7 @@ mod metrics;
 mod replay;
 mod revoke;
 mod terminal;
+mod tokens;
 mod trace;
 
 use terminal::{confirmed, paint, print};
@@ -172,6 +173,21 @@ pub enum CommandError {
     /// The record store cannot be read.
     #[error(transparent)]
     Records(#[from] ReadError),
+    /// Nothing says which tokens there are.
+    #[error(
+        "nothing to make a list of: name the record store (--records, CREDPIN_RECORDS, or `records` in the \
+         config), or --cloudtrail, or both"
+    )]
+    NoSource,
+    /// There is no place for the inventory.
+    #[error("there is no place to keep the inventory: name a file with --database")]
+    NoDatabase,
+    /// The inventory cannot be used.
+    #[error(transparent)]
+    Database(#[from] crate::inventory::DatabaseError),
+    /// The inventory cannot be brought up to date.
+    #[error(transparent)]
+    Fold(#[from] crate::inventory::FoldError),
 }
 
 /// Carries out what the command line says.
@@ -217,6 +233,7 @@ pub async fn execute(cli: Cli, now: Timestamp) -> Result<Exit, CommandError> {
             .await
         }
         Command::Detect(asked) => detect::detect(&asked, &config, paint(), now).await,
+        Command::Tokens(wanted) => tokens::tokens(&wanted, &config, now, paint()).await,
         command => on_cloud(command, config, now).await,
     }
 }
@@ -406,9 +423,10 @@ impl Context {
                 replay::triage(&homes, &trail.cloudtrail, json, self.paint).await
             }
             Command::Revoke(revoke) => self.revoke(cloud, revoke).await,
-            Command::Trace { .. } | Command::Detect(_) | Command::Completions { .. } => {
-                Ok(Exit::Done)
-            }
+            Command::Trace { .. }
+            | Command::Detect(_)
+            | Command::Tokens(_)
+            | Command::Completions { .. } => Ok(Exit::Done),
         }
     }
 

@@ -37,6 +37,15 @@ pub(crate) fn variables() -> Vec<(String, String)> {
     all.filter(|(name, _)| name.starts_with("AWS_")).collect()
 }
 
+/// The user's folder of what programs keep (XDG Base Directory Specification), if the environment
+/// tells where it is.
+pub(crate) fn state_home() -> Option<PathBuf> {
+    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let absolute = |folder: &PathBuf| folder.is_absolute();
+    let said = folder("XDG_STATE_HOME").filter(absolute);
+    said.or_else(|| Some(folder("HOME").filter(absolute)?.join(".local/state")))
+}
+
 /// Customer managed policies that AWS allows an account at most (IAM User Guide, "IAM and STS
 /// quotas").
 const MOST_ACCOUNT_POLICIES: usize = 10_000;

@@ -41,9 +41,10 @@ async fn main() -> ExitCode {
     let exit = command::execute(cli, now).await.unwrap_or_else(|error| {
         eprintln!("credpin: {}", command::chain(&error));
         match error {
-            CommandError::NobodyToAsk | CommandError::RegionsOfDir | CommandError::NoState => {
-                Exit::Usage
-            }
+            CommandError::NobodyToAsk
+            | CommandError::RegionsOfDir
+            | CommandError::NoState
+            | CommandError::NoSource => Exit::Usage,
             _ => Exit::Failed,
         }
     });

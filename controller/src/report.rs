@@ -12,7 +12,9 @@ mod revoke;
 mod run;
 mod status;
 mod summary;
+mod table;
 mod text;
+mod tokens;
 mod trace;
 mod view;
 
@@ -26,6 +28,7 @@ pub use revoke::{cuts, made, standing, standing_json};
 pub use run::{released, run, run_json, run_line};
 pub use status::{status, status_json};
 pub use summary::Summary;
+pub use tokens::{Listed, tokens, tokens_json};
 pub use trace::{trace, trace_dot, trace_html, trace_json, trace_nothing};
 pub use view::view;
 

@@ -129,9 +129,9 @@ async fn a_trail_in_a_store_is_read_as_one_in_a_directory() {
     assert_eq!(reading, alike);
 }
 
-/// A store that lists everything and does not give out what has `secret` in its name.
+/// A store that lists everything and does not give out what has that text in its name.
 #[derive(Debug)]
-struct Guarded(InMemory);
+pub(crate) struct Guarded(pub(crate) Arc<InMemory>, pub(crate) &'static str);
 
 impl fmt::Display for Guarded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -159,7 +159,7 @@ impl ObjectStore for Guarded {
     }
 
     async fn get_opts(&self, key: &Key, options: GetOptions) -> object_store::Result<GetResult> {
-        if key.as_ref().contains("secret") {
+        if key.as_ref().contains(self.1) {
             return Err(object_store::Error::PermissionDenied {
                 path: key.to_string(),
                 source: "the store answers 403 Forbidden".into(),
@@ -202,7 +202,7 @@ async fn an_object_that_the_store_does_not_give_out_is_told_and_the_rest_is_read
         objects.put(&name.into(), bytes.into()).await.unwrap();
     }
     let trail = Trail::Objects {
-        objects: Arc::new(Guarded(objects)),
+        objects: Arc::new(Guarded(Arc::new(objects), "secret")),
         name: "s3://bucket".into(),
     };
     let (ids, reading) = read(trail, Ids::default).await.unwrap();

@@ -74,7 +74,7 @@ pub use {
     line::LineError,
     look::{Found, look, writable},
     objects::ObjectError,
-    read::{Read, ReadError, Warning},
+    read::{Listing, Read, ReadError, Warning},
     scan::{History, Unreadable, scan},
     segment::SegmentName,
     ship::{Round, ShipError, Shipper},

@@ -21,6 +21,17 @@ pub struct Read {
     pub warnings: Vec<Warning>,
 }
 
+/// Which batches a store has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Their names, in order.
+    pub keys: Vec<Key>,
+    /// What is no batch, in order.
+    pub warnings: Vec<Warning>,
+    /// Whether there are older ones.
+    pub older: bool,
+}
+
 /// Something in the store was left out.
 ///
 /// Whoever has a host can write anything under that host's name. So nothing that lies in a store may
@@ -90,23 +101,10 @@ impl RecordStore {
     /// one there is. A host that was cut off ships late: who follows a store reads back as far as
     /// that may have lasted.
     pub async fn read(&self, since: Option<Timestamp>) -> Result<Read, ReadError> {
-        let since = since.map_or(Timestamp::MIN, hour_of);
-        let mut warnings = Vec::new();
-        let mut keys = Vec::new();
-        for object in self.list(since).await? {
-            let path = object.location.to_string();
-            match path.parse::<Key>() {
-                Ok(key) if key.hour() < since => {}
-                Ok(key) if object.size > MAX_BYTES => {
-                    let size = object.size;
-                    warnings.push(Warning::Size { key, size });
-                }
-                Ok(key) => keys.push((key, object.location)),
-                Err(error) => warnings.push(Warning::Key { path, error }),
-            }
-        }
-        keys.sort();
-        let gets = keys.into_iter().map(|(key, path)| self.object(key, path));
+        let Listing {
+            keys, mut warnings, ..
+        } = self.batches(since).await?;
+        let gets = keys.iter().map(|key| self.batch(key));
         let mut objects = stream::iter(gets).buffered(CONCURRENT_GETS);
         let mut records = Vec::new();
         while let Some(mut object) = objects.next().await {
@@ -117,8 +115,35 @@ impl RecordStore {
         Ok(Read { records, warnings })
     }
 
-    /// The objects of every day from `since` on, and what is no day.
-    async fn list(&self, since: Timestamp) -> Result<Vec<ObjectMeta>, ReadError> {
+    /// The names of the batches of the hour of `since` and later, or of all. They never change, so who
+    /// has read one need not do so again.
+    pub async fn batches(&self, since: Option<Timestamp>) -> Result<Listing, ReadError> {
+        let since = since.map_or(Timestamp::MIN, hour_of);
+        let (objects, mut older) = self.list(since).await?;
+        let mut warnings = Vec::new();
+        let mut keys = Vec::new();
+        for object in objects {
+            let path = object.location.to_string();
+            match path.parse::<Key>() {
+                Ok(key) if key.hour() < since => older = true,
+                Ok(key) if object.size > MAX_BYTES => {
+                    let size = object.size;
+                    warnings.push(Warning::Size { key, size });
+                }
+                Ok(key) => keys.push(key),
+                Err(error) => warnings.push(Warning::Key { path, error }),
+            }
+        }
+        keys.sort();
+        Ok(Listing {
+            keys,
+            warnings,
+            older,
+        })
+    }
+
+    /// The objects of every day from `since` on, and what is no day; and whether there are older days.
+    async fn list(&self, since: Timestamp) -> Result<(Vec<ObjectMeta>, bool), ReadError> {
         let root = Path::from(PREFIX);
         let failed = |prefix: &Path| {
             let prefix = prefix.to_string();
@@ -131,10 +156,12 @@ impl RecordStore {
         let days = days.map_err(failed(&root))?;
         let first = since.strftime("dt=%Y-%m-%d").to_string();
         let mut objects = days.objects;
+        let mut older = false;
         for day in days.common_prefixes {
             let old = day
                 .filename()
                 .is_some_and(|day| is_day(day) && *day < *first);
+            older |= old;
             if !old {
                 let listed: Vec<_> = self
                     .objects
@@ -146,16 +173,19 @@ impl RecordStore {
             }
         }
         objects.sort_by(|a, b| a.location.cmp(&b.location));
-        Ok(objects)
+        Ok((objects, older))
     }
 
-    async fn object(&self, key: Key, path: Path) -> Read {
+    /// The records of a batch. It was not read if there is a [`Warning::Unreadable`].
+    pub async fn batch(&self, key: &Key) -> Read {
+        // A key has one spelling, which is the object's name.
+        let path = Path::from(key.to_string());
         let get = async { self.objects.get(&path).await?.bytes().await };
         match get.await {
-            Ok(bytes) => records_of(&key, &bytes),
+            Ok(bytes) => records_of(key, &bytes),
             Err(error) => Read {
                 warnings: vec![Warning::Unreadable {
-                    key,
+                    key: key.clone(),
                     error: StoreAnswer::from(&error),
                 }],
                 records: Vec::new(),
