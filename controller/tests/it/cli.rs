@@ -9,7 +9,7 @@ use std::{
 use crate::rig::Account;
 
 /// `credpin ARGS` in `folder`, with nothing of the environment.
-fn credpin(folder: &Path, args: &[&str]) -> Output {
+pub(crate) fn credpin(folder: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_credpin"))
         .args(args)
         .current_dir(folder)
@@ -20,13 +20,13 @@ fn credpin(folder: &Path, args: &[&str]) -> Output {
         .unwrap()
 }
 
-fn text(output: &Output) -> (String, String) {
+pub(crate) fn text(output: &Output) -> (String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (text(&output.stdout), text(&output.stderr))
 }
 
 /// An account with a config that points at it.
-fn account(scenario: &str) -> Account {
+pub(crate) fn account(scenario: &str) -> Account {
     let account = Account::of(scenario);
     let config = fs::read_to_string(
         Path::new("tests/scenarios")

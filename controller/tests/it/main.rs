@@ -13,3 +13,4 @@ mod release;
 mod revoke;
 mod rig;
 mod scenarios;
+mod tokens;
