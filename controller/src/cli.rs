@@ -197,10 +197,10 @@ pub struct Detect {
 )]
 pub struct Tokens {
     /// Of roles of this name, or pattern (web-*); can be given several times
-    #[arg(long, value_name = "PATTERN", value_parser = glob)]
+    #[arg(long, value_name = "PATTERN")]
     pub role: Vec<Glob>,
     /// Of this instance, or of those that the pattern fits; can be given several times
-    #[arg(long, value_name = "PATTERN", value_parser = glob)]
+    #[arg(long, value_name = "PATTERN")]
     pub instance: Vec<Glob>,
     /// Those that are good now
     #[arg(long)]
@@ -221,6 +221,7 @@ pub struct Tokens {
     pub plan: Option<PathBuf>,
     /// The file that the inventory is kept in [default: tokens.redb in `state`, if that is a directory,
     /// else credpin/tokens.redb in $XDG_STATE_HOME or ~/.local/state]
+    #[expect(clippy::doc_markdown, reason = "help is read in a terminal")]
     #[arg(long, env = "CREDPIN_DATABASE", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub database: Option<PathBuf>,
     /// Throw the file away and make it anew, from the records
@@ -232,10 +233,6 @@ pub struct Tokens {
     /// For machines
     #[arg(long)]
     pub json: bool,
-}
-
-fn glob(text: &str) -> Result<Glob, std::convert::Infallible> {
-    Ok(Glob::new(text))
 }
 
 /// The subcommands.

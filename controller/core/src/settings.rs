@@ -1,6 +1,6 @@
 //! What the operator decided, as far as it bears on a plan. Read from the config by the binary.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, convert::Infallible, fmt, str::FromStr};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -184,6 +184,14 @@ impl Glob {
     /// Whether `name` fits, with regard to case.
     pub fn matches(&self, name: &str) -> bool {
         wildcard::matches(wildcard::symbols(&self.0), name)
+    }
+}
+
+impl FromStr for Glob {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self::new(text))
     }
 }
 
