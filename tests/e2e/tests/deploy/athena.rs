@@ -97,15 +97,18 @@ fn fleet(store: &Path) {
     forged.access_key_id = of("i-0a00001", 6, 10).access_key_id;
     forged.expires = "9999-12-30T00:00:00Z".parse().unwrap();
     ship(store, None, &[forged], "");
-    // One whose records are not of the host and the hour that their object's name has.
+    // One whose other records are not of the host, the boot and the hour that their object's name has.
     let honest = record("i-0d00004", "db", 1, 40);
-    let mut lie = honest.clone();
-    lie.host.instance_id = "i-0a00001".into();
-    lie.seq = 2;
-    let mut hour = honest.clone();
+    let lie = |seq| Record {
+        seq,
+        access_key_id: format!("ASIAEXAMPLELIE{seq:06}"),
+        ..honest.clone()
+    };
+    let (mut host, mut boot, mut hour) = (lie(2), lie(3), lie(4));
+    host.host.instance_id = "i-0a00001".into();
+    boot.boot_id = SECOND_BOOT.into();
     hour.time = minutes_ago(300);
-    hour.seq = 3;
-    let lies = [&lie, &hour].map(|lie| serde_json::to_string(lie).unwrap() + "\n");
+    let lies = [host, boot, hour].map(|lie| serde_json::to_string(&lie).unwrap() + "\n");
     let nonsense = serde_json::to_string(&honest).unwrap();
     let nonsense = nonsense.replace(
         &format!("\"time\":\"{}\"", honest.time),
