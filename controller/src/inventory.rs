@@ -26,7 +26,7 @@ use thiserror::Error;
 use crate::cloudtrail::{self, Reading, Source, Trail, TrailError};
 
 /// Batches that are folded in one transaction.
-const AT_ONCE: usize = 1000;
+const AT_ONCE: usize = 5000;
 /// Batches that are asked for at the same time.
 const CONCURRENT_GETS: usize = 16;
 /// A host's clock may be ahead by that much.

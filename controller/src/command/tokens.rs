@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use credpin_core::inventory::{self as core, Filter, Pins, Summary};
+use credpin_core::inventory::{self as core, Filter, Pins, Row, Summary};
 use credpin_ledger::{Access, RecordStore, StoreUrl};
 use jiff::Timestamp;
 
@@ -36,7 +36,6 @@ pub(super) async fn tokens(
 
     let contents = database.contents()?;
     let facts = database.facts()?;
-    let mut rows = core::rows(&contents.tokens, &contents.sightings, &pins, now);
     let filter = Filter {
         roles: wanted.role.clone(),
         instances: wanted.instance.clone(),
@@ -44,12 +43,19 @@ pub(super) async fn tokens(
         unpinned: wanted.unpinned,
         imdsv1: wanted.imdsv1,
     };
-    let all = rows.len();
-    rows.retain(|row| filter.shows(row));
+    let all = core::rows(contents.tokens, &contents.sightings, &pins, now);
+    let mut not_shown = 0;
+    let shown = all.filter(|row| {
+        let shows = filter.shows(row);
+        not_shown += usize::from(!shows);
+        shows
+    });
+    let mut rows: Vec<_> = shown.collect();
+    rows.sort_by(Row::in_order);
     let listed = Listed {
         made: now,
         summary: Summary::of(&rows),
-        not_shown: all - rows.len(),
+        not_shown,
         rows,
         gaps: core::gaps(&contents.sequences, facts.whole),
         left_out: contents.left_out,

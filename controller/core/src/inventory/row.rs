@@ -1,6 +1,9 @@
 //! The inventory as it is shown: a row for each token, and what they come to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use credpin_ledger::ImdsVersion;
 use jiff::Timestamp;
@@ -35,7 +38,7 @@ pub struct Row {
     /// Whether a host recorded it. One that did not was issued around the proxy.
     pub recorded: bool,
     /// Who asked for it.
-    pub consumers: BTreeSet<Asker>,
+    pub consumers: Vec<Asker>,
     /// Whether more did.
     pub more_consumers: bool,
     /// Its last use in CloudTrail.
@@ -82,63 +85,84 @@ pub struct Summary {
     pub contested: usize,
 }
 
-/// Every token of records and of CloudTrail, in the order of role, instance and time.
+/// Every token of records and of CloudTrail, in no order: [`Row::in_order`] has one for people.
 pub fn rows(
-    tokens: &BTreeMap<TokenId, Token>,
+    tokens: BTreeMap<TokenId, Token>,
     sightings: &BTreeMap<String, Sighting>,
     pins: &Pins,
     now: Timestamp,
-) -> Vec<Row> {
-    let mut claims: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for id in tokens.keys() {
-        let claims = claims.entry(&id.access_key_id).or_default();
-        claims.push(&id.instance);
-    }
-    let recorded = tokens.iter().map(|(id, token)| {
-        let sighting = sightings.get(&id.access_key_id);
-        let claims = &claims[&*id.access_key_id];
-        Row::recorded(id, token, sighting, claims, pins, now)
-    });
-    let seen_only = sightings
+) -> impl Iterator<Item = Row> {
+    let contested = contested(&tokens);
+    let unrecorded: Vec<_> = sightings
         .iter()
-        .filter(|(key, _)| !claims.contains_key(key.as_str()))
-        .map(|(key, sighting)| Row::seen_only(key, sighting, pins, now));
-    let mut rows: Vec<Row> = recorded.chain(seen_only).collect();
-    rows.sort_by(|a, b| a.order().cmp(&b.order()));
-    rows
+        .filter(|(key, _)| !is_recorded(&tokens, key))
+        .collect();
+    let unrecorded = unrecorded
+        .into_iter()
+        .map(move |(key, sighting)| Row::seen_only(key, sighting, pins, now));
+    let recorded = tokens.into_iter().map(move |(id, token)| {
+        let sighting = sightings.get(&id.access_key_id);
+        let hosts = contested.get(&id.access_key_id);
+        Row::recorded(id, token, sighting, hosts, pins, now)
+    });
+    recorded.chain(unrecorded)
+}
+
+/// The hosts of each key that several say they have.
+fn contested(tokens: &BTreeMap<TokenId, Token>) -> BTreeMap<String, BTreeSet<String>> {
+    let mut contested = BTreeMap::<String, BTreeSet<String>>::new();
+    // In the order of keys, so that those of one are neighbours.
+    for (one, next) in tokens.keys().zip(tokens.keys().skip(1)) {
+        if one.access_key_id == next.access_key_id && one.instance != next.instance {
+            let hosts = contested.entry(one.access_key_id.clone()).or_default();
+            hosts.extend([one.instance.clone(), next.instance.clone()]);
+        }
+    }
+    contested
+}
+
+fn is_recorded(tokens: &BTreeMap<TokenId, Token>, key: &str) -> bool {
+    let first = TokenId {
+        access_key_id: key.to_owned(),
+        account: String::new(),
+        instance: String::new(),
+        role: String::new(),
+    };
+    let next = tokens.range(first..).next();
+    next.is_some_and(|(id, _)| id.access_key_id == key)
 }
 
 impl Row {
     fn recorded(
-        id: &TokenId,
-        token: &Token,
+        id: TokenId,
+        token: Token,
         sighting: Option<&Sighting>,
-        claims: &[&str],
+        hosts: Option<&BTreeSet<String>>,
         pins: &Pins,
         now: Timestamp,
     ) -> Self {
+        let ends = token.ends();
         let mut imds_versions: BTreeSet<_> =
             token.consumers.iter().map(|asker| asker.imds).collect();
         imds_versions.extend(sighting.into_iter().flat_map(Sighting::versions));
-        let mut others: Vec<String> = claims.iter().map(|id| (*id).to_owned()).collect();
-        others.retain(|other| *other != id.instance);
-        others.dedup();
+        let others = hosts.into_iter().flatten();
+        let others = others.filter(|host| **host != id.instance).cloned();
         Self {
-            access_key_id: id.access_key_id.clone(),
-            account: Some(id.account.clone()),
-            region: Some(token.region.clone()),
-            role: Some(id.role.clone()),
-            instance: Some(id.instance.clone()),
-            issued: Some(token.issued),
-            expires: Some(token.ends()),
-            live: token.ends() > now,
             pinned: pins.of(&id.account, &id.role),
+            also_recorded_by: others.collect(),
+            access_key_id: id.access_key_id,
+            account: Some(id.account),
+            region: Some(token.region),
+            role: Some(id.role),
+            instance: Some(id.instance),
+            issued: Some(token.issued),
+            expires: Some(ends),
+            live: ends > now,
             imds_versions,
             recorded: true,
-            consumers: token.consumers.clone(),
+            consumers: token.consumers,
             more_consumers: token.more,
             last_seen: sighting.and_then(|sighting| sighting.last.clone()),
-            also_recorded_by: others,
         }
     }
 
@@ -157,20 +181,19 @@ impl Row {
             pinned: role.and_then(|(account, role)| pins.of(account, role)),
             imds_versions: sighting.versions().collect(),
             recorded: false,
-            consumers: BTreeSet::new(),
+            consumers: Vec::new(),
             more_consumers: false,
             last_seen: sighting.last.clone(),
             also_recorded_by: Vec::new(),
         }
     }
 
-    fn order(&self) -> (&Option<String>, &Option<String>, &Option<Timestamp>, &str) {
-        (
-            &self.role,
-            &self.instance,
-            &self.issued,
-            &self.access_key_id,
-        )
+    /// The order of role, instance and time.
+    pub fn in_order(&self, other: &Self) -> Ordering {
+        fn order(row: &Row) -> impl Ord + '_ {
+            (&row.role, &row.instance, row.issued, &row.access_key_id)
+        }
+        order(self).cmp(&order(other))
     }
 }
 

@@ -62,6 +62,18 @@ fn record_of(instance: usize, seq: u64, key: &str, minute: i64) -> Record {
     record(["i-0a", "i-0b"][instance], seq, key, minute)
 }
 
+fn rows(
+    tokens: &BTreeMap<TokenId, Token>,
+    sightings: &BTreeMap<String, Sighting>,
+    pins: &Pins,
+    now: Timestamp,
+) -> Vec<Row> {
+    let rows = super::rows(tokens.clone(), sightings, pins, now);
+    let mut rows: Vec<_> = rows.collect();
+    rows.sort_by(Row::in_order);
+    rows
+}
+
 fn inventory<'a>(records: impl IntoIterator<Item = &'a Record>) -> Inventory {
     let mut inventory = Inventory::default();
     for record in records {

@@ -1,6 +1,6 @@
 //! A token, as its host recorded it.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::net::IpAddr;
 
 use credpin_ledger::{ImdsVersion, Record};
 use jiff::Timestamp;
@@ -23,8 +23,8 @@ pub struct Token {
     pub expires: Timestamp,
     /// The last record of it.
     pub recorded: Timestamp,
-    /// Who asked for it, as far as [`MOST`] go.
-    pub consumers: BTreeSet<Asker>,
+    /// Who asked for it, each once and in order, as far as [`MOST`] go.
+    pub consumers: Vec<Asker>,
     /// Whether there are more.
     pub more: bool,
 }
@@ -62,7 +62,7 @@ impl Token {
             issued: record.issued,
             expires: record.expires,
             recorded: record.time,
-            consumers: BTreeSet::from([Asker::of(record)]),
+            consumers: vec![Asker::of(record)],
             more: false,
         }
     }
@@ -75,12 +75,13 @@ impl Token {
         self.issued = self.issued.min(other.issued);
         self.expires = self.expires.max(other.expires);
         self.recorded = self.recorded.max(other.recorded);
-        self.consumers.extend(other.consumers);
-        self.more |= other.more || self.consumers.len() > MOST;
+        let consumers = &mut self.consumers;
+        consumers.extend(other.consumers);
+        consumers.sort();
+        consumers.dedup();
+        self.more |= other.more || consumers.len() > MOST;
         // The first in order, so that it does not matter who came when.
-        while self.consumers.len() > MOST {
-            self.consumers.pop_last();
-        }
+        consumers.truncate(MOST);
     }
 
     /// When it is over: when it says so, but not later than a token can last.
