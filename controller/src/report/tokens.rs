@@ -122,7 +122,7 @@ fn cells(row: &Row, several: bool, with_trail: bool) -> Vec<String> {
         cells.insert(1, text(&row.account));
     }
     if with_trail {
-        cells.push(row.last_seen.as_ref().map_or("never".to_owned(), seen));
+        cells.push(row.last_seen.as_ref().map_or("not seen".to_owned(), seen));
     }
     cells.push(consumers(row));
     cells
