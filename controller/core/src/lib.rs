@@ -35,5 +35,6 @@ pub mod replay;
 pub mod replayed;
 pub mod request;
 pub mod settings;
+mod spread;
 pub mod verify;
 mod wildcard;
