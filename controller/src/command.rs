@@ -1,14 +1,16 @@
 //! What the subcommands do: settle what is meant, run the flow, print, say how it ended.
 
-use std::{fs, io, path::PathBuf};
+use std::{fs, io, path::PathBuf, sync::Arc};
 
 use clap::CommandFactory;
-use credpin_core::{estate::Gap, explain::ExplainError, plan::Plan};
-use credpin_ledger::{Access, ReadError, Record, RecordStore, StoreError, StoreUrl};
-use jiff::{SignedDuration, Timestamp};
+use credpin_core::{estate::Gap, explain::ExplainError, id::AccountId, plan::Plan};
+use credpin_ledger::{ReadError, Record, RecordStore, StoreError};
+use jiff::Timestamp;
 use thiserror::Error;
+use tokio::time::Instant;
 
 use crate::{
+    account::SelectError,
     cli::{Cli, Command, Common},
     cloud::{
         Observe, WriteIam,
@@ -20,20 +22,20 @@ use crate::{
     config::{self, CloudName, Config, Mistakes, Regions},
     flow::{self, Answer, Blind, Planned, Run},
     release::{self, Released, Whose},
-    report::{self, Paint},
+    report::{self, Paint, RunFigures},
 };
 
 mod kept;
+mod many;
+mod out;
 mod replay;
 mod revoke;
 mod terminal;
 mod trace;
 
+use many::{Chosen, Many, Way};
+use out::Out;
 use terminal::{confirmed, paint, print};
-
-/// How far back records are read: twice the life of a credential (six hours, "Retrieve security
-/// credentials from instance metadata", EC2 User Guide), and a day for hosts that ship late.
-const RECORDS_WINDOW: SignedDuration = SignedDuration::from_hours(36);
 
 /// How a command ended; the number is the process's exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub enum Exit {
     Changes = 2,
     /// Something is held, or was not seen.
     Held = 3,
+    /// Some accounts failed, and the others did not.
+    Partly = 4,
     /// The command line makes no sense.
     Usage = 64,
 }
@@ -81,6 +85,21 @@ pub enum CommandError {
          leave the other regions out of the directory"
     )]
     RegionsOfDir,
+    /// The accounts asked for are not there, or too many.
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    /// The organisation's accounts cannot be read.
+    #[error(transparent)]
+    Organization(#[from] crate::organization::OrganizationError),
+    /// What was seen is not of the account that was meant.
+    #[error("what was seen is of account {found}: put it into the folder of that account")]
+    OtherAccount {
+        /// The account that it is of.
+        found: AccountId,
+    },
+    /// What was done in an account ended by a bug of ours.
+    #[error("this is a bug of credpin: please report it")]
+    Bug(#[source] tokio::task::JoinError),
     /// The roles were not seen.
     #[error(transparent)]
     Blind(#[from] Blind),
@@ -140,6 +159,9 @@ pub enum CommandError {
     /// What the last run kept cannot be read.
     #[error("cannot tell how the last run left things; --fresh looks at the account")]
     LastRun(#[from] crate::state::LastRunError),
+    /// What the last runs over several accounts kept cannot be read.
+    #[error("cannot tell how the last runs left things; --fresh looks at the accounts")]
+    Overview(#[from] crate::state::OverviewError),
     /// A run took longer than it may have the lock.
     #[error(
         "the run took longer than it may have the lock, and stopped; the next one goes on from there"
@@ -151,6 +173,16 @@ pub enum CommandError {
     /// The record store cannot be read.
     #[error(transparent)]
     Records(#[from] ReadError),
+}
+
+impl CommandError {
+    /// What a command ends with that could not be carried out.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::NobodyToAsk | Self::RegionsOfDir | Self::Select(_) => Exit::Usage,
+            _ => Exit::Failed,
+        }
+    }
 }
 
 /// Carries out what the command line says.
@@ -165,6 +197,10 @@ pub async fn execute(cli: Cli, now: Timestamp) -> Result<Exit, CommandError> {
     if let Some(once) = cli.command.once() {
         once.over(&mut config.settings);
     }
+    let chosen = Chosen {
+        named: cli.common.account,
+        shard: cli.common.shard,
+    };
     match cli.command {
         Command::Trace {
             target,
@@ -185,7 +221,7 @@ pub async fn execute(cli: Cli, now: Timestamp) -> Result<Exit, CommandError> {
             let plan = replay::plan_file(&plan)?;
             let homes = trace::homes(&config).await.unwrap_or_default();
             let pins = replay::pins(&plan, homes)?;
-            let state = kept::store(&config)?;
+            let state = kept::store_of(&config, pins.account.as_ref())?;
             replay::replay(
                 pins,
                 &trail.cloudtrail,
@@ -195,14 +231,15 @@ pub async fn execute(cli: Cli, now: Timestamp) -> Result<Exit, CommandError> {
             )
             .await
         }
-        command => on_cloud(command, config, now).await,
+        command => on_cloud(command, config, chosen, now).await,
     }
 }
 
 /// Carries out a command that looks at a cloud.
 async fn on_cloud(
     command: Command,
-    mut config: Config,
+    config: Config,
+    chosen: Chosen,
     now: Timestamp,
 ) -> Result<Exit, CommandError> {
     // A release must work when all else does not.
@@ -210,6 +247,43 @@ async fn on_cloud(
         Command::Release { .. } | Command::Observe { .. } => None,
         _ => kept::store(&config)?,
     };
+    let cloud = config.cloud.clone().unwrap_or(CloudName::Aws);
+    let accounts = many::accounts(&config, &cloud)?;
+    if accounts.is_empty() {
+        if !chosen.named.is_empty() || chosen.shard.is_some() {
+            return Err(SelectError::None.into());
+        }
+        return on_the_one(command, config, store, cloud, now).await;
+    }
+    let many = Many {
+        way: match cloud {
+            CloudName::Dir(path) => Way::Dir(Dir::open(path)?),
+            #[cfg(feature = "aws")]
+            CloudName::Aws => {
+                let regions = config.regions.clone();
+                Way::Aws(Box::new(crate::cloud::aws::Aws::open(regions).await?))
+            }
+            #[cfg(not(feature = "aws"))]
+            CloudName::Aws => return Err(CommandError::NoAws),
+        },
+        config,
+        store,
+        chosen,
+        now,
+        paint: paint(),
+        began: Instant::now(),
+    };
+    Box::pin(many.execute(command, accounts)).await
+}
+
+/// Carries out a command on the one account that there is.
+async fn on_the_one(
+    command: Command,
+    mut config: Config,
+    store: Option<RecordStore>,
+    cloud: CloudName,
+    now: Timestamp,
+) -> Result<Exit, CommandError> {
     if let (Command::Status { fresh: false, json }, Some(store)) = (&command, &store)
         && let Some(exit) = kept::status(store, *json).await?
     {
@@ -221,8 +295,11 @@ async fn on_cloud(
         store,
         now,
         paint: paint(),
+        account: None,
+        records: None,
+        out: Out::stdout(),
     };
-    match context.config.cloud.clone().unwrap_or(CloudName::Aws) {
+    match cloud {
         CloudName::Dir(path) => context.execute(command, &Dir::open(path)?).await,
         #[cfg(feature = "aws")]
         CloudName::Aws => {
@@ -253,6 +330,11 @@ fn settle(common: &Common) -> Result<Config, CommandError> {
     } else if !common.region.is_empty() {
         config.regions = Regions::Only(common.region.clone());
     }
+    if common.all_regions || !common.region.is_empty() {
+        for account in &mut config.accounts {
+            account.regions = None;
+        }
+    }
     config.cloud = common.cloud.clone().or(config.cloud);
     config.records = common.records.clone().or(config.records);
     config.state = common.state.clone().or(config.state);
@@ -278,9 +360,18 @@ struct Context {
     store: Option<RecordStore>,
     now: Timestamp,
     paint: Paint,
+    /// Where it is one of several.
+    account: Option<AccountId>,
+    /// Records, where they have been read already.
+    records: Option<Arc<[Record]>>,
+    out: Out,
 }
 
 impl Context {
+    fn print(&self, text: &str) -> io::Result<()> {
+        self.out.print(text)
+    }
+
     async fn execute<C: Observe + WriteIam + Contain>(
         &self,
         command: Command,
@@ -290,7 +381,7 @@ impl Context {
             Command::Observe { out } => self.observe(cloud, out).await,
             Command::Plan { json, .. } => {
                 let planned = self.plan(cloud).await?;
-                print(&if json {
+                self.print(&if json {
                     report::plan_json(&planned.plan)?
                 } else {
                     report::plan(&planned.plan, &self.config.settings, self.paint)
@@ -309,7 +400,7 @@ impl Context {
                 let planned = self.plan(cloud).await?;
                 let plan = &planned.plan;
                 let recorded = self.config.records.is_some();
-                print(&if json {
+                self.print(&if json {
                     report::status_json(plan, recorded)?
                 } else {
                     report::status(plan, recorded, self.paint)
@@ -334,7 +425,7 @@ impl Context {
                 let answer = credpin_core::explain::explain(
                     &estate, &plan, &role, &instance, &from, &action,
                 )?;
-                print(&if json {
+                self.print(&if json {
                     serde_json::to_string_pretty(&answer)? + "\n"
                 } else {
                     report::explain(&answer, is_pinned, self.paint)
@@ -387,7 +478,7 @@ impl Context {
         if let Some(path) = out {
             dir::save(&seen, &path)?;
         }
-        print(&report::view(&seen, &estate, self.paint))?;
+        self.print(&report::view(&seen, &estate, self.paint))?;
         Ok(if estate.gaps.is_empty() {
             Exit::Done
         } else {
@@ -397,7 +488,13 @@ impl Context {
 
     async fn plan<C: Observe>(&self, cloud: &C) -> Result<Planned, CommandError> {
         let records = self.records().await;
-        Ok(flow::plan(cloud, &self.config.settings, &records, self.now).await?)
+        let planned = flow::plan(cloud, &self.config.settings, &records, self.now).await?;
+        match (&self.account, &planned.estate.account) {
+            (Some(meant), Some(found)) if meant != found => Err(CommandError::OtherAccount {
+                found: found.clone(),
+            }),
+            _ => Ok(planned),
+        }
     }
 
     async fn apply<C: Observe + WriteIam + Contain>(
@@ -412,16 +509,16 @@ impl Context {
         let mut asked = false;
         let agree = |plan: &Plan| {
             if asked {
-                print("\nMeanwhile the account has changed. Now this is to be done:\n\n")?;
+                self.print("\nMeanwhile the account has changed. Now this is to be done:\n\n")?;
             }
             asked = true;
-            print(&report::plan(plan, &self.config.settings, self.paint))?;
+            self.print(&report::plan(plan, &self.config.settings, self.paint))?;
             if plan.steps().next().is_none() {
                 return Ok(false);
             }
             let agreed = confirmed()?;
             if !agreed {
-                print("Nothing was done.\n")?;
+                self.print("Nothing was done.\n")?;
             }
             Ok::<_, CommandError>(agreed)
         };
@@ -439,7 +536,7 @@ impl Context {
     ) -> Result<Exit, CommandError> {
         let Planned { plan, estate } = self.plan(cloud).await?;
         if !json {
-            print(&report::plan(&plan, &self.config.settings, self.paint))?;
+            self.print(&report::plan(&plan, &self.config.settings, self.paint))?;
         }
         let run = flow::carry_out(plan, cloud).await;
         let exit = self.carried_out(&run, json).await;
@@ -448,14 +545,16 @@ impl Context {
     }
 
     async fn carried_out(&self, run: &Run, json: bool) -> Result<Exit, CommandError> {
-        print(&if json {
-            report::run_json(run, self.now)?
+        let figures = RunFigures::of(run, self.now);
+        self.print(&if json {
+            figures.to_json()?
         } else {
             report::run(run, self.paint)
         })?;
         tracing::info!(target: "credpin::run", "{}", report::run_line(run));
         let recorded = self.config.records.is_some();
-        kept::keep(self.store.as_ref(), run, recorded, self.now).await?;
+        kept::keep(self.store.as_ref(), run, &figures, recorded).await?;
+        self.out.did(figures);
         Ok(match run {
             run if !run.is_complete() => Exit::Failed,
             run if run.plan.is_held() => Exit::Held,
@@ -464,36 +563,21 @@ impl Context {
     }
 
     fn released(&self, released: &Released) -> Result<Exit, CommandError> {
-        print(&report::released(released, self.paint))?;
+        self.print(&report::released(released, self.paint))?;
         let complete = released.failed.is_empty() && released.gaps.is_empty();
         Ok(if complete { Exit::Done } else { Exit::Failed })
     }
 
-    /// What hosts recorded of late. Records never hold anything up (invariant 3): a store that
-    /// cannot be read, or is not there, is told about and left out.
+    /// What hosts recorded of late; of the one account, where there are several.
     async fn records(&self) -> Vec<Record> {
-        self.read_records().await.unwrap_or_else(|error| {
-            tracing::warn!("going on without records: {}", chain(&error));
-            Vec::new()
-        })
-    }
-
-    async fn read_records(&self) -> Result<Vec<Record>, CommandError> {
-        let Some(url) = &self.config.records else {
-            return Ok(Vec::new());
+        let mut records = match &self.records {
+            Some(records) => records.to_vec(),
+            None => kept::records(&self.config, self.now).await,
         };
-        if let StoreUrl::Directory(path) = url
-            && !path.exists()
-        {
-            return Err(CommandError::NoRecords(path.clone()));
+        if let Some(account) = &self.account {
+            records.retain(|record| record.host.account == account.as_str());
         }
-        let since = self.now.checked_sub(RECORDS_WINDOW).ok();
-        let access = Access::Variables(config::variables());
-        let read = RecordStore::open(url, &access)?.read(since).await?;
-        for warning in &read.warnings {
-            tracing::warn!("left out of the record store: {warning}");
-        }
-        Ok(read.records)
+        records
     }
 }
 

@@ -13,6 +13,7 @@
 //! sides of a cloud, reading and writing, [`config`] what the operator decided, [`command`] what
 //! the binary's subcommands do, [`report`] what people and machines get to read.
 
+pub mod account;
 pub mod apply;
 pub mod cli;
 pub mod cloud;
@@ -20,6 +21,7 @@ pub mod cloudtrail;
 pub mod command;
 pub mod config;
 pub mod flow;
+pub mod organization;
 pub mod read_back;
 pub mod release;
 pub mod report;

@@ -1,7 +1,9 @@
 //! What people and machines get to read. Everything here is text made from values; nothing is
 //! decided and nothing printed.
 
+mod accounts;
 mod explain;
+mod figures;
 mod plan;
 mod reading;
 mod replay;
@@ -9,15 +11,20 @@ mod revoke;
 mod run;
 mod status;
 mod summary;
+mod table;
 mod text;
 mod trace;
 mod view;
 
+pub use accounts::{
+    AccountJson, AccountsJson, account, accounts, accounts_json, accounts_line, accounts_status,
+};
 pub use explain::explain;
+pub use figures::{RunFigures, Stopped};
 pub use plan::{plan, plan_json};
 pub use replay::{replay, replay_json, triage, triage_json};
 pub use revoke::{cuts, made, standing, standing_json};
-pub use run::{released, run, run_json, run_line};
+pub use run::{released, run, run_line};
 pub use status::{status, status_json};
 pub use summary::Summary;
 pub use trace::{trace, trace_dot, trace_html, trace_json, trace_nothing};

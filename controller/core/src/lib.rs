@@ -35,6 +35,7 @@ pub mod replay;
 pub mod replayed;
 pub mod request;
 pub mod settings;
+pub mod shard;
 mod spread;
 pub mod verify;
 mod wildcard;

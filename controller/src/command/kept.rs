@@ -1,16 +1,20 @@
 //! What runs keep for each other and for people: the lock, the last run, what replays said.
 
-use credpin_core::replayed::Replays;
-use credpin_ledger::{Access, RecordStore};
-use jiff::Timestamp;
+use credpin_core::{id::AccountId, replayed::Replays};
+use credpin_ledger::{Access, Record, RecordStore, StoreUrl};
+use jiff::{SignedDuration, Timestamp};
 
-use super::{CommandError, Exit, Paint, chain, print};
+use super::{CommandError, Exit, Paint, chain, many, print};
 use crate::{
-    config::{self, Config},
+    config::{self, CloudName, Config},
     flow::Run,
-    report,
+    report::{self, RunFigures},
     state::{self, LONGEST_RUN, LastRun, Lock},
 };
+
+/// How far back records are read: twice the life of a credential (six hours, "Retrieve security
+/// credentials from instance metadata", EC2 User Guide), and a day for hosts that ship late.
+const RECORDS_WINDOW: SignedDuration = SignedDuration::from_hours(36);
 
 /// The controller's own store, if the config names one.
 pub(super) fn store(config: &Config) -> Result<Option<RecordStore>, CommandError> {
@@ -19,6 +23,48 @@ pub(super) fn store(config: &Config) -> Result<Option<RecordStore>, CommandError
     };
     let access = Access::Variables(config::variables());
     Ok(Some(RecordStore::create(url, &access)?))
+}
+
+/// The part of it that is the account's, where there are several.
+pub(super) fn store_of(
+    config: &Config,
+    account: Option<&AccountId>,
+) -> Result<Option<RecordStore>, CommandError> {
+    let store = store(config)?;
+    let cloud = config.cloud.as_ref().unwrap_or(&CloudName::Aws);
+    let accounts = many::accounts(config, cloud)?;
+    let account = account.filter(|id| accounts.iter().any(|account| account.id == **id));
+    Ok(match (store, account) {
+        (Some(store), Some(account)) => Some(state::within(&store, account)),
+        (store, _) => store,
+    })
+}
+
+/// What hosts recorded of late. Records never hold anything up (invariant 3): a store that cannot be
+/// read, or is not there, is told about and left out.
+pub(super) async fn records(config: &Config, now: Timestamp) -> Vec<Record> {
+    read_records(config, now).await.unwrap_or_else(|error| {
+        tracing::warn!("going on without records: {}", chain(&error));
+        Vec::new()
+    })
+}
+
+async fn read_records(config: &Config, now: Timestamp) -> Result<Vec<Record>, CommandError> {
+    let Some(url) = &config.records else {
+        return Ok(Vec::new());
+    };
+    if let StoreUrl::Directory(path) = url
+        && !path.exists()
+    {
+        return Err(CommandError::NoRecords(path.clone()));
+    }
+    let since = now.checked_sub(RECORDS_WINDOW).ok();
+    let access = Access::Variables(config::variables());
+    let read = RecordStore::open(url, &access)?.read(since).await?;
+    for warning in &read.warnings {
+        tracing::warn!("left out of the record store: {warning}");
+    }
+    Ok(read.records)
 }
 
 /// What replays said. One that cannot be read is as one that is not there: a first pin then waits.
@@ -57,8 +103,8 @@ pub(super) async fn alone<T>(
 pub(super) async fn keep(
     store: Option<&RecordStore>,
     run: &Run,
+    figures: &RunFigures,
     recorded: bool,
-    now: Timestamp,
 ) -> Result<(), CommandError> {
     let Some(store) = store else {
         return Ok(());
@@ -66,8 +112,8 @@ pub(super) async fn keep(
     let plan = run.after();
     let text = report::status(&plan, recorded, Paint::default());
     let roles = serde_json::from_str(&report::status_json(&plan, recorded)?)?;
-    let did = serde_json::from_str(&report::run_json(run, now)?)?;
-    let kept = LastRun::new(now, plan.is_held(), text, roles, did);
+    let did = serde_json::to_value(figures)?;
+    let kept = LastRun::new(figures.began, plan.is_held(), text, roles, did);
     if let Err(error) = kept.keep(store).await {
         tracing::warn!("`credpin status` shows an older run: {}", chain(&error));
     }

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::{
     Paint,
     plan::{gaps, hold},
+    table::align,
 };
 
 /// A role as `status` shows it.
@@ -149,25 +150,5 @@ impl Pin {
             Pin::Released => "released",
             Pin::RolledBack => "rolled back",
         }
-    }
-}
-
-/// Columns two blanks apart, as wide as their widest cell.
-fn align(out: &mut String, table: &[Vec<String>]) {
-    let columns = table.first().map_or(0, Vec::len);
-    let width = |column: usize| {
-        table
-            .iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    for row in table {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            let _ = write!(line, "{cell:width$}  ");
-        }
-        let _ = writeln!(out, "{}", line.trim_end());
     }
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail their test")]
 
+mod accounts;
 mod apply;
 #[cfg(feature = "aws")]
 mod aws;
