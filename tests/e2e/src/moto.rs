@@ -64,6 +64,11 @@ impl Moto {
             .credentials(&Credentials::of_moto())
     }
 
+    /// The same, in the account of these credentials.
+    pub fn admit_as(&self, launch: Launch, credentials: &Credentials) -> Launch {
+        launch.endpoint(&self.endpoint()).credentials(credentials)
+    }
+
     /// Empties the account.
     pub async fn reset(&self) -> Result<()> {
         let request = hyper::Request::post("/moto-api/reset")
