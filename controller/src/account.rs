@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(ids(&[second], None).unwrap(), ["222222222222"]);
         let stranger = id("333333333333");
         assert_eq!(
-            ids(&[stranger.clone()], None),
+            ids(std::slice::from_ref(&stranger), None),
             Err(SelectError::Unknown(stranger))
         );
         let shards = ["0/2", "1/2"].map(|text| ids(&[], text.parse().ok()).unwrap());

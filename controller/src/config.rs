@@ -271,7 +271,7 @@ fn only_once(accounts: &[Account], table: &mut Table<'_, '_>) {
     }
 }
 
-/// As STS takes it ("AssumeRole", STS API reference).
+/// As STS takes it ("`AssumeRole`", STS API reference).
 fn external_id(text: &str) -> Result<String, String> {
     let fits = (2..=1224).contains(&text.len())
         && text
@@ -289,9 +289,11 @@ fn role(table: &mut Table<'_, '_>) -> Option<RoleRule> {
         "" => Err("is empty, and no role is named so: write a name, or a pattern as web-*".into()),
         _ => Ok(Glob::new(text)),
     });
+    let account = table.parsed("account", |text| text.parse().map_err(said));
     let mode = table.required("mode", mode);
     Some(RoleRule {
         name: name?,
+        account,
         mode: mode?,
     })
 }

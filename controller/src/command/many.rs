@@ -139,7 +139,7 @@ impl Many {
         match <[Account; 1]>::try_from(accounts) {
             // One that is asked for by itself is told as if there were no other.
             Ok([account]) if is_named || !command.is_for_many() => {
-                self.alone(&command, account).await
+                Box::pin(self.alone(&command, account)).await
             }
             Ok([account]) => self.side_by_side(command, vec![account]).await,
             Err(accounts) if command.is_for_many() => self.side_by_side(command, accounts).await,
@@ -267,6 +267,7 @@ impl Many {
         };
         let mut config = self.config.clone();
         config.settings.replays = kept::replays(store.as_ref()).await;
+        config.settings.shared = true;
         let context = Context {
             config,
             store,
@@ -279,7 +280,10 @@ impl Many {
         let command = command.clone();
         let (exit, calls) = match &self.way {
             Way::Dir(dir) => match dir.in_account(&account.id) {
-                Ok(dir) => (context.execute(command, &dir).await, Calls::new()),
+                Ok(dir) => {
+                    let exit = Box::pin(context.execute(command, &dir)).await;
+                    (exit, Calls::new())
+                }
                 Err(error) => (Err(error.into()), Calls::new()),
             },
             #[cfg(feature = "aws")]

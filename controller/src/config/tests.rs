@@ -35,21 +35,9 @@ fn every_key_is_read() {
         regions = ["eu-west-1", "us-east-1"]
         records = "file:///srv/records"
         state = "file:///srv/state"
-        concurrency = 3
-        [[account]]
-        id = "111122223333"
-        role = "credpin-controller"
-        external-id = "of-credpin"
-        regions = ["eu-west-1"]
-        [[account]]
-        id = "444455556666"
-        [organization]
-        accounts = "accounts.json"
-        role = "credpin-controller"
-        external-id = "of-credpin"
-        except = ["555566667777"]
         [[role]]
         name = "web-*"
+        account = "111122223333"
         mode = "observe"
         [[egress]]
         vpc = "vpc-0abc"
@@ -76,6 +64,7 @@ fn every_key_is_read() {
                 max_narrowing: "50%".parse().unwrap(),
                 roles: vec![RoleRule {
                     name: Glob::new("web-*"),
+                    account: Some("111122223333".parse().unwrap()),
                     mode: Mode::Observe
                 }],
                 egress: vec![
@@ -93,6 +82,7 @@ fn every_key_is_read() {
                 allow_lossy: true,
                 max_policies: Some(5),
                 policy_quota: Some(3000),
+                shared: false,
                 take_over: false,
                 own_role: None,
             },
@@ -103,6 +93,35 @@ fn every_key_is_read() {
             ]),
             records: Some(StoreUrl::Directory("/srv/records".into())),
             state: Some(StoreUrl::Directory("/srv/state".into())),
+            ..Config::default()
+        }
+    );
+}
+
+#[test]
+fn every_key_of_accounts_is_read() {
+    let config = parse(
+        "credpin.toml",
+        r#"
+        concurrency = 3
+        [[account]]
+        id = "111122223333"
+        role = "credpin-controller"
+        external-id = "of-credpin"
+        regions = ["eu-west-1"]
+        [[account]]
+        id = "444455556666"
+        [organization]
+        accounts = "accounts.json"
+        role = "credpin-controller"
+        external-id = "of-credpin"
+        except = ["555566667777"]
+        "#,
+    )
+    .unwrap();
+    assert_eq!(
+        config,
+        Config {
             accounts: vec![
                 Account {
                     role: Some("credpin-controller".parse().unwrap()),
@@ -119,6 +138,7 @@ fn every_key_is_read() {
                 except: ["555566667777".parse().unwrap()].into(),
             }),
             concurrency: Concurrency(3),
+            ..Config::default()
         }
     );
 }

@@ -108,8 +108,8 @@ pub fn accounts_status(overview: &Overview, paint: Paint) -> String {
             account.began.to_string(),
         ];
         let figures = account.run.as_ref().map(|run| {
-            let calls = usize::try_from(run.calls.values().sum::<u64>()).unwrap_or(usize::MAX);
-            [run.plan.pinned(), run.plan.held, run.plan.observed, calls]
+            let made = usize::try_from(run.calls.values().sum::<u64>()).unwrap_or(usize::MAX);
+            [run.plan.pinned(), run.plan.held, run.plan.observed, made]
         });
         cells.extend(match figures {
             Some(figures) => figures.map(|figure| figure.to_string()),

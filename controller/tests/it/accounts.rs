@@ -163,6 +163,20 @@ fn status_answers_from_what_the_runs_kept_of_all_accounts_and_of_one() {
 }
 
 #[test]
+fn a_rule_can_be_about_one_account_and_what_is_not_in_the_others_is_no_slip() {
+    let all = Organisation::of("nat", &[FIRST, SECOND]);
+    let file = all.path().join("credpin.toml");
+    let config = fs::read_to_string(&file).unwrap();
+    let rule = "[[role]]\nname = \"web*\"\n";
+    assert!(config.contains(rule), "{config}");
+    let config = config.replace(rule, &format!("{rule}account = \"{SECOND}\"\n"));
+    fs::write(&file, config).unwrap();
+    let run = all.says(0, &["run"]);
+    assert!(!all.has_pin(FIRST) && all.has_pin(SECOND));
+    assert!(!run.contains("no role with hosts"), "{run}");
+}
+
+#[test]
 fn shards_have_all_accounts_between_them_and_each_just_once() {
     let ids: Vec<String> = (0..12).map(|n| format!("{n:012}")).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();

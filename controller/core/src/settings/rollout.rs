@@ -37,7 +37,7 @@ impl Settings {
         let configured = self
             .roles
             .iter()
-            .find(|rule| rule.name.matches(role.name.as_str()))
+            .find(|rule| rule.is_about(role))
             .map_or(self.mode, |rule| rule.mode);
         let tagged = match role.tags.get(super::MODE_TAG).map(String::as_str) {
             Some(ENFORCE) => Mode::Enforce,
