@@ -192,6 +192,10 @@ pub enum Command {
         /// For machines
         #[arg(long)]
         json: bool,
+        /// Instead of a plan a graph for Graphviz: which roles can be assumed with the tokens of which, where
+        /// no pin follows
+        #[arg(long, conflicts_with = "json")]
+        dot: bool,
     },
     /// Plan, ask, and do it
     Apply {

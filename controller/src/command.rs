@@ -253,7 +253,7 @@ async fn on_cloud(
         if !chosen.named.is_empty() || chosen.shard.is_some() {
             return Err(SelectError::None.into());
         }
-        return on_the_one(command, config, store, cloud, now).await;
+        return Box::pin(on_the_one(command, config, store, cloud, now)).await;
     }
     let many = Many {
         way: match cloud {
@@ -379,9 +379,11 @@ impl Context {
     ) -> Result<Exit, CommandError> {
         match command {
             Command::Observe { out } => self.observe(cloud, out).await,
-            Command::Plan { json, .. } => {
+            Command::Plan { json, dot, .. } => {
                 let planned = self.plan(cloud).await?;
-                self.print(&if json {
+                self.print(&if dot {
+                    report::chains_dot(&planned.plan)
+                } else if json {
                     report::plan_json(&planned.plan)?
                 } else {
                     report::plan(&planned.plan, &self.config.settings, self.paint)

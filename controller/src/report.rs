@@ -2,6 +2,7 @@
 //! decided and nothing printed.
 
 mod accounts;
+mod chain;
 mod explain;
 mod figures;
 mod plan;
@@ -19,6 +20,7 @@ mod view;
 pub use accounts::{
     AccountJson, AccountsJson, account, accounts, accounts_json, accounts_line, accounts_status,
 };
+pub use chain::chains_dot;
 pub use explain::explain;
 pub use figures::{RunFigures, Stopped};
 pub use plan::{plan, plan_json};

@@ -13,9 +13,12 @@
 //! Start at [`plan::plan`], which calls the rest in this order. [`exposure`] measures what a pin
 //! leaves open; [`explain`] answers "what if a token were used from there?".
 //!
+//! [`chain`] finds the roles that no pin follows a token to.
+//!
 //! Beside that, from [`cloudtrail`]: [`lineage`] tells which key came of which, [`replay`] which real
 //! calls a pin would have denied.
 
+pub mod chain;
 pub mod cloudtrail;
 pub mod credential;
 pub mod cut;

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
+    chain::{self, Chained},
     estate::{Estate, Gap, LivePolicy, Role},
     exposure::{self, Exposure, OfAccount},
     footprint::{self, Footprint},
@@ -64,6 +65,9 @@ pub struct Plan {
     pub gaps: BTreeSet<Gap>,
     /// Every role that has instances or a pin, by name.
     pub roles: Vec<RolePlan>,
+    /// Roles that can be assumed with the tokens of these, and that no pin follows to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub chained: Vec<Chained>,
     /// What is open now, of all roles together.
     pub exposure_now: OfAccount,
     /// What records say that EC2 does not. Never acted upon (invariant 3).
@@ -197,7 +201,10 @@ pub fn plan(estate: &Estate, records: &[Record], settings: &Settings, now: Times
         .chain(doubts::idle_settings(estate, settings, &roles))
         .chain(evidence.contradictions(&hosts, &roles))
         .collect();
+    let with_hosts = roles.iter().filter(|role| !role.footprint.hosts.is_empty());
+    let chained = chain::chained(estate, with_hosts.map(|role| &role.role));
     Plan {
+        chained,
         account: estate.account.clone(),
         gaps: estate.gaps.clone(),
         exposure_now: OfAccount::over(

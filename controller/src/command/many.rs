@@ -90,7 +90,7 @@ impl Command {
     fn is_for_many(&self) -> bool {
         match self {
             Command::Observe { .. }
-            | Command::Plan { .. }
+            | Command::Plan { dot: false, .. }
             | Command::Apply { .. }
             | Command::Run { .. }
             | Command::Status { .. } => true,

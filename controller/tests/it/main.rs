@@ -6,6 +6,7 @@ mod accounts;
 mod apply;
 #[cfg(feature = "aws")]
 mod aws;
+mod chain;
 mod cli;
 mod dir;
 mod read_back;

@@ -1,5 +1,5 @@
-//! The job for many accounts: templates as CloudFormation, EventBridge and Step Functions would take them, as
-//! far as cfn-lint and moto play those, and the job of Kubernetes.
+//! The job for many accounts: templates as AWS would take them, as far as cfn-lint and moto play it, and the
+//! job of Kubernetes.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -72,8 +72,8 @@ async fn the_role_in_each_account_may_what_the_controllers_policy_says() -> Resu
     Ok(())
 }
 
-/// An event as CloudTrail's calls come by EventBridge ("AWS service events delivered via AWS CloudTrail",
-/// EventBridge User Guide).
+/// An event as a call that CloudTrail recorded makes it ("AWS service events delivered via AWS CloudTrail",
+/// Amazon `EventBridge` User Guide).
 fn call(source: &str, name: &str) -> Value {
     json!({
         "version": "0", "id": "1", "account": "111122223333", "region": "eu-west-1", "resources": [],
