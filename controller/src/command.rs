@@ -32,10 +32,12 @@ mod replay;
 mod revoke;
 mod terminal;
 mod trace;
+mod way;
 
-use many::{Chosen, Many, Way};
+use many::{Chosen, Many};
 use out::Out;
 use terminal::{confirmed, paint, print};
+use way::Way;
 
 /// How a command ended; the number is the process's exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -248,7 +250,7 @@ async fn on_cloud(
         _ => kept::store(&config)?,
     };
     let cloud = config.cloud.clone().unwrap_or(CloudName::Aws);
-    let accounts = many::accounts(&config, &cloud)?;
+    let accounts = way::accounts(&config, &cloud)?;
     if accounts.is_empty() {
         if !chosen.named.is_empty() || chosen.shard.is_some() {
             return Err(SelectError::None.into());
@@ -256,16 +258,7 @@ async fn on_cloud(
         return Box::pin(on_the_one(command, config, store, cloud, now)).await;
     }
     let many = Many {
-        way: match cloud {
-            CloudName::Dir(path) => Way::Dir(Dir::open(path)?),
-            #[cfg(feature = "aws")]
-            CloudName::Aws => {
-                let regions = config.regions.clone();
-                Way::Aws(Box::new(crate::cloud::aws::Aws::open(regions).await?))
-            }
-            #[cfg(not(feature = "aws"))]
-            CloudName::Aws => return Err(CommandError::NoAws),
-        },
+        way: Way::open(&config, cloud).await?,
         config,
         store,
         chosen,

@@ -4,7 +4,7 @@ use credpin_core::{id::AccountId, replayed::Replays};
 use credpin_ledger::{Access, Record, RecordStore, StoreUrl};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{CommandError, Exit, Paint, chain, many, print};
+use super::{CommandError, Exit, Paint, chain, print, way};
 use crate::{
     config::{self, CloudName, Config},
     flow::Run,
@@ -32,7 +32,7 @@ pub(super) fn store_of(
 ) -> Result<Option<RecordStore>, CommandError> {
     let store = store(config)?;
     let cloud = config.cloud.as_ref().unwrap_or(&CloudName::Aws);
-    let accounts = many::accounts(config, cloud)?;
+    let accounts = way::accounts(config, cloud)?;
     let account = account.filter(|id| accounts.iter().any(|account| account.id == **id));
     Ok(match (store, account) {
         (Some(store), Some(account)) => Some(state::within(&store, account)),

@@ -10,11 +10,11 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{Command, CommandError, Context, Exit, chain, kept, out::Out, print};
+use super::{Command, CommandError, Context, Exit, chain, kept, out::Out, print, way::Way};
 use crate::{
     account::{Account, SelectError, select},
-    cloud::{Calls, dir::Dir},
-    config::{CloudName, Config},
+    cloud::Calls,
+    config::Config,
     report::{self, AccountJson, AccountsJson, Paint, RunFigures},
     state::{self, OfAccount, Overview},
 };
@@ -24,13 +24,6 @@ use crate::{
 pub(super) struct Chosen {
     pub(super) named: Vec<AccountId>,
     pub(super) shard: Option<Shard>,
-}
-
-/// The way to each account.
-pub(super) enum Way {
-    Dir(Dir),
-    #[cfg(feature = "aws")]
-    Aws(Box<crate::cloud::aws::Aws>),
 }
 
 /// What all accounts of a command have in common.
@@ -53,36 +46,6 @@ struct Ended {
     said: String,
     run: Option<RunFigures>,
     calls: Calls,
-}
-
-/// The accounts that there are to choose from, in any order; none where there is just the one that the
-/// credentials, or the directory, are of.
-pub(super) fn accounts(config: &Config, cloud: &CloudName) -> Result<Vec<Account>, CommandError> {
-    match cloud {
-        CloudName::Aws => {
-            let mut accounts = match &config.organization {
-                Some(organization) => organization.accounts()?,
-                None => Vec::new(),
-            };
-            // Later ones stand in the place of earlier ones.
-            accounts.extend(config.accounts.iter().cloned());
-            Ok(accounts)
-        }
-        CloudName::Dir(path) => {
-            let folders = Dir::open(path)?.accounts()?;
-            // The config may be the one of AWS, of which the directory holds one account.
-            if folders.is_empty() {
-                return Ok(Vec::new());
-            }
-            let named = config.accounts.iter().map(|account| &account.id);
-            Ok(folders
-                .iter()
-                .chain(named)
-                .cloned()
-                .map(Account::of)
-                .collect())
-        }
-    }
 }
 
 impl Command {

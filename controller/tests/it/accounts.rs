@@ -28,7 +28,7 @@ impl Organisation {
         for account in accounts {
             let cloud = folder.path().join("cloud").join(account);
             copy(&scenario.join("cloud"), &cloud);
-            rename(&cloud, account);
+            replace(&cloud, PLAYED, account);
         }
         let config = fs::read_to_string(scenario.join("credpin.toml")).unwrap();
         let state = folder.path().join("state");
@@ -80,15 +80,15 @@ impl Organisation {
     }
 }
 
-/// Makes everything below `folder` that account's.
-fn rename(folder: &Path, account: &str) {
+/// Puts a text in the place of another in everything below `folder`.
+fn replace(folder: &Path, old: &str, new: &str) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            rename(&path, account);
+            replace(&path, old, new);
         } else {
             let text = fs::read_to_string(&path).unwrap();
-            fs::write(&path, text.replace(PLAYED, account)).unwrap();
+            fs::write(&path, text.replace(old, new)).unwrap();
         }
     }
 }
@@ -290,4 +290,36 @@ fn an_apply_asks_about_each_account_and_without_a_terminal_does_nothing() {
     assert!(!all.has_pin(FIRST) && !all.has_pin(SECOND));
     all.says(0, &["apply", "--yes"]);
     assert!(all.has_pin(FIRST) && all.has_pin(SECOND));
+}
+
+#[test]
+fn a_trace_knows_the_homes_of_all_accounts() {
+    let all = Organisation::of("nat", &[FIRST, SECOND]);
+    // In one of them only, and as CloudTrail has it.
+    replace(&all.path().join("cloud").join(SECOND), "i-0web1", "i-0abc1");
+    let call = |event: &str, address: &str| {
+        format!(
+            r#"{{"eventVersion": "1.11", "eventID": "{event}", "eventTime": "2026-05-04T09:00:00Z", "awsRegion": "eu-west-1",
+            "eventSource": "s3.amazonaws.com", "eventName": "ListBuckets", "sourceIPAddress": "{address}",
+            "recipientAccountId": "{SECOND}", "userIdentity": {{"type": "AssumedRole", "accountId": "{SECOND}",
+            "principalId": "AROAWEB:i-0abc1", "arn": "arn:aws:sts::{SECOND}:assumed-role/web/i-0abc1",
+            "accessKeyId": "ASIAEXAMPLEEXAMPLE01", "sessionContext": {{"ec2RoleDelivery": "2.0", "sessionIssuer": {{
+            "type": "Role", "principalId": "AROAWEB", "userName": "web", "accountId": "{SECOND}",
+            "arn": "arn:aws:iam::{SECOND}:role/web"}}}}}}}}"#
+        )
+    };
+    let trail = all.path().join("trail");
+    fs::create_dir(&trail).unwrap();
+    let records = [call("a", "198.51.100.7"), call("b", "192.0.2.99")].join(",");
+    fs::write(
+        trail.join("trail.json"),
+        format!("{{\"Records\": [{records}]}}"),
+    )
+    .unwrap();
+    let trace = all.says(
+        0,
+        &["trace", "ASIAEXAMPLEEXAMPLE01", "--cloudtrail", "trail"],
+    );
+    assert!(trace.contains("198.51.100.7 (1) home"), "{trace}");
+    assert!(trace.contains("192.0.2.99 (1) AWAY"), "{trace}");
 }
