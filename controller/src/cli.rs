@@ -13,8 +13,13 @@ use credpin_core::{
     shard::Shard,
 };
 use credpin_ledger::StoreUrl;
+use jiff::Timestamp;
 
-use crate::{cloudtrail::Source, config::CloudName, revoke};
+use crate::{
+    cloudtrail::Source,
+    config::{self, CloudName},
+    revoke,
+};
 
 /// Keeps EC2 role credentials where they were issued.
 ///
@@ -140,6 +145,19 @@ pub struct Revoke {
     /// Who assumed the role, and shall not again until this is undone
     #[arg(long, value_name = "user/NAME|role/ROLE", value_parser = revoke::parse_on)]
     pub assumed_by: Option<On>,
+    /// Whose the key is, by CloudTrail's files (a directory, or `s3://bucket/prefix`); no host need
+    /// have recorded it
+    #[arg(long, value_name = "DIR|URL", value_hint = ValueHint::DirPath, requires = "stolen")]
+    pub cloudtrail: Option<Source>,
+    /// All that came of the key too, and what it came of: parents first, until no more turns up
+    #[arg(long, requires = "cloudtrail", conflicts_with = "assumed_by")]
+    pub lineage: bool,
+    /// Go on until CloudTrail can show no late key any more
+    #[arg(long, requires_all = ["lineage", "apply"])]
+    pub watch: bool,
+    /// How long IAM gets to carry a cut out, before what lies below it is cut
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = config::seconds)]
+    pub wait: u64,
     /// Do it
     #[arg(long)]
     pub apply: bool,
@@ -155,6 +173,34 @@ pub struct Revoke {
     /// For machines
     #[arg(long)]
     pub json: bool,
+}
+
+/// What `detect` is to do.
+#[derive(Clone, Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
+pub struct Detect {
+    /// CloudTrail's files: a directory, or `s3://bucket/prefix`; in any layout, of any number of
+    /// accounts and regions, an organisation's too
+    #[arg(long, value_name = "DIR|URL", value_hint = ValueHint::DirPath, required_unless_present = "rules")]
+    pub cloudtrail: Option<Source>,
+    /// What was over before this is history: it is read as far as it bears on the rest, and not told
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Timestamp>,
+    /// Tell what no earlier run with --new told, and keep in `state` what was
+    #[arg(long, requires = "cloudtrail")]
+    pub new: bool,
+    /// For machines: a line of JSON for each finding, and one for the whole
+    #[arg(long)]
+    pub json: bool,
+    /// For machines: a line of JSON for each finding, as a Detection Finding of OCSF
+    #[arg(long, conflicts_with_all = ["json", "rules"])]
+    pub ocsf: bool,
+    /// Show the rules
+    #[arg(long, conflicts_with_all = ["cloudtrail", "since"])]
+    pub rules: bool,
 }
 
 /// The subcommands.
@@ -214,6 +260,10 @@ pub enum Command {
         /// Print what was done for machines, and no plan
         #[arg(long)]
         json: bool,
+        /// Write what is pinned and what is open to this file, as OpenMetrics: for the textfile
+        /// collector of a node exporter, which wants a name that ends in .prom
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        metrics: Option<PathBuf>,
     },
     /// One line a role: what is pinned, what is open
     ///
@@ -222,6 +272,9 @@ pub enum Command {
         /// Look at the account, whatever the last run kept
         #[arg(long)]
         fresh: bool,
+        /// Write the same to this file, as OpenMetrics
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        metrics: Option<PathBuf>,
         /// For machines
         #[arg(long)]
         json: bool,
@@ -326,6 +379,20 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Find in CloudTrail what somebody should look at: stolen tokens, changed pins, and what leads there
+    ///
+    /// Each finding has an id that stays the same, says which events show it, and what to do next. With a
+    /// cloud (--cloud, or `cloud` in the config) uses of an instance's token are told apart: home, or away;
+    /// and the roles' trust policies are looked at. With records (--records) tokens that no ledger knows are
+    /// found. What could not be decided is said. What is not to be told is written down: [[accept]] in the
+    /// config, with an owner and an end.
+    ///
+    /// As a scheduled job: --new, with `state` in the config. It reads on from where the last one ended and
+    /// tells each finding once.
+    ///
+    /// Exit codes: 0 nothing found (with --new: nothing new), 1 error, 2 something found, 3 nothing found but
+    /// not all of the trail could be read, 64 bad usage.
+    Detect(Detect),
     /// Take a stolen credential back, by the smallest cut that ends it
     ///
     /// AWS takes no temporary credential back. What ends one is a policy on the principal that it was
@@ -340,6 +407,19 @@ pub enum Command {
     ///   credpin revoke user/alice         her temporary tokens (GetSessionToken, GetFederationToken);
     ///                                     her long-lived keys stay
     ///   credpin revoke AKIA…              a long-lived key: made inactive, not deleted
+    ///
+    /// With --cloudtrail, CloudTrail tells whose a key is and how it was made, and the cut is that of
+    /// its kind; what lives on beside is listed. With --lineage all of it is ended: the key that it
+    /// began with, then, once IAM has had --wait to carry that out, what this made, and so on; the trail
+    /// is read again until a round finds no new key. It may be stopped at any time: said again, it
+    /// goes on.
+    ///
+    ///   credpin revoke ASIA… --cloudtrail s3://trail/AWSLogs
+    ///   credpin revoke ASIA… --cloudtrail s3://trail/AWSLogs --lineage --watch --apply
+    ///
+    /// Exit codes: 0 done (with --lineage: over, and no late key can turn up), 1 error, 2 something
+    /// would be done, 3 (--lineage) a late key may turn up, a key cannot be cut, or not all of the
+    /// trail could be read, 64 bad usage.
     #[command(verbatim_doc_comment)]
     #[expect(clippy::doc_markdown, reason = "help is read in a terminal")]
     Revoke(Revoke),

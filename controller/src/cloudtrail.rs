@@ -33,6 +33,7 @@ use std::{
 };
 
 use credpin_core::cloudtrail::Fold;
+use jiff::Timestamp;
 use tokio::{runtime::Handle, task};
 
 use duplicates::Duplicates;
@@ -47,7 +48,23 @@ where
     F: Fold + Send + 'static,
     M: Fn() -> F + Send + Sync + 'static,
 {
-    let listed = trail.list().await?;
+    read_since(trail, None, make).await
+}
+
+/// The same, but for files that were delivered before `since`, as far as their names tell.
+pub async fn read_since<F, M>(
+    trail: Trail,
+    since: Option<Timestamp>,
+    make: M,
+) -> Result<(F, Reading), TrailError>
+where
+    F: Fold + Send + 'static,
+    M: Fn() -> F + Send + Sync + 'static,
+{
+    let mut listed = trail.list().await?;
+    if let Some(since) = since {
+        listed.leave_out_before(since);
+    }
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let threads = match trail {
         Trail::Directory(_) => cores,
@@ -73,6 +90,7 @@ fn fold<F: Fold + Send, M: Fn() -> F + Sync>(
     };
     reading.counts.troubles = reading.troubles.len() as u64;
     reading.counts.left_out = listed.left_out;
+    reading.counts.earlier = listed.earlier;
     let files = listed.files;
     let work = || {
         let mut folded = make();

@@ -1,10 +1,14 @@
 //! What the subcommands do: settle what is meant, run the flow, print, say how it ended.
 
-use std::{fs, io, path::PathBuf, sync::Arc};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::CommandFactory;
 use credpin_core::{estate::Gap, explain::ExplainError, id::AccountId, plan::Plan};
-use credpin_ledger::{ReadError, Record, RecordStore, StoreError};
+use credpin_ledger::{Access, ReadError, Record, RecordStore, StoreError, StoreUrl};
 use jiff::Timestamp;
 use thiserror::Error;
 use tokio::time::Instant;
@@ -21,12 +25,16 @@ use crate::{
     cloudtrail::TrailError,
     config::{self, CloudName, Config, Mistakes, Regions},
     flow::{self, Answer, Blind, Planned, Run},
+    publish::{PublishError, Publisher},
     release::{self, Released, Whose},
     report::{self, Paint, RunFigures},
 };
 
+mod detect;
 mod kept;
+mod lineage;
 mod many;
+mod metrics;
 mod out;
 mod replay;
 mod revoke;
@@ -100,8 +108,8 @@ pub enum CommandError {
         found: AccountId,
     },
     /// What was done in an account ended by a bug of ours.
-    #[error("this is a bug of credpin: please report it")]
-    Bug(#[source] tokio::task::JoinError),
+    #[error("this is a bug of credpin, told on stderr: please report it")]
+    Bug,
     /// The roles were not seen.
     #[error(transparent)]
     Blind(#[from] Blind),
@@ -117,6 +125,9 @@ pub enum CommandError {
     /// Nothing can be taken back.
     #[error(transparent)]
     Revoke(#[from] crate::revoke::RevokeError),
+    /// A lineage cannot be ended.
+    #[error(transparent)]
+    Lineage(#[from] crate::revoke::lineage::EndError),
     /// The result cannot be written down.
     #[error("cannot make JSON of the result")]
     Json(#[from] serde_json::Error),
@@ -164,6 +175,17 @@ pub enum CommandError {
     /// What the last runs over several accounts kept cannot be read.
     #[error("cannot tell how the last runs left things; --fresh looks at the accounts")]
     Overview(#[from] crate::state::OverviewError),
+    /// `--new` needs to know what was told.
+    #[error(
+        "--new keeps what was told where the controller keeps its state: say where with --state (or \
+         CREDPIN_STATE, or `state` in the config)"
+    )]
+    NoState,
+    /// What was told cannot be read or kept.
+    #[error(
+        "cannot tell what was told before, or keep what is told now: findings may be told again"
+    )]
+    Told(#[from] crate::state::ToldError),
     /// A run took longer than it may have the lock.
     #[error(
         "the run took longer than it may have the lock, and stopped; the next one goes on from there"
@@ -181,7 +203,7 @@ impl CommandError {
     /// What a command ends with that could not be carried out.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::NobodyToAsk | Self::RegionsOfDir | Self::Select(_) => Exit::Usage,
+            Self::NobodyToAsk | Self::RegionsOfDir | Self::NoState | Self::Select(_) => Exit::Usage,
             _ => Exit::Failed,
         }
     }
@@ -233,6 +255,7 @@ pub async fn execute(cli: Cli, now: Timestamp) -> Result<Exit, CommandError> {
             )
             .await
         }
+        Command::Detect(asked) => detect::detect(&asked, &config, paint(), now).await,
         command => on_cloud(command, config, chosen, now).await,
     }
 }
@@ -277,8 +300,15 @@ async fn on_the_one(
     cloud: CloudName,
     now: Timestamp,
 ) -> Result<Exit, CommandError> {
-    if let (Command::Status { fresh: false, json }, Some(store)) = (&command, &store)
-        && let Some(exit) = kept::status(store, *json).await?
+    if let (
+        Command::Status {
+            fresh: false,
+            json,
+            metrics,
+        },
+        Some(store),
+    ) = (&command, &store)
+        && let Some(exit) = kept::status(store, metrics.as_deref(), *json).await?
     {
         return Ok(exit);
     }
@@ -387,14 +417,18 @@ impl Context {
                 let apply = self.apply(cloud, yes);
                 kept::alone(self.store.as_ref(), self.now, apply).await
             }
-            Command::Run { json, .. } => {
-                let run = self.run(cloud, json);
+            Command::Run { json, metrics, .. } => {
+                let run = self.run(cloud, json, metrics.as_deref());
                 kept::alone(self.store.as_ref(), self.now, run).await
             }
-            Command::Status { json, .. } => {
+            Command::Status { json, metrics, .. } => {
                 let planned = self.plan(cloud).await?;
                 let plan = &planned.plan;
                 let recorded = self.config.records.is_some();
+                if let Some(path) = metrics {
+                    let text = report::metrics(plan, self.now, recorded, None);
+                    metrics::write(&path, &text);
+                }
                 self.print(&if json {
                     report::status_json(plan, recorded)?
                 } else {
@@ -459,7 +493,9 @@ impl Context {
                 replay::triage(&homes, &trail.cloudtrail, json, self.paint).await
             }
             Command::Revoke(revoke) => self.revoke(cloud, revoke).await,
-            Command::Trace { .. } | Command::Completions { .. } => Ok(Exit::Done),
+            Command::Trace { .. } | Command::Detect(_) | Command::Completions { .. } => {
+                Ok(Exit::Done)
+            }
         }
     }
 
@@ -498,7 +534,7 @@ impl Context {
         yes: bool,
     ) -> Result<Exit, CommandError> {
         if yes {
-            return self.run(cloud, false).await;
+            return self.run(cloud, false, None).await;
         }
         let records = self.records().await;
         let mut asked = false;
@@ -518,8 +554,8 @@ impl Context {
             Ok::<_, CommandError>(agreed)
         };
         let settings = &self.config.settings;
-        match flow::apply_agreed(cloud, settings, &records, self.now, agree).await? {
-            Answer::Yes(run) => self.carried_out(&run, false).await,
+        match flow::agreed(cloud, settings, &records, self.now, agree).await? {
+            Answer::Yes(planned) => self.carry_out(cloud, planned, false, None).await,
             Answer::No(planned) => Ok(plan_exit(&planned)),
         }
     }
@@ -528,18 +564,69 @@ impl Context {
         &self,
         cloud: &C,
         json: bool,
+        metrics: Option<&Path>,
     ) -> Result<Exit, CommandError> {
-        let Planned { plan, estate } = self.plan(cloud).await?;
+        let planned = self.plan(cloud).await?;
         if !json {
-            self.print(&report::plan(&plan, &self.config.settings, self.paint))?;
+            let settings = &self.config.settings;
+            self.print(&report::plan(&planned.plan, settings, self.paint))?;
         }
-        let run = flow::carry_out(plan, cloud).await;
-        let exit = self.carried_out(&run, json).await;
-        self.expire_cuts(cloud, &estate.cuts).await;
+        let cuts = planned.estate.cuts.clone();
+        let exit = self.carry_out(cloud, planned, json, metrics).await;
+        self.expire_cuts(cloud, &cuts).await;
         exit
     }
 
-    async fn carried_out(&self, run: &Run, json: bool) -> Result<Exit, CommandError> {
+    async fn carry_out<C: Observe + WriteIam>(
+        &self,
+        cloud: &C,
+        planned: Planned,
+        json: bool,
+        metrics: Option<&Path>,
+    ) -> Result<Exit, CommandError> {
+        let Planned { plan, estate } = planned;
+        let store = self.published_to();
+        let publisher = store.as_ref().map(|store| Publisher {
+            store,
+            estate: &estate,
+            settings: &self.config.settings,
+            now: self.now,
+        });
+        if let Some(publisher) = &publisher {
+            published(publisher.before(&plan).await);
+        }
+        let run = flow::carry_out(plan, cloud).await;
+        let exit = self.carried_out(&run, json, metrics).await;
+        if let Some(publisher) = &publisher {
+            cloud.settle(publisher.wait(&run)).await;
+            published(publisher.after(&run).await);
+        }
+        exit
+    }
+
+    /// Where hosts read what pins admit, if the config wants that. A run is done whether or not it
+    /// can be said there.
+    fn published_to(&self) -> Option<RecordStore> {
+        let url = self
+            .config
+            .records
+            .as_ref()
+            .filter(|_| self.config.publish_pins)?;
+        let access = Access::Variables(config::variables());
+        let opened = RecordStore::open(url, &access);
+        opened
+            .inspect_err(|error| {
+                tracing::warn!("what pins admit is not published: {}", chain(error));
+            })
+            .ok()
+    }
+
+    async fn carried_out(
+        &self,
+        run: &Run,
+        json: bool,
+        metrics: Option<&Path>,
+    ) -> Result<Exit, CommandError> {
         let figures = RunFigures::of(run, self.now);
         self.print(&if json {
             figures.to_json()?
@@ -548,7 +635,7 @@ impl Context {
         })?;
         tracing::info!(target: "credpin::run", "{}", report::run_line(run));
         let recorded = self.config.records.is_some();
-        kept::keep(self.store.as_ref(), run, &figures, recorded).await?;
+        kept::keep(self.store.as_ref(), metrics, run, &figures, recorded).await?;
         self.out.did(figures);
         Ok(match run {
             run if !run.is_complete() => Exit::Failed,
@@ -573,6 +660,35 @@ impl Context {
             records.retain(|record| record.host.account == account.as_str());
         }
         records
+    }
+}
+
+/// What hosts recorded since then.
+async fn read_records(
+    config: &Config,
+    since: Option<Timestamp>,
+) -> Result<Vec<Record>, CommandError> {
+    let Some(url) = &config.records else {
+        return Ok(Vec::new());
+    };
+    if let StoreUrl::Directory(path) = url
+        && !path.exists()
+    {
+        return Err(CommandError::NoRecords(path.clone()));
+    }
+    let access = Access::Variables(config::variables());
+    let read = RecordStore::open(url, &access)?.read(since).await?;
+    for warning in &read.warnings {
+        tracing::warn!("left out of the record store: {warning}");
+    }
+    Ok(read.records)
+}
+
+/// Says what became of what hosts read.
+fn published(result: Result<usize, PublishError>) {
+    match result {
+        Ok(roles) => tracing::info!(roles, "published what pins admit"),
+        Err(error) => tracing::warn!("hosts read what an older run published: {}", chain(&error)),
     }
 }
 

@@ -6,9 +6,13 @@
 use std::{collections::BTreeSet, ffi::OsString, fmt, path::PathBuf, str::FromStr};
 
 use credpin_core::{
+    detect::Accept,
     id::{AccountId, RegionName},
     plan::MOST_POLICIES,
-    settings::{Glob, Mode, Propagation, ReplayMaxAge, RoleRule, Scope, Settings, StatedEgress},
+    settings::{
+        Glob, IdleAfter, Lists, Mode, Propagation, ReplayMaxAge, RoleRule, Scope, Settings,
+        StatedEgress,
+    },
 };
 use credpin_ledger::StoreUrl;
 use thiserror::Error;
@@ -19,11 +23,13 @@ use crate::{
     organization::Organization,
 };
 
+mod accept;
 mod duration;
 mod prefix;
 mod table;
 
-use duration::seconds;
+use accept::accept;
+pub(crate) use duration::seconds;
 use prefix::public_prefix;
 use table::Table;
 
@@ -65,6 +71,12 @@ pub struct Config {
     pub organization: Option<Organization>,
     /// `concurrency`
     pub concurrency: Concurrency,
+    /// `publish-pins`
+    pub publish_pins: bool,
+    /// `controller-roles`: names of the roles that credpin runs as.
+    pub controller_roles: Vec<Glob>,
+    /// `[[accept]]`: findings that a person has accepted.
+    pub accept: Vec<Accept>,
 }
 
 /// How many accounts are worked on at a time.
@@ -150,6 +162,10 @@ fn config(mut table: Table<'_, '_>) -> Config {
     settings.allow_launch_gap = table.boolean("allow-launch-gap").unwrap_or_default();
     settings.max_policies = table.number("max-policies", 1..=MOST_POLICIES);
     settings.policy_quota = table.number("policy-quota", 1..=MOST_ACCOUNT_POLICIES);
+    settings.ipv6_lists = table.parsed("ipv6-lists", lists).unwrap_or_default();
+    settings.private_ipv4_lists = table
+        .parsed("private-ipv4-lists", lists)
+        .unwrap_or_default();
     settings.allow_lossy = table.boolean("allow-lossy").unwrap_or_default();
     settings.pin_derived = table.boolean("pin-derived").unwrap_or_default();
     settings.self_defence = table.boolean("self-defence").unwrap_or_default();
@@ -164,6 +180,11 @@ fn config(mut table: Table<'_, '_>) -> Config {
             seconds(text).map(ReplayMaxAge::of_seconds)
         })
         .unwrap_or_default();
+    settings.idle_after = table
+        .parsed("idle-after", |text| {
+            seconds(text).map(IdleAfter::of_seconds)
+        })
+        .unwrap_or_default();
     settings.without_replay = table.boolean("without-replay").unwrap_or_default();
     settings.propagation = table
         .parsed("propagation", |text| {
@@ -175,9 +196,14 @@ fn config(mut table: Table<'_, '_>) -> Config {
         .unwrap_or_default();
     settings.roles = table.tables("role", role);
     settings.egress = table.tables("egress", egress);
+    config.controller_roles = table
+        .list("controller-roles", |text| Ok(Glob::new(text)))
+        .unwrap_or_default();
+    config.accept = table.tables("accept", accept);
     config.cloud = table.parsed("cloud", |text| text.parse().map_err(said));
     config.records = table.parsed("records", |text| text.parse().map_err(said));
     config.state = table.parsed("state", |text| text.parse().map_err(said));
+    config.publish_pins = table.boolean("publish-pins").unwrap_or_default();
     config.regions = regions(&mut table).unwrap_or_default();
     config.accounts = table.tables("account", account);
     only_once(&config.accounts, &mut table);
@@ -323,6 +349,16 @@ fn mode(text: &str) -> Result<Mode, String> {
         "canary" => Ok(Mode::Canary),
         other => Err(format!(
             "`{other}` is no mode: write observe, canary or enforce"
+        )),
+    }
+}
+
+fn lists(text: &str) -> Result<Lists, String> {
+    match text {
+        "addresses" => Ok(Lists::Addresses),
+        "subnets" => Ok(Lists::Subnets),
+        other => Err(format!(
+            "lists have no `{other}`: write addresses or subnets"
         )),
     }
 }

@@ -106,20 +106,20 @@ pub async fn run<C: Observe + WriteIam>(
     Ok(carry_out(plan, cloud).await)
 }
 
-/// What became of a plan that somebody was asked about.
+/// What somebody said of a plan.
 #[derive(Debug)]
 pub enum Answer {
-    /// It was carried out.
-    Yes(Run),
+    /// It is to be carried out, as it was seen last.
+    Yes(Planned),
     /// It was not, or there was nothing to do.
     No(Planned),
 }
 
-/// Plans, and carries the plan out once `agree` said yes to it.
+/// Plans, and asks `agree` whether that is to be carried out.
 ///
 /// People take their time to answer. So the account is looked at again after each yes, and where
 /// other steps are called for by then, `agree` is asked about those.
-pub async fn apply_agreed<C: Observe + WriteIam, E: From<Blind>>(
+pub async fn agreed<C: Observe, E: From<Blind>>(
     cloud: &C,
     settings: &Settings,
     records: &[Record],
@@ -133,7 +133,7 @@ pub async fn apply_agreed<C: Observe + WriteIam, E: From<Blind>>(
         }
         let fresh = self::plan(cloud, settings, records, now).await?;
         if fresh.plan.steps().eq(planned.plan.steps()) {
-            return Ok(Answer::Yes(carry_out(fresh.plan, cloud).await));
+            return Ok(Answer::Yes(fresh));
         }
         planned = fresh;
     }

@@ -11,7 +11,8 @@
 //!
 //! Start at [`flow`], which is this picture as code; [`run`] is all of it. [`cloud`] has the two
 //! sides of a cloud, reading and writing, [`config`] what the operator decided, [`command`] what
-//! the binary's subcommands do, [`report`] what people and machines get to read.
+//! the binary's subcommands do, [`report`] what people and machines get to read,
+//! [`publish`] what hosts do.
 
 pub mod account;
 pub mod apply;
@@ -22,6 +23,7 @@ pub mod command;
 pub mod config;
 pub mod flow;
 pub mod organization;
+pub mod publish;
 pub mod read_back;
 pub mod release;
 pub mod report;

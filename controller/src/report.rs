@@ -3,8 +3,11 @@
 
 mod accounts;
 mod chain;
+mod detect;
 mod explain;
 mod figures;
+mod lineage;
+mod metrics;
 mod plan;
 mod reading;
 mod replay;
@@ -21,8 +24,11 @@ pub use accounts::{
     AccountJson, AccountsJson, account, accounts, accounts_json, accounts_line, accounts_status,
 };
 pub use chain::chains_dot;
+pub use detect::{detect, detect_json, detect_ocsf, detect_rules, detect_rules_json};
 pub use explain::explain;
 pub use figures::{RunFigures, Stopped};
+pub use lineage::{one_key, one_key_json, outcome, round, round_json};
+pub use metrics::metrics;
 pub use plan::{plan, plan_json};
 pub use replay::{replay, replay_json, triage, triage_json};
 pub use revoke::{cuts, made, standing, standing_json};

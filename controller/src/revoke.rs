@@ -12,13 +12,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use credpin_core::{
+    containment::{self, Why},
     cut::{
-        self, Broken, CUT_TAG, Cut, CutName, KEY_TAG, ON_TAG, On, Principal, Reach, Role, Stolen,
+        self, AHEAD, Broken, CUT_TAG, Cut, CutName, KEY_TAG, LINEAGE_TAG, MADE_TAG, ON_TAG, On,
+        Principal, Reach, Role, Stolen,
     },
     id::{AccessKeyId, Arn, InstanceId, PolicyName, RoleName},
 };
 use credpin_ledger::Record;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -30,14 +32,11 @@ use crate::{
     },
 };
 
+pub mod lineage;
 mod target;
 
 pub(crate) use target::parse_on;
 pub use target::{ParseTargetError, Target};
-
-/// How far ahead of now a cut reaches: tokens that are issued while IAM is still carrying it out are
-/// stolen as easily (IAM User Guide, "Revoke IAM role temporary security credentials", uses as much).
-const AHEAD: SignedDuration = SignedDuration::from_secs(30);
 
 /// What an operator decided beside the target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,6 +58,8 @@ pub struct Planned {
     pub also_hits: String,
     /// When it ends by itself.
     pub ends: Option<Timestamp>,
+    /// Long-lived keys of the user that it leaves as they are: none of them can take it off.
+    pub leaves: Vec<LeftKey>,
     /// The policy's name.
     pub policy: PolicyName,
     /// The policy.
@@ -66,6 +67,24 @@ pub struct Planned {
     /// The cut.
     #[serde(flatten)]
     pub cut: Cut,
+}
+
+/// A long-lived key that a cut leaves as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LeftKey {
+    /// Which.
+    pub key: AccessKeyId,
+    /// Whether it works.
+    pub works: bool,
+}
+
+/// What a cut is marked with.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp<'a> {
+    /// When it is made.
+    pub made: Timestamp,
+    /// The first key of the lineage that it is made for.
+    pub lineage: Option<&'a str>,
 }
 
 /// What became of the cuts that were to be made.
@@ -116,20 +135,13 @@ pub enum RevokeError {
         "--assumed-by goes with sessions that were assumed: `role/ROLE` or `role/ROLE/SESSION`"
     )]
     NotAssumed,
-    /// The root user's credentials.
-    #[error(
-        "no policy in an account binds its root user: sign in as root, change the password, delete its access \
-         keys, and deny it what it may do by an SCP of the organization (none binds the management account); \
-         CloudTrail tells what it made, and that has cuts of its own"
-    )]
-    Root,
-    /// A role that IAM takes no policies for.
-    #[error("IAM takes no policy on {arn}: {instead}")]
-    Reserved {
-        /// The role.
-        arn: Arn,
-        /// What can be done.
-        instead: &'static str,
+    /// No policy of ours ends it.
+    #[error("no cut ends {what}: {why}")]
+    Stays {
+        /// What is stolen.
+        what: String,
+        /// Why, and what can be done instead.
+        why: Why,
     },
     /// The cut would not do what it is for. Nothing is written.
     #[error("the cut `{cut}` cannot be proven: {found}; please report this")]
@@ -139,12 +151,40 @@ pub enum RevokeError {
         /// What is wrong with it.
         found: Broken,
     },
+    /// `--cloudtrail` is for keys.
+    #[error("--cloudtrail goes with an access key id (AKIA… or ASIA…): it tells whose that is")]
+    NotAKey,
+    /// The trail does not show the key.
+    #[error(
+        "no call in this trail was signed with {0}, or handed it out: CloudTrail is some minutes late, and a trail \
+         may be of other regions or another account"
+    )]
+    NotInTrail(AccessKeyId),
+    /// There is nothing to end.
+    #[error(
+        "{0} is good for nothing any more: it has expired, or went with its role or user; what it made may \
+         live, and `--lineage` ends that"
+    )]
+    Ended(AccessKeyId),
     /// There is no such cut.
     #[error("there is no cut {0}; `credpin revoke --list` shows those that there are")]
     NoCut(String),
     /// A policy under our path that is not ours.
     #[error("{0} does not carry credpin's tags, so it is left alone")]
     NotOurs(Arn),
+}
+
+impl Choices {
+    /// What was chosen is refused where it says nothing about what is stolen.
+    fn fit(&self, stolen: &Stolen) -> Result<(), RevokeError> {
+        if self.isolate && !matches!(stolen, Stolen::Instance { .. }) {
+            return Err(RevokeError::NotAnInstance);
+        }
+        if self.assumed_by.is_some() && !matches!(stolen, Stolen::RoleSession { .. }) {
+            return Err(RevokeError::NotAssumed);
+        }
+        Ok(())
+    }
 }
 
 /// What the target is, with the ids that IAM knows it by.
@@ -175,7 +215,12 @@ pub async fn resolve<C: Contain>(
                 parent,
             }
         }
-        Target::Root => return Err(RevokeError::Root),
+        Target::Root => {
+            return Err(RevokeError::Stays {
+                what: "root's credentials".to_owned(),
+                why: Why::Root,
+            });
+        }
         Target::User(user) => Stolen::UserSession(cloud.user(user).await?),
         Target::Key(key) if key.is_long_lived() => {
             let owner = cloud.owner(key).await?;
@@ -185,12 +230,7 @@ pub async fn resolve<C: Contain>(
         }
         Target::Key(key) => recorded(cloud, key, *isolate, records).await?,
     };
-    if *isolate && !matches!(stolen, Stolen::Instance { .. }) {
-        return Err(RevokeError::NotAnInstance);
-    }
-    if assumed_by.is_some() && !matches!(stolen, Stolen::RoleSession { .. }) {
-        return Err(RevokeError::NotAssumed);
-    }
+    choices.fit(&stolen)?;
     Ok(stolen)
 }
 
@@ -199,33 +239,55 @@ pub fn plan(stolen: &Stolen, now: Timestamp) -> Result<Vec<Planned>, RevokeError
     // Whole seconds: IAM's dates have no more.
     let seconds = now.as_second() + AHEAD.as_secs();
     let time = Timestamp::from_second(seconds).unwrap_or(now);
-    cut::cuts(stolen, time)
-        .into_iter()
-        .map(|cut| {
-            let document = cut.document();
-            if let Some(found) = cut::prove(&cut, &document).pop() {
-                let cut = cut.to_string();
-                return Err(RevokeError::Unproven { cut, found });
+    cut::cuts(stolen, time).into_iter().map(proven).collect()
+}
+
+fn proven(cut: Cut) -> Result<Planned, RevokeError> {
+    let document = cut.document();
+    if let Some(found) = cut::prove(&cut, &document).pop() {
+        let cut = cut.to_string();
+        return Err(RevokeError::Unproven { cut, found });
+    }
+    let name = cut.name();
+    Ok(Planned {
+        id: name.id.clone(),
+        says: cut.to_string(),
+        also_hits: cut.also_hits(),
+        ends: cut.ends(),
+        leaves: Vec::new(),
+        policy: name.policy(),
+        document,
+        cut,
+    })
+}
+
+/// Finds the keys that cuts on users leave as they are. A responder has to know them, and can do without.
+pub async fn find_left_keys<C: Contain>(cloud: &C, cuts: &mut [Planned]) {
+    for planned in cuts {
+        let Principal::User(user) = &planned.cut.on else {
+            continue;
+        };
+        let keys = match cloud.keys(&user.name).await {
+            Ok(keys) => keys,
+            Err(error) => {
+                tracing::warn!("which other keys {} has is not known: {error}", user.name);
+                continue;
             }
-            let name = cut.name();
-            Ok(Planned {
-                id: name.id.clone(),
-                says: cut.to_string(),
-                also_hits: cut.also_hits(),
-                ends: cut.ends(),
-                policy: name.policy(),
-                document,
-                cut,
-            })
-        })
-        .collect()
+        };
+        let cut = match &planned.cut.reach {
+            Reach::Key { key } => Some(key),
+            _ => None,
+        };
+        let left = keys.into_iter().filter(|(key, _)| Some(key) != cut);
+        planned.leaves = left.map(|(key, works)| LeftKey { key, works }).collect();
+    }
 }
 
 /// Makes the cuts, parents first. One that fails ends it.
-pub async fn carry_out<C: Contain>(cloud: &C, cuts: Vec<Planned>) -> Made {
+pub async fn carry_out<C: Contain>(cloud: &C, cuts: Vec<Planned>, stamp: Stamp<'_>) -> Made {
     let mut made = Made::default();
     for planned in cuts {
-        match make(cloud, &planned).await {
+        match make(cloud, &planned, stamp).await {
             Ok(()) => made.done.push(planned),
             Err(error) => {
                 made.failed = Some((planned, error));
@@ -236,10 +298,12 @@ pub async fn carry_out<C: Contain>(cloud: &C, cuts: Vec<Planned>) -> Made {
     made
 }
 
-async fn make<C: Contain>(cloud: &C, planned: &Planned) -> Result<(), PutError> {
+async fn make<C: Contain>(cloud: &C, planned: &Planned, stamp: Stamp<'_>) -> Result<(), PutError> {
     let on = planned.cut.on.on();
     let tagged = on.tag();
-    let mut tags = vec![CUT_TAG, (ON_TAG, tagged.as_str())];
+    let made = stamp.made.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let mut tags = vec![CUT_TAG, (ON_TAG, &tagged), (MADE_TAG, &made)];
+    tags.extend(stamp.lineage.map(|first| (LINEAGE_TAG, first)));
     if let Reach::Key { key } = &planned.cut.reach {
         tags.push((KEY_TAG, key.as_str()));
     }
@@ -361,18 +425,13 @@ async fn recorded<C: Contain>(
 /// A role that can be cut. AWS's own take no policy (IAM API Reference, `UnmodifiableEntity`).
 async fn role_of<C: Contain>(cloud: &C, name: &RoleName) -> Result<Role, RevokeError> {
     let role = cloud.role(name).await?;
-    let path = role.arn.resource();
-    let instead = if path.starts_with("role/aws-reserved/") {
-        "it is of IAM Identity Center, where the user's sessions are ended and the permission set gets an inline \
-         policy that denies what was issued before now"
-    } else if path.starts_with("role/aws-service-role/") {
-        "it is an AWS service's own, which nobody else can assume; ask AWS Support where its credentials were seen \
-         elsewhere"
-    } else {
-        return Ok(role);
-    };
-    let arn = role.arn;
-    Err(RevokeError::Reserved { arn, instead })
+    match containment::reserved(&role.arn) {
+        Ok(()) => Ok(role),
+        Err(why) => Err(RevokeError::Stays {
+            what: format!("sessions of {}", role.arn),
+            why,
+        }),
+    }
 }
 
 async fn principal<C: Contain>(cloud: &C, on: &On) -> Result<Principal, RevokeError> {

@@ -1,16 +1,18 @@
 //! What the controller keeps between runs, in a store that hosts cannot write: the lock of runs, what
-//! the last run found, and what replays said. Without it a run needs none of these.
+//! the last run found, what replays said, and what `detect` told. Without it a run needs none of these.
 
 use credpin_core::replayed::{ReplayError, Replays};
 use credpin_ledger::{ObjectError, RecordStore};
 use thiserror::Error;
 
+mod findings;
 mod last_run;
 mod lock;
 mod overview;
 mod within;
 
-pub use last_run::{LastRun, LastRunError};
+pub use findings::{Told, ToldError};
+pub use last_run::{LastRun, LastRunError, SCHEMA};
 pub use lock::{LONGEST_RUN, Lock, LockError, holder};
 pub use overview::{OfAccount, Overview, OverviewError};
 pub use within::within;

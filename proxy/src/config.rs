@@ -71,6 +71,11 @@ pub struct Config {
     pub guard_mode: GuardMode,
     /// `guard.user-agents`: what `User-Agent` has to begin with, one of these. None by default: any.
     pub user_agents: Vec<String>,
+    /// `launch-gate.wait`: how long the first credential of a role is held until the role's pin admits
+    /// this host. Off by default. Wants `records`, where the controller says so.
+    pub launch_gate_wait: Option<Duration>,
+    /// `launch-gate.then`: what becomes of it when that is over. Default `serve`.
+    pub launch_gate_then: AfterWait,
     /// `drain`: how long clients on open connections are still answered once the proxy is told to
     /// stop. Default two seconds.
     pub drain: Duration,
@@ -104,6 +109,15 @@ pub enum OnLedgerFailure {
     /// It is served; the record is held in memory and written later, and the proxy says so loudly.
     Serve,
     /// It is refused with 503.
+    Refuse,
+}
+
+/// What becomes of a role's first credential when its pin did not admit this host in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterWait {
+    /// It is served, and the log says so.
+    Serve,
+    /// It is refused with 503 until the pin admits the host.
     Refuse,
 }
 
@@ -215,6 +229,8 @@ impl Default for Config {
             hop_limit: 1,
             guard_mode: GuardMode::Enforce,
             user_agents: Vec::new(),
+            launch_gate_wait: None,
+            launch_gate_then: AfterWait::Serve,
             drain: Duration::from_secs(2),
             proxy_user: "credpin-proxy".to_owned(),
             proxy_cgroup: Some("system.slice/system-credpin.slice".to_owned()),
@@ -321,6 +337,8 @@ impl Config {
             "hop-limit" => self.hop_limit = hops(one(values)?)?,
             "guard.mode" => self.guard_mode = parse(one(values)?)?,
             "guard.user-agents" => self.user_agents = texts(values)?,
+            "launch-gate.wait" => self.launch_gate_wait = unless_off(one(values)?, duration)?,
+            "launch-gate.then" => self.launch_gate_then = parse(one(values)?)?,
             "drain" => self.drain = duration(one(values)?)?,
             "proxy-user" => self.proxy_user = user(one(values)?)?,
             "proxy-cgroup" => self.proxy_cgroup = unless_off(one(values)?, cgroup)?,
@@ -370,7 +388,12 @@ impl Config {
                 "{address} is named twice: each of `listen` and `admin` takes a port of its own"
             )
         });
+        let blind = (self.launch_gate_wait.is_some() && self.records.is_none()).then(|| {
+            "the launch gate reads in the record store whom a pin admits: name it, `records`"
+                .to_owned()
+        });
         [
+            blind.and_then(|message| told(["launch-gate.wait", "records"], message)),
             itself.and_then(|message| told(["upstream", "listen"], message)),
             twice.and_then(|message| told(["admin", "listen"], message)),
         ]
@@ -391,7 +414,7 @@ fn same_socket(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 /// Every key of [`Config::set`].
-const KEYS: [&str; 27] = [
+const KEYS: [&str; 29] = [
     "listen",
     "upstream",
     "admin",
@@ -413,6 +436,8 @@ const KEYS: [&str; 27] = [
     "hop-limit",
     "guard.mode",
     "guard.user-agents",
+    "launch-gate.wait",
+    "launch-gate.then",
     "drain",
     "proxy-user",
     "proxy-cgroup",
@@ -433,6 +458,18 @@ fn from_environment((name, value): (&String, &String)) -> Option<Setting> {
 }
 
 impl FromStr for OnLedgerFailure {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "serve" => Ok(Self::Serve),
+            "refuse" => Ok(Self::Refuse),
+            _ => Err("write serve or refuse"),
+        }
+    }
+}
+
+impl FromStr for AfterWait {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use credpin_ledger::Host;
+use credpin_ledger::{Host, Prefix, Reach};
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -84,6 +84,23 @@ impl Describer {
         let seen = timeout(patience, looking.wait()).await.ok().flatten();
         let known = || known.map(|described| described.host);
         seen.or_else(known).unwrap_or_default()
+    }
+
+    /// How far `host` reaches beyond what its description tells.
+    pub(crate) async fn reach(&self, host: &Host) -> Result<Reach, UpstreamError> {
+        const MACS: &str = "meta-data/network/interfaces/macs/";
+        let interfaces = self.lines::<String>(MACS).await?.len();
+        let mut delegated = Vec::new();
+        if let Some(mac) = &host.mac {
+            for leaf in ["ipv4-prefix", "ipv6-prefix"] {
+                let leaf = format!("{MACS}{mac}/{leaf}");
+                delegated.extend(self.lines::<Prefix>(&leaf).await?);
+            }
+        }
+        Ok(Reach {
+            interfaces,
+            delegated,
+        })
     }
 
     /// Asks, and keeps what is known now.

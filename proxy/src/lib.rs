@@ -52,11 +52,13 @@ mod flight;
 mod gate;
 mod jitter;
 mod latency;
+mod launch_gate;
 mod metrics;
 #[cfg(feature = "s3")]
 mod own_role;
 mod proxy;
 mod recorder;
+mod records;
 mod service;
 mod session;
 mod shares;
@@ -82,7 +84,7 @@ pub mod rules;
 
 pub use access::LiveRules;
 pub use clock::{BootClock, Clock};
-pub use config::{Config, OnLedgerFailure};
+pub use config::{AfterWait, Config, OnLedgerFailure};
 pub use credpin_wire::{guard, head, headers, path, pulse::Pulse, refusal};
 pub use proxy::{Machine, Proxy, StartError, longest_end, run};
 pub use session::{Kept, SessionKey};

@@ -36,6 +36,7 @@ pub(crate) struct Metrics {
     pub(crate) sessions_issued: Counter,
     sessions_refused: Family<Reason, Counter>,
     issued: Family<IssuedAs, Counter>,
+    launch_gate: Family<Outcome, Counter>,
     pub(crate) consumers_left_out: Counter,
     pub(crate) unreadable: Counter,
     pub(crate) ledger_failures: Counter,
@@ -183,6 +184,7 @@ impl Metrics {
                 "credentials_issued",
                 "Records written: credentials new to this host, and new consumers of one"
             ),
+            launch_gate: register!(all, "launch_gate", "Decisions of the launch gate"),
             consumers_left_out: register!(
                 all,
                 "consumers_left_out",
@@ -282,6 +284,11 @@ impl Metrics {
         self.sessions_refused
             .get_or_create(&Reason { reason })
             .inc();
+    }
+
+    /// What the launch gate decided.
+    pub(crate) fn launch_gate(&self, outcome: &'static str) {
+        self.launch_gate.get_or_create(&Outcome { outcome }).inc();
     }
 
     pub(crate) fn issued(&self, kind: Kind) {

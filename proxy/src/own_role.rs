@@ -125,7 +125,7 @@ fn keys(document: &[u8]) -> Result<AwsCredential, OwnRoleError> {
 }
 
 /// How the proxy itself is named on record, beside others of the loopback.
-fn this_process() -> Consumer {
+pub(crate) fn this_process() -> Consumer {
     let exe = std::env::current_exe().ok();
     Consumer {
         uid: Some(rustix::process::geteuid().as_raw()),

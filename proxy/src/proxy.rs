@@ -22,10 +22,12 @@ use crate::config::{Config, OnLedgerFailure, itself};
 use crate::describe::Describer;
 use crate::exposure::Exposed;
 use crate::gate::Gate;
+use crate::launch_gate::{self, LaunchGate};
 use crate::metrics::Metrics;
 #[cfg(feature = "s3")]
 use crate::own_role::OwnRole;
 use crate::recorder::Recorder;
+use crate::records::Records;
 use crate::service::Service;
 use crate::session::{Kept, SessionKey, Sessions};
 use crate::shipping::Shipping;
@@ -167,20 +169,37 @@ impl Proxy {
             config.on_ledger_failure,
             config.ledger_timeout,
         ));
-        let shipping = config.records.clone().map(|url| {
+        let records = config.records.clone().map(|url| Records {
+            url,
+            #[cfg(feature = "s3")]
+            own: Arc::new(OwnRole::new(
+                cache.clone(),
+                Arc::clone(&recorder),
+                clock.clone(),
+            )),
+        });
+        let launch_gate = match (&records, config.launch_gate_wait) {
+            (Some(records), Some(wait)) => Some(LaunchGate::new(launch_gate::Inner {
+                wait,
+                then: config.launch_gate_then,
+                ledger: config.ledger.clone(),
+                records: records.clone(),
+                describer: describer.clone(),
+                metrics: metrics.clone(),
+                clock: clock.clone(),
+                roles: std::sync::Mutex::default(),
+                store: tokio::sync::Mutex::default(),
+            })),
+            _ => None,
+        };
+        let shipping = records.map(|records| {
             Arc::new(Shipping {
                 writer: writer.clone(),
-                url,
+                records,
                 interval: config.ship_interval,
                 describer,
                 metrics: metrics.clone(),
                 clock: clock.clone(),
-                #[cfg(feature = "s3")]
-                own: Arc::new(OwnRole::new(
-                    cache.clone(),
-                    Arc::clone(&recorder),
-                    clock.clone(),
-                )),
                 store: tokio::sync::Mutex::default(),
                 oldest: std::sync::Mutex::default(),
             })
@@ -190,6 +209,7 @@ impl Proxy {
             sessions: Sessions::new(&session_key, config.session_binding, boot_clock),
             cache,
             recorder,
+            launch_gate,
             gate: Gate::new(&config, metrics.clone()),
             metrics,
             clock,

@@ -16,6 +16,7 @@ use crate::gate::Gate;
 use crate::guard::Admitted;
 use crate::headers::{TOKEN, TOKEN_TTL};
 use crate::latency;
+use crate::launch_gate::LaunchGate;
 use crate::metrics::Metrics;
 use crate::recorder::{Asked, Recorder};
 use crate::session::{Sessions, Ttl};
@@ -27,6 +28,8 @@ pub(crate) struct Service {
     pub(crate) sessions: Sessions,
     pub(crate) cache: Cache,
     pub(crate) recorder: Arc<Recorder>,
+    /// Where the config asks for one.
+    pub(crate) launch_gate: Option<LaunchGate>,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
     pub(crate) gate: Gate,
@@ -139,13 +142,21 @@ impl Service {
         }
     }
 
-    /// A credential goes out once it is on record for who asked, and else it does not.
+    /// A credential goes out once it is on record for who asked, and else it does not. A role's first
+    /// one waits at the launch gate, if there is one.
     async fn release(
         &self,
         held: &Held,
         imds_version: ImdsVersion,
         connection: &Connection,
     ) -> Answer {
+        if let Some(gate) = &self.launch_gate
+            // Only the first waits, so it takes no room in what answers every request.
+            && !Box::pin(gate.lets_pass(&held.role)).await
+        {
+            let answer = answer::error(StatusCode::SERVICE_UNAVAILABLE);
+            return self.end("not-admitted", answer);
+        }
         let asked = Asked {
             role: &held.role,
             consumer: connection.consumer(),

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use credpin_ledger::{Access, Host, RecordStore, Shipper, StoreError, StoreUrl, Writer};
+use credpin_ledger::{Host, RecordStore, Shipper, StoreError, Writer};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
@@ -14,18 +14,16 @@ use crate::clock::Clock;
 use crate::describe::Describer;
 use crate::jitter::jittered;
 use crate::metrics::Metrics;
+use crate::records::Records;
 
 /// Ships what the ledger has, again and again.
 pub(crate) struct Shipping {
     pub(crate) writer: Writer,
-    pub(crate) url: StoreUrl,
+    pub(crate) records: Records,
     pub(crate) interval: Duration,
     pub(crate) describer: Describer,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
-    /// Whose credentials S3 is asked with.
-    #[cfg(feature = "s3")]
-    pub(crate) own: std::sync::Arc<crate::own_role::OwnRole>,
     /// Open while there is something to ship: the roots of TLS alone take megabytes.
     pub(crate) store: Mutex<Option<RecordStore>>,
     /// The time of the oldest record that was not in the store after the last round.
@@ -70,7 +68,7 @@ impl Shipping {
             *self.oldest() = round.oldest;
         }
         if round.shipped > 0 {
-            info!(segments = round.shipped, store = %self.url, "shipped");
+            info!(segments = round.shipped, store = %self.records.url, "shipped");
         }
         round.errors.is_empty()
     }
@@ -89,31 +87,19 @@ impl Shipping {
         self.oldest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The store, open already or now. A directory can be a network's, which may hang: not on a thread
-    /// of the runtime.
+    /// The store, open already or now.
     async fn open(&self, home: &Host) -> Result<RecordStore, StoreError> {
         let mut kept = self.store.lock().await;
         if let Some(store) = &*kept {
             return Ok(store.clone());
         }
-        let (url, region) = (self.url.clone(), home.region.clone());
-        #[cfg(feature = "s3")]
-        let access = Access::Host {
-            credentials: self.own.credentials(),
-            region,
-        };
-        #[cfg(not(feature = "s3"))]
-        let access = Access::Nobody { region };
-        let opening = tokio::task::spawn_blocking(move || RecordStore::create(&url, &access));
-        let store = opening
-            .await
-            .unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()))?;
+        let store = self.records.open(home).await?;
         *kept = Some(store.clone());
         Ok(store)
     }
 
     fn failed(&self, error: &(dyn Error + 'static)) {
         self.metrics.shipping.failures.inc();
-        warn!(error, store = %self.url, "cannot ship records; they stay in the ledger");
+        warn!(error, store = %self.records.url, "cannot ship records; they stay in the ledger");
     }
 }

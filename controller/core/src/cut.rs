@@ -19,7 +19,7 @@
 //! A cut that its victim can take off is none. So each policy also denies its principal to touch what
 //! holds the cut, whatever credential it uses: those that were not stolen too.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -29,11 +29,12 @@ use crate::{
     id::{AccessKeyId, Arn, InstanceId, RoleId, RoleName, SessionName, UserName},
     plan::POLICY_PATH,
     policy::{Actions, Document, Statement, Test, Text},
-    request::Key,
+    request::{Key, Request},
 };
 
 mod name;
 mod prove;
+mod read;
 mod words;
 
 pub use name::CutName;
@@ -45,8 +46,16 @@ pub const CUT_PATH: &str = "/credpin/cuts/";
 pub const CUT_TAG: (&str, &str) = ("credpin:managed", "cut");
 /// The tag that says whom a cut is on, as `role/web`.
 pub const ON_TAG: &str = "credpin:on";
+/// The tag that says when a cut was made.
+pub const MADE_TAG: &str = "credpin:made";
+/// The tag that names the first key of the lineage that a cut is one of.
+pub const LINEAGE_TAG: &str = "credpin:lineage";
 /// The tag that names the key that was made inactive with a cut.
 pub const KEY_TAG: &str = "credpin:key";
+
+/// How far ahead of now a cut reaches: tokens that are issued while IAM is still carrying it out are
+/// stolen as easily (IAM User Guide, "Revoke IAM role temporary security credentials", uses as much).
+pub const AHEAD: SignedDuration = SignedDuration::from_secs(30);
 
 /// Longest that a session of a role lasts (IAM User Guide, "Update the maximum session duration for a
 /// role").
@@ -141,10 +150,10 @@ pub struct Cut {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "denies")]
 pub enum Reach {
-    /// One session of a role, by its name.
+    /// Sessions of a role, by their names.
     Session {
-        /// The name: an instance's id, or what the caller of `AssumeRole` chose.
-        name: SessionName,
+        /// The names: an instance's id, or what the caller of `AssumeRole` chose.
+        names: BTreeSet<SessionName>,
         /// Tokens issued before; none for all, also those to come.
         before: Option<Timestamp>,
     },
@@ -177,7 +186,7 @@ pub fn cuts(stolen: &Stolen, time: Timestamp) -> Vec<Cut> {
         } => {
             let name = session_of(instance);
             let before = (!isolate).then_some(time);
-            let reach = Reach::Session { name, before };
+            let reach = Reach::session(name, before);
             vec![cut(Principal::Role(role.clone()), reach)]
         }
         Stolen::RoleSession {
@@ -190,10 +199,7 @@ pub fn cuts(stolen: &Stolen, time: Timestamp) -> Vec<Cut> {
                 cut(parent.clone(), Reach::Assuming { role })
             });
             let reach = match session.clone() {
-                Some(name) => Reach::Session {
-                    name,
-                    before: Some(time),
-                },
+                Some(name) => Reach::session(name, Some(time)),
                 None => Reach::Temporary { before: time },
             };
             let sessions = cut(Principal::Role(role.clone()), reach);
@@ -216,6 +222,16 @@ fn session_of(instance: &InstanceId) -> SessionName {
         .as_str()
         .parse()
         .expect("an instance id has the letters of a session name and is long enough")
+}
+
+impl Reach {
+    /// One session.
+    fn session(name: SessionName, before: Option<Timestamp>) -> Self {
+        Reach::Session {
+            names: BTreeSet::from([name]),
+            before,
+        }
+    }
 }
 
 impl Principal {
@@ -260,6 +276,19 @@ impl Cut {
         }
     }
 
+    /// A call of whom it is to hit, with a token that was issued at a time: anything at all.
+    pub(crate) fn victim(&self, issued: Timestamp) -> Request {
+        let userid = match &self.reach {
+            Reach::Session { names, .. } => names.first().map(|name| self.on.session(name)),
+            _ => None,
+        };
+        let userid = userid.unwrap_or_else(|| self.on.arn().account().to_owned());
+        Request::new("s3:GetObject")
+            .with(Key::UserId, userid)
+            .with(Key::PrincipalArn, self.on.arn())
+            .with(Key::TokenIssueTime, issued)
+    }
+
     /// The policy that denies this, and denies its principal to take it off.
     pub fn document(&self) -> Document {
         let statements = self.statement().into_iter().chain([keep(&self.on)]);
@@ -270,8 +299,8 @@ impl Cut {
 
     /// What it is called: the same for the same cut, so that one made twice is there once.
     pub fn name(&self) -> CutName {
-        let Cut { on, .. } = self;
-        let digest = Sha256::digest(format!("{self} {} {:?}", on.arn(), self.ends()));
+        let Cut { on, reach } = self;
+        let digest = Sha256::digest(format!("{} {reach:?} {:?}", on.arn(), self.ends()));
         let bytes = digest[..5].iter();
         let id = bytes.fold(0_u64, |id, byte| (id << 8) | u64::from(*byte));
         CutName {
@@ -286,11 +315,11 @@ impl Cut {
             statement.when(Key::TokenIssueTime, Test::DateLessThan(before))
         };
         match &self.reach {
-            Reach::Session { name, before } => {
-                let statement = deny().when(
-                    Key::UserId,
-                    Test::StringEquals(vec![Text::literal(self.on.session(name))]),
-                );
+            Reach::Session { names, before } => {
+                let ids = names
+                    .iter()
+                    .map(|name| Text::literal(self.on.session(name)));
+                let statement = deny().when(Key::UserId, Test::StringEquals(ids.collect()));
                 Some(match before {
                     Some(before) => issued(statement, *before),
                     None => statement,
@@ -306,8 +335,8 @@ impl Cut {
     }
 }
 
-/// No credential of `on` takes a policy of ours off, changes one, or makes itself a key that the cut does
-/// not know.
+/// No credential of `on` takes a policy of ours off, changes one, or makes itself a credential that the
+/// cut does not know.
 fn keep(on: &Principal) -> Statement {
     let kind = match on {
         Principal::Role(_) => "Role",
@@ -319,7 +348,17 @@ fn keep(on: &Principal) -> Statement {
         format!("iam:Put{kind}*"),
         format!("iam:Update{kind}*"),
     ];
-    let keys = ["iam:CreateAccessKey", "iam:UpdateAccessKey"];
+    // For all that is denied now, these make a credential that is issued later.
+    let keys: &[&str] = match on {
+        Principal::Role(_) => &["iam:UpdateAssumeRolePolicy"],
+        Principal::User(_) => &[
+            "iam:CreateAccessKey",
+            "iam:CreateLoginProfile",
+            "iam:CreateServiceSpecificCredential",
+            "iam:UpdateAccessKey",
+            "iam:UpdateLoginProfile",
+        ],
+    };
     let policies = [
         "iam:CreatePolicyVersion",
         "iam:DeletePolicy*",
@@ -329,7 +368,7 @@ fn keep(on: &Principal) -> Statement {
     ];
     let actions = own
         .into_iter()
-        .chain(keys.into_iter().chain(policies).map(str::to_owned))
+        .chain(keys.iter().copied().chain(policies).map(str::to_owned))
         .collect();
     let (partition, account) = (on.arn().partition(), on.arn().account());
     let ours = format!("arn:{partition}:iam::{account}:policy{POLICY_PATH}*")

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::{
     estate::{Interface, Region},
     id::{InstanceId, NatId, RouteTableId, SubnetId, VpcId},
-    settings::Settings,
+    settings::{Lists, Settings},
 };
 
 mod destination;
@@ -30,6 +30,9 @@ pub struct Egress {
     pub own_v4: bool,
     /// A host leaves with its own IPv6 addresses.
     pub own_v6: bool,
+    /// Prefixes of the subnet itself that lists have in place of its hosts' own addresses, where the
+    /// config wants that.
+    pub listed_whole: BTreeSet<IpNet>,
     /// Private addresses of NAT gateways and instances on the way to endpoints, which see these
     /// instead of the host's.
     pub nat_private: BTreeSet<Ipv4Addr>,
@@ -106,6 +109,14 @@ pub fn of_subnet(region: &Region, id: &SubnetId, settings: &Settings) -> Egress 
         subnet,
     }
     .everywhere(&mut egress);
+    if settings.ipv6_lists == Lists::Subnets {
+        let prefixes = subnet.ipv6.iter().copied().map(IpNet::V6);
+        egress.listed_whole.extend(prefixes);
+    }
+    if settings.private_ipv4_lists == Lists::Subnets {
+        let prefix = subnet.ipv4.map(IpNet::V4);
+        egress.listed_whole.extend(prefix);
+    }
     egress
 }
 
@@ -115,6 +126,21 @@ pub fn public_ipv4(interface: &Interface) -> impl Iterator<Item = Ipv4Addr> {
 }
 
 impl Egress {
+    /// Public prefixes that a list has for any host of the subnet, one that is yet to come too.
+    pub fn common(&self) -> BTreeSet<IpNet> {
+        let own_v6 = self
+            .listed_whole
+            .iter()
+            .filter(|net| self.own_v6 && matches!(net, IpNet::V6(_)));
+        self.shared.iter().chain(own_v6).copied().collect()
+    }
+
+    /// What lists have for `net`, addresses of a host of the subnet.
+    pub fn listed(&self, net: IpNet) -> IpNet {
+        let mut whole = self.listed_whole.iter().copied();
+        whole.find(|whole| whole.contains(&net)).unwrap_or(net)
+    }
+
     fn cannot_tell(&mut self, subnet: &SubnetId, reason: Reason, answer: Answer) {
         self.unknown.insert(Unknown {
             subnet: subnet.clone(),

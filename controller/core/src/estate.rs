@@ -129,7 +129,7 @@ pub struct Interface {
 pub struct PrivateIpv4 {
     /// The private address.
     pub private: Ipv4Addr,
-    /// The public or elastic address.
+    /// The public, elastic or carrier address.
     pub public: Option<Ipv4Addr>,
 }
 
@@ -142,6 +142,8 @@ pub struct Subnet {
     pub vpc: VpcId,
     /// Its IPv4 prefix: private addresses of the hosts in it; an IPv6-only subnet has none.
     pub ipv4: Option<Ipv4Net>,
+    /// Its IPv6 prefixes, most often one /64.
+    pub ipv6: Vec<Ipv6Net>,
     /// Whether instances launched here are given a public IPv4 address unless they say otherwise.
     pub maps_public_ipv4: bool,
     /// Whether instances launched here are given an IPv6 address unless they say otherwise.
@@ -188,7 +190,8 @@ pub enum Destination {
 pub enum Target {
     /// The VPC itself.
     Local,
-    /// An internet gateway: a host leaves with its own public address.
+    /// An internet gateway, or the carrier gateway of a Wavelength zone: a host leaves with its own
+    /// public address.
     InternetGateway,
     /// An egress-only internet gateway: a host leaves with its own IPv6 address.
     EgressOnlyGateway,
@@ -243,6 +246,8 @@ pub struct Role {
     pub profiles: BTreeSet<Arn>,
     /// ARNs of its attached managed policies.
     pub attached: BTreeSet<Arn>,
+    /// When AWS last saw it used, by whatever, where it did of late (IAM API reference, `RoleLastUsed`).
+    pub last_used: Option<Timestamp>,
 }
 
 /// A managed policy under our path as it is in IAM.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     egress::{self, Answer, Egress, Reason, Unknown},
-    estate::{Estate, Instance, InstanceState, Region, Role, Subnet},
+    estate::{Estate, Instance, InstanceState, Interface, Region, Role, Subnet},
     id::{Arn, InstanceId, NatId, RegionName, RoleName, SubnetId, VpcId},
     settings::Settings,
 };
@@ -75,6 +75,8 @@ pub struct Footprint {
 /// A subnet of a VPC that the role has hosts in, and what a host there leaves by at the least.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Launch {
+    /// Its id.
+    pub subnet: SubnetId,
     /// Its region.
     pub region: RegionName,
     /// Its VPC.
@@ -83,6 +85,8 @@ pub struct Launch {
     pub ipv4: Option<Ipv4Net>,
     /// What every host in it leaves by, whatever addresses it has.
     pub public: BTreeSet<IpNet>,
+    /// Where else at endpoints a host may be: the subnet's prefixes, where lists have those.
+    pub private: BTreeSet<IpNet>,
 }
 
 /// A way for a host to start at a position that its role's pin does not know yet.
@@ -151,6 +155,45 @@ pub fn of_roles(
     footprints
 }
 
+/// A subnet, and what a host that is launched there leaves by.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// As for a role with hosts in its VPC; `private` has all that lists would have in place of
+    /// addresses.
+    pub launch: Launch,
+    /// A host with public IPv4 addresses of its own leaves by them, and no list knows them.
+    pub own_v4: bool,
+    /// A host with IPv6 addresses leaves by them.
+    pub own_v6: bool,
+}
+
+/// Every subnet, by its VPC, whose hosts leave where its routes tell.
+pub fn places(estate: &Estate, settings: &Settings) -> BTreeMap<VpcId, Vec<Place>> {
+    let mut places: BTreeMap<VpcId, Vec<Place>> = BTreeMap::new();
+    for (name, region) in &estate.regions {
+        for subnet in region.subnets.values() {
+            let egress = egress::of_subnet(region, &subnet.id, settings);
+            if !egress.unknown.is_empty() || !egress.growing.is_empty() {
+                continue;
+            }
+            let place = Place {
+                launch: Launch {
+                    subnet: subnet.id.clone(),
+                    region: name.clone(),
+                    vpc: subnet.vpc.clone(),
+                    ipv4: subnet.ipv4,
+                    public: egress.shared,
+                    private: egress.listed_whole,
+                },
+                own_v4: egress.own_v4 && !egress.stated,
+                own_v6: egress.own_v6,
+            };
+            places.entry(subnet.vpc.clone()).or_default().push(place);
+        }
+    }
+    places
+}
+
 /// Every live instance of the account as a host, whether or not it has a role.
 pub fn hosts(estate: &Estate, settings: &Settings) -> Vec<Host> {
     estate
@@ -207,6 +250,16 @@ impl<'a> EgressOf<'a> {
     fn of(&self, subnet: &SubnetId) -> &Egress {
         self.subnets.get(subnet).unwrap_or(&self.nowhere)
     }
+
+    /// What lists have for the ways out of a host.
+    fn listed(&self, host: &Host, instance: &Instance) -> BTreeSet<IpNet> {
+        let arms = instance.interfaces.iter().map(|arm| self.of(&arm.subnet));
+        let public = host.public.iter().map(|net| {
+            let mut listed = arms.clone().map(|arm| arm.listed(*net));
+            listed.find(|whole| whole != net).unwrap_or(*net)
+        });
+        public.collect()
+    }
 }
 
 impl Host {
@@ -232,10 +285,6 @@ impl Host {
         };
         for interface in &instance.interfaces {
             let egress = egress.of(&interface.subnet);
-            let ipv6 = || {
-                let addresses = interface.ipv6.iter().copied().map(Ipv6Net::from);
-                addresses.chain(interface.ipv6_prefixes.iter().copied())
-            };
             host.public.extend(&egress.shared);
             if egress.own_v4 {
                 let own = egress::public_ipv4(interface);
@@ -243,23 +292,34 @@ impl Host {
                     .extend(own.map(|address| IpNet::V4(address.into())));
             }
             if egress.own_v6 {
-                host.public.extend(ipv6().map(IpNet::V6));
+                host.public.extend(ipv6_of(interface).map(IpNet::V6));
             }
-            let private = interface
-                .ipv4
-                .iter()
-                .map(|pair| pair.private)
-                .chain(egress.nat_private.iter().copied());
-            host.more_private_ipv4.extend(
-                private
-                    .filter(|address| Some(*address) != instance.primary_ipv4)
-                    .map(Ipv4Net::from)
-                    .chain(interface.ipv4_prefixes.iter().copied()),
-            );
-            host.private_ipv6.extend(ipv6());
+            let translators = egress.nat_private.iter().copied().map(Ipv4Net::from);
+            let own = more_private_ipv4_of(interface, instance);
+            host.more_private_ipv4.extend(own.chain(translators));
+            host.private_ipv6.extend(ipv6_of(interface));
         }
         host
     }
+}
+
+/// IPv6 addresses of an interface, and prefixes delegated to it.
+fn ipv6_of(interface: &Interface) -> impl Iterator<Item = Ipv6Net> {
+    let addresses = interface.ipv6.iter().copied().map(Ipv6Net::from);
+    addresses.chain(interface.ipv6_prefixes.iter().copied())
+}
+
+/// Private IPv4 addresses of an interface and prefixes delegated to it, but for the address that the
+/// credentials of `instance` name.
+fn more_private_ipv4_of(
+    interface: &Interface,
+    instance: &Instance,
+) -> impl Iterator<Item = Ipv4Net> {
+    let addresses = interface.ipv4.iter().map(|pair| pair.private);
+    addresses
+        .filter(|address| Some(*address) != instance.primary_ipv4)
+        .map(Ipv4Net::from)
+        .chain(interface.ipv4_prefixes.iter().copied())
 }
 
 impl Footprint {
@@ -275,12 +335,11 @@ impl Footprint {
         self.egress
             .entry(host.vpc.clone())
             .or_default()
-            .extend(&host.public);
-        self.more_private_ipv4.extend(&host.more_private_ipv4);
-        self.private_ipv6.extend(&host.private_ipv6);
+            .extend(egress.listed(&host, instance));
         for interface in &instance.interfaces {
             let own = egress.of(&interface.subnet);
             let subnet = || interface.subnet.clone();
+            self.list_private(interface, instance, own);
             // A stopped host with an address of EC2's pool shows none, and starts with another.
             let has_public = egress::public_ipv4(interface).next().is_some();
             let may_get_one = matches!(
@@ -290,29 +349,50 @@ impl Footprint {
             if own.own_v4 && !own.stated && (has_public || may_get_one) {
                 self.launch_gaps.insert(LaunchGap::OwnPublicIpv4(subnet()));
             }
-            if !interface.ipv6.is_empty() || !interface.ipv6_prefixes.is_empty() {
+            let by_itself = |net: IpNet| own.listed(net) == net;
+            if ipv6_of(interface).map(IpNet::V6).any(by_itself) {
                 self.launch_gaps.insert(LaunchGap::OwnIpv6(subnet()));
             }
-        }
-        let own_addresses = instance
-            .interfaces
-            .iter()
-            .map(|i| i.ipv4.len() + i.ipv4_prefixes.len());
-        if own_addresses.sum::<usize>() > 1 {
-            self.launch_gaps
-                .insert(LaunchGap::SeveralAddresses(instance.subnet.clone()));
+            let mut more = more_private_ipv4_of(interface, instance).map(IpNet::V4);
+            if more.any(by_itself) {
+                let subnet = instance.subnet.clone();
+                self.launch_gaps.insert(LaunchGap::SeveralAddresses(subnet));
+            }
         }
         self.hosts.push(host);
+    }
+
+    /// Takes in where an interface can be seen at endpoints.
+    fn list_private(&mut self, interface: &Interface, instance: &Instance, own: &Egress) {
+        let translators = own.nat_private.iter().copied().map(Ipv4Net::from);
+        self.more_private_ipv4.extend(translators);
+        let more = more_private_ipv4_of(interface, instance).map(IpNet::V4);
+        for net in more.chain(ipv6_of(interface).map(IpNet::V6)) {
+            match own.listed(net) {
+                IpNet::V4(net) => drop(self.more_private_ipv4.insert(net)),
+                IpNet::V6(net) => drop(self.private_ipv6.insert(net)),
+            }
+        }
+    }
+
+    /// Takes in the IPv6 prefixes that lists have in place of addresses in a subnet.
+    fn list_whole(&mut self, egress: &Egress) {
+        let whole = egress.listed_whole.iter();
+        self.private_ipv6.extend(whole.filter_map(|net| match net {
+            IpNet::V4(_) => None,
+            IpNet::V6(net) => Some(*net),
+        }));
     }
 
     /// Takes in where hosts of `vpcs` would leave.
     fn keep(&mut self, vpcs: &BTreeSet<VpcId>, of: &EgressOf<'_>) {
         for subnet in vpcs.iter().flat_map(|vpc| of.subnets_of(vpc)) {
-            let shared = &of.of(&subnet.id).shared;
+            let egress = of.of(&subnet.id);
+            self.list_whole(egress);
             self.egress
                 .entry(subnet.vpc.clone())
                 .or_default()
-                .extend(shared);
+                .extend(egress.common());
         }
     }
 
@@ -330,23 +410,36 @@ impl Footprint {
         let vpcs: BTreeSet<&VpcId> = occupied.iter().map(|(vpc, _)| *vpc).collect();
         for subnet in vpcs.into_iter().flat_map(|vpc| of.subnets_of(vpc)) {
             let egress = of.of(&subnet.id);
+            self.list_whole(egress);
+            let whole = egress.listed_whole.iter().copied();
+            let is_listed = |net: &IpNet| match net {
+                IpNet::V4(net) => self.more_private_ipv4.contains(net),
+                IpNet::V6(_) => true,
+            };
+            let private = whole.filter(is_listed).collect();
             self.launches.push(Launch {
+                subnet: subnet.id.clone(),
                 region: region.clone(),
                 vpc: subnet.vpc.clone(),
                 ipv4: subnet.ipv4,
-                public: egress.shared.clone(),
+                public: egress.common(),
+                private,
             });
             self.egress
                 .entry(subnet.vpc.clone())
                 .or_default()
-                .extend(&egress.shared);
+                .extend(egress.common());
             self.launch_gaps
                 .extend(egress.growing.iter().cloned().map(LaunchGap::GrowingNat));
             if egress.own_v4 && subnet.maps_public_ipv4 && !egress.stated {
                 self.launch_gaps
                     .insert(LaunchGap::OwnPublicIpv4(subnet.id.clone()));
             }
-            if subnet.assigns_ipv6 {
+            let by_address = egress
+                .listed_whole
+                .iter()
+                .all(|net| matches!(net, IpNet::V4(_)));
+            if subnet.assigns_ipv6 && by_address {
                 self.launch_gaps
                     .insert(LaunchGap::OwnIpv6(subnet.id.clone()));
             }

@@ -19,6 +19,7 @@ use crate::cloudtrail::{Event, Fold, How, is_eks};
 
 mod home;
 mod kind;
+mod origin;
 pub(crate) mod pool;
 mod tally;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use home::{Homes, Verdict};
 pub use tally::{Place, Tally, Use};
 pub use trace::{Above, Ends, Node, Target, TargetError, Trace, trace};
 
+pub(crate) use origin::Origin;
 use pool::Pool;
 pub use pool::Shared;
 
@@ -72,6 +74,8 @@ pub struct Who {
     pub account: Option<Shared>,
     /// ARN of the role that it is a session of.
     pub role: Option<Shared>,
+    /// ARN of the user that it is a federated session of.
+    pub user: Option<Shared>,
     /// `sourceIdentity`.
     pub source_identity: Option<Shared>,
     /// The Lambda function or ECS task that it was issued to.
@@ -295,13 +299,17 @@ impl Who {
         let identity = &event.user_identity;
         let session = &identity.session_context;
         let issuer = &session.session_issuer;
-        let is_role = issuer.kind.as_deref() == Some("Role");
+        let is = |kind| issuer.kind.as_deref() == Some(kind);
         for (known, said) in [
             (&mut self.arn, identity.arn.as_deref()),
             (&mut self.kind, identity.kind.as_deref()),
             (&mut self.principal_id, identity.principal_id.as_deref()),
             (&mut self.account, identity.account_id.as_deref()),
-            (&mut self.role, issuer.arn.as_deref().filter(|_| is_role)),
+            (&mut self.role, issuer.arn.as_deref().filter(|_| is("Role"))),
+            (
+                &mut self.user,
+                issuer.arn.as_deref().filter(|_| is("IAMUser")),
+            ),
             (
                 &mut self.source_identity,
                 session.source_identity.as_deref(),
@@ -328,6 +336,7 @@ impl Who {
             principal_id: self.principal_id.max(other.principal_id),
             account: self.account.max(other.account),
             role: self.role.max(other.role),
+            user: self.user.max(other.user),
             source_identity: self.source_identity.max(other.source_identity),
             issued_to: self.issued_to.max(other.issued_to),
             delivered_by: self.delivered_by.max(other.delivered_by),

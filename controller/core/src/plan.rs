@@ -23,6 +23,7 @@ use crate::{
     settings::{DEFAULT_POLICY_QUOTA, Mode, Settings},
 };
 
+mod absence;
 mod difference;
 mod doubts;
 mod edit;
@@ -35,6 +36,7 @@ mod step;
 mod transition;
 mod wants_replay;
 
+pub use absence::Absence;
 pub use difference::{Difference, difference};
 pub use edit::Edit;
 pub use hold::Hold;
@@ -63,7 +65,7 @@ pub struct Plan {
     pub account: Option<AccountId>,
     /// What could not be seen.
     pub gaps: BTreeSet<Gap>,
-    /// Every role that has instances or a pin, by name.
+    /// Every role that has instances or a pin, or is to have one, by name.
     pub roles: Vec<RolePlan>,
     /// Roles that can be assumed with the tokens of these, and that no pin follows to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -178,7 +180,13 @@ pub fn plan(estate: &Estate, records: &[Record], settings: &Settings, now: Times
         .filter_map(|role| {
             let footprint = footprints.remove(&role.name);
             let live = live_policies(estate, role);
-            if footprint.is_none() && live.is_empty() {
+            // One that instances can have, and that should be pinned once they do, is shown too.
+            let awaited = || {
+                estate.gaps.is_empty()
+                    && !role.profiles.is_empty()
+                    && settings.mode_of(role) == Mode::Enforce
+            };
+            if footprint.is_none() && live.is_empty() && !awaited() {
                 return None;
             }
             let planner = RolePlanner {

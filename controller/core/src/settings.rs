@@ -16,7 +16,7 @@ mod rollout;
 mod safety;
 
 pub use rollout::CanaryShare;
-pub use safety::{MaxNarrowing, PercentError, Propagation, ReplayMaxAge};
+pub use safety::{IdleAfter, MaxNarrowing, PercentError, Propagation, ReplayMaxAge};
 
 /// The role's tag that can tighten its mode.
 pub const MODE_TAG: &str = "credpin:mode";
@@ -65,6 +65,10 @@ pub struct Settings {
     pub pin_derived: bool,
     /// Also deny the role's sessions to change its pin or the role.
     pub self_defence: bool,
+    /// How lists name the IPv6 addresses of hosts.
+    pub ipv6_lists: Lists,
+    /// How lists name private IPv4 addresses of hosts that have more than one.
+    pub private_ipv4_lists: Lists,
     /// Let lists take in addresses of others where nothing else fits.
     pub allow_lossy: bool,
     /// Policies that a role's pin may have at most; none said is [`DEFAULT_MAX_POLICIES`].
@@ -85,10 +89,23 @@ pub struct Settings {
     pub propagation: Propagation,
     /// How much of a role's addresses may go in one run.
     pub max_narrowing: MaxNarrowing,
+    /// How long a role without an instance may not have been used before it counts as idle.
+    pub idle_after: IdleAfter,
     /// Write over what somebody else made of our policies.
     pub take_over: bool,
     /// The role that the controller itself runs as, which is never pinned.
     pub own_role: Option<Arn>,
+}
+
+/// How lists name addresses of hosts that nothing else stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lists {
+    /// Each by itself: tightest, and a host that is launched is denied until the next run.
+    #[default]
+    Addresses,
+    /// By the prefix of their subnet: hosts of a subnet are not told apart, and one that is launched
+    /// is admitted.
+    Subnets,
 }
 
 /// One `[[role]]` of the config.
@@ -205,6 +222,7 @@ mod tests {
             trusted: BTreeSet::new(),
             profiles: BTreeSet::new(),
             attached: BTreeSet::new(),
+            last_used: None,
         }
     }
 

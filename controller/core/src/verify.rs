@@ -60,7 +60,7 @@ pub enum Promise {
 }
 
 /// The action that stands for all that a pin covers.
-const ANY_ACTION: &str = "s3:GetObject";
+pub(crate) const ANY_ACTION: &str = "s3:GetObject";
 
 /// Calls that would not be decided as promised; none means proven.
 pub fn verify(
@@ -84,6 +84,15 @@ pub fn locked_out(
         !call.promise.is_to_deny() && !matches!(call.promise, Promise::LaunchIsAdmitted)
     });
     broken(ours, documents)
+}
+
+/// Every call that the proof looks at, and whether it has to be denied: for others to decide.
+pub fn promised<'a>(
+    role: &'a Role,
+    footprint: &'a Footprint,
+    settings: &'a Settings,
+) -> impl Iterator<Item = (Request, bool)> + use<'a> {
+    calls(role, footprint, settings).map(|call| (call.request, call.promise.is_to_deny()))
 }
 
 fn broken(calls: impl Iterator<Item = Call>, documents: &[&Document]) -> Vec<Counterexample> {
@@ -148,8 +157,8 @@ fn calls_of_launches<'a>(
             vpc: launch.vpc.clone(),
             primary_ipv4: address,
             public: launch.public.clone(),
-            more_private_ipv4: BTreeSet::new(),
-            private_ipv6: BTreeSet::new(),
+            more_private_ipv4: launch.private.iter().filter_map(v4).collect(),
+            private_ipv6: launch.private.iter().filter_map(v6).collect(),
         });
         hosts.flat_map(|host| {
             let credential = Credential::of(role, &host);
@@ -343,6 +352,20 @@ fn outsiders(
         .collect()
 }
 
+fn v4(net: &IpNet) -> Option<Ipv4Net> {
+    match net {
+        IpNet::V4(net) => Some(*net),
+        IpNet::V6(_) => None,
+    }
+}
+
+fn v6(net: &IpNet) -> Option<Ipv6Net> {
+    match net {
+        IpNet::V4(_) => None,
+        IpNet::V6(net) => Some(*net),
+    }
+}
+
 /// A VPC that is none of ours: its id has letters that AWS's hexadecimal ids have not.
 fn nobodys_vpc() -> VpcId {
     "vpc-0foreign"
@@ -351,14 +374,14 @@ fn nobodys_vpc() -> VpcId {
 }
 
 /// An instance that is none of ours yet: its id has letters that AWS's hexadecimal ids have not.
-fn newcomer() -> InstanceId {
+pub(crate) fn newcomer() -> InstanceId {
     "i-0newcomer"
         .parse()
         .expect("an instance id written in this file")
 }
 
 /// The first and the last address of a prefix.
-fn ends(net: &IpNet) -> BTreeSet<IpAddr> {
+pub(crate) fn ends(net: &IpNet) -> BTreeSet<IpAddr> {
     [net.network(), net.broadcast()].into()
 }
 

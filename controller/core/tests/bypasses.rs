@@ -225,6 +225,20 @@ fn a_url_presigned_at_home_is_judged_where_it_is_used() {
 }
 
 #[test]
+fn another_roles_session_on_the_same_host_is_no_way_to_move_a_token() {
+    // A task's or a pod's own role is not delivered by EC2, and this pin is not on it.
+    let of_a_task = Request::new("s3:GetObject")
+        .with(Key::UserId, "AROATASK:task-1")
+        .with(Key::ViaAwsService, false);
+    assert_admitted(&network(of_a_task, Internet("203.0.113.10")));
+    // It gives no other host's token a home: at this host's endpoint address that stays away.
+    assert_denied(&call(I_02, Endpoint("vpc-0a", "10.0.1.5")), "EndpointV4");
+    // And a token that says who its host is says so whatever its session is called.
+    let renamed = call(I_01, Internet("192.0.2.1")).with(Key::UserId, "AROAEXAMPLE:deploy");
+    assert_denied(&renamed, "PublicA");
+}
+
+#[test]
 fn a_chained_role_carries_no_instance_and_escapes() {
     let chained = Request::new("s3:GetObject")
         .with(Key::UserId, "AROAOTHER:session")

@@ -182,6 +182,57 @@ fn the_policy_that_cuts_off_an_instance_reads_as_aws_documents_it() {
 }
 
 #[test]
+fn a_cut_is_read_back_from_its_policy_and_nothing_else_is_taken_for_one() {
+    for cut in all().iter().flat_map(|one| cuts(one, time())) {
+        let key = match &cut.reach {
+            Reach::Key { key } => Some(key.clone()),
+            _ => None,
+        };
+        let document = cut.document();
+        assert_eq!(
+            Cut::read(&cut.on, &document, key.clone()),
+            Some(cut.clone())
+        );
+        let other = match &cut.on {
+            Principal::Role(_) => Principal::User(alice()),
+            Principal::User(_) => Principal::Role(web()),
+        };
+        assert_eq!(Cut::read(&other, &document, key.clone()), None);
+        for place in 0..document.statements.len() {
+            let mut less = document.clone();
+            less.statements.remove(place);
+            let read = Cut::read(&cut.on, &less, key.clone());
+            assert_eq!(read, None, "{cut}");
+        }
+    }
+}
+
+#[test]
+fn a_cut_includes_what_denies_less_for_as_long() {
+    let session = |names: &[&str], before: Option<&str>| Cut {
+        on: Principal::Role(web()),
+        reach: Reach::Session {
+            names: names.iter().map(|name| name.parse().unwrap()).collect(),
+            before: before.map(|before| before.parse().unwrap()),
+        },
+    };
+    let (eight, nine) = (Some("2027-01-15T08:00:00Z"), Some("2027-01-15T09:00:00Z"));
+    let both = session(&["s1", "s2"], nine);
+    for (less, wanted) in [
+        (session(&["s1"], nine), true),
+        (session(&["s2"], eight), true),
+        (session(&["s1", "s2"], nine), true),
+        (session(&["s3"], eight), false),
+        (session(&["s1"], None), false),
+    ] {
+        assert_eq!(both.includes(&less), wanted, "{less}");
+        let denied_anew = less != both && less.includes(&both);
+        assert!(!denied_anew, "{less}");
+    }
+    assert!(session(&["s1"], None).includes(&session(&["s1"], nine)));
+}
+
+#[test]
 fn a_cut_is_named_by_what_it_is_and_when_it_ends() {
     let all: Vec<Cut> = all().iter().flat_map(|one| cuts(one, time())).collect();
     let names: BTreeSet<_> = all.iter().map(Cut::name).collect();

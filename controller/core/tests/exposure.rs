@@ -15,12 +15,17 @@ use credpin_core::{
     id::VpcId,
     policy::Document,
     position::Position,
+    settings::Lists,
 };
 use fleet::{Fleet, id, via_nat};
 use proptest::prelude::*;
 
-/// A host: of which role, in which VPC and subnet, at which private address, with which public one.
-type Drawn = (bool, bool, bool, u8, Option<u8>, Option<u8>);
+/// A host: of which role, in which VPC and subnet, at which private address, with which public one,
+/// further private one and IPv6 address.
+type Drawn = (bool, bool, bool, u8, Option<u8>, Option<u8>, Option<u8>);
+
+/// What is asked for: an endpoint hub, and lists of IPv6 by subnets.
+type Wanted = (bool, bool);
 
 fn drawn() -> impl Strategy<Value = Vec<Drawn>> {
     let host = (
@@ -30,16 +35,21 @@ fn drawn() -> impl Strategy<Value = Vec<Drawn>> {
         0..6_u8,
         proptest::option::of(0..16_u8),
         proptest::option::weighted(0.3, 0..6_u8),
+        proptest::option::weighted(0.3, 0..8_u8),
     );
     prop::collection::vec(host, 1..9)
 }
 
 /// VPCs `a` and `b` with the same private addresses: each has a subnet behind a NAT gateway and one
-/// whose hosts have their own public addresses, if any.
-fn fleet_of(hosts: &[Drawn], hub: bool) -> Fleet {
+/// whose hosts have their own public addresses, if any. IPv6 addresses from the fifth on are of
+/// prefixes that no subnet shows.
+fn fleet_of(hosts: &[Drawn], (hub, by_subnets): Wanted) -> Fleet {
     let mut fleet = Fleet::new().role("web").role("batch").settings(|settings| {
         settings.allow_launch_gap = true;
         settings.hub_vpcs = hub.then(|| [id("vpc-hub")].into());
+        if by_subnets {
+            settings.ipv6_lists = Lists::Subnets;
+        }
     });
     for (vpc, nat) in [("a", "198.51.100.1"), ("b", "198.51.100.2")] {
         fleet = fleet.usual_vpc(vpc, nat);
@@ -47,10 +57,12 @@ fn fleet_of(hosts: &[Drawn], hub: bool) -> Fleet {
         fleet = fleet
             .subnet(&mixed, vpc)
             .route(&mixed, "0.0.0.0/0", Target::InternetGateway)
+            .route(&mixed, "::/0", Target::InternetGateway)
+            .ipv6(&mixed, &format!("2001:db8:{vpc}::/64"))
             .route(&mixed, "8.0.0.0/8", via_nat(vpc));
     }
     let mut taken = BTreeSet::new();
-    for (number, (web, in_a, mixed, private, public, second)) in hosts.iter().enumerate() {
+    for (number, (web, in_a, mixed, private, public, second, six)) in hosts.iter().enumerate() {
         let vpc = if *in_a { "a" } else { "b" };
         if !taken.insert((vpc, *private)) {
             continue;
@@ -62,8 +74,13 @@ fn fleet_of(hosts: &[Drawn], hub: bool) -> Fleet {
         let more = second.map(|last| format!("10.0.2.{last}"));
         let mut ipv4 = vec![(private.as_str(), public.as_deref())];
         ipv4.extend(more.iter().map(|more| (more.as_str(), None)));
+        let six = six.map(|n| match n {
+            0..4 => format!("2001:db8:{vpc}::{n}"),
+            _ => format!("2001:db8:ff:{n}::1"),
+        });
+        let ipv6: Vec<&str> = six.as_deref().into_iter().collect();
         let role = if *web { "web" } else { "batch" };
-        fleet = fleet.host_with(&number.to_string(), Some(role), &subnet, &ipv4, &[]);
+        fleet = fleet.host_with(&number.to_string(), Some(role), &subnet, &ipv4, &ipv6);
     }
     fleet
 }
@@ -111,6 +128,11 @@ fn by_trying(fleet: &Fleet, host: &Host, all: &[Host], pin: &[&Document], hub: b
         .filter(|address| !ours.contains(&address.to_string()))
         .filter(|address| passes(&Position::Internet((*address).into())))
         .count();
+    let unseen = (4..8).map(|n| format!("2001:db8:ff:{n}::1"));
+    let v6 = unseen
+        .filter(|address| !ours.contains(address))
+        .filter(|address| passes(&address.parse().unwrap()))
+        .count();
     let foreign = ["vpc-hub", "vpc-0foreign"].into_iter().filter(|vpc| {
         let address = host.primary_ipv4.unwrap().into();
         passes(&Position::Endpoint {
@@ -122,7 +144,7 @@ fn by_trying(fleet: &Fleet, host: &Host, all: &[Host], pin: &[&Document], hub: b
         instance: host.instance.clone(),
         hosts: hosts as u64,
         v4: v4 as u64,
-        v6: 0,
+        v6: v6 as u64,
         endpoints: foreign.count() as u64,
     }
 }
@@ -132,11 +154,11 @@ proptest! {
 
     /// The pin is of yesterday: since then hosts came, went and changed their addresses.
     #[test]
-    fn it_is_what_trying_everything_finds(before in drawn(), now in drawn(), fresh in any::<bool>(), hub in any::<bool>()) {
-        let today = fleet_of(&now, hub);
+    fn it_is_what_trying_everything_finds(before in drawn(), now in drawn(), fresh in any::<bool>(), wanted in any::<Wanted>()) {
+        let today = fleet_of(&now, wanted);
         let plan = today.plan();
         let Some(role) = plan.role(&id("web")) else { return Ok(()) };
-        let yesterday = if fresh { fleet_of(&now, hub) } else { fleet_of(&before, hub) };
+        let yesterday = if fresh { fleet_of(&now, wanted) } else { fleet_of(&before, wanted) };
         let yesterdays = yesterday.plan();
         let Some(pin) = yesterdays.role(&id("web")).and_then(|role| role.pin.clone()) else { return Ok(()) };
         if role.footprint.hosts.is_empty() { return Ok(()) }
@@ -149,12 +171,12 @@ proptest! {
             .footprint
             .hosts
             .iter()
-            .map(|host| by_trying(&today, host, &all, &pin.documents(), hub))
+            .map(|host| by_trying(&today, host, &all, &pin.documents(), wanted.0))
             .collect();
         prop_assert_eq!(&found.instances, &tried);
         prop_assert_eq!(found.hosts.worst, tried.iter().map(|it| it.hosts).max().unwrap());
         if fresh {
-            prop_assert_eq!(found.v4.worst, 0);
+            prop_assert_eq!((found.v4.worst, found.v6.worst), (0, 0));
         }
     }
 }

@@ -9,33 +9,13 @@ use std::collections::BTreeSet;
 use credpin_core::{
     credential::Credential,
     evaluate::denied_by,
-    explain::{Verdict, explain},
     plan::Hold,
     policy::{Document, Statement, Test},
     position::Position,
     request::{Key, Request},
     verify::{Counterexample, Promise, verify},
 };
-use fleet::{Fleet, id};
-
-/// The statement that denies a token of `instance` used from `position`; none if it is admitted.
-fn denied(fleet: &Fleet, role: &str, instance: &str, position: &str) -> Option<String> {
-    let position: Position = position.parse().unwrap();
-    let plan = fleet.plan();
-    let explanation = explain(
-        &fleet.estate,
-        &plan,
-        &id(role),
-        &id(instance),
-        &position,
-        "s3:GetObject",
-    )
-    .unwrap();
-    match explanation.pinned.expect("a role with hosts") {
-        Verdict::Allowed => None,
-        Verdict::Denied { statement, .. } => Some(statement),
-    }
-}
+use fleet::{Fleet, denied, id};
 
 fn two_vpcs() -> Fleet {
     Fleet::new()

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use credpin_core::{
     cut::{On, Role, User},
-    id::{AccessKeyId, Arn, PolicyName, RoleName, UserName},
+    id::{AccessKeyId, AccountId, Arn, PolicyName, RoleName, UserName},
 };
 
 use thiserror::Error;
@@ -34,6 +34,8 @@ pub struct Standing {
     pub arn: Arn,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
+    /// Whether it is on anybody: one whose making was cut short is not, and denies nothing.
+    pub attached: bool,
 }
 
 /// Why a cut is not on its principal.
@@ -58,6 +60,9 @@ pub enum PutError {
 
 /// An IAM in which credentials can be cut off. Each method is one call, but for [`Self::standing`].
 pub trait Contain {
+    /// The account: `GetCallerIdentity`.
+    fn account(&self) -> impl Future<Output = Result<AccountId, CallError>> + Send;
+
     /// A role: `GetRole`.
     fn role(&self, name: &RoleName) -> impl Future<Output = Result<Role, CallError>> + Send;
 
@@ -66,6 +71,15 @@ pub trait Contain {
 
     /// Whose a long-lived key is: `GetAccessKeyLastUsed`.
     fn owner(&self, key: &AccessKeyId) -> impl Future<Output = Result<UserName, CallError>> + Send;
+
+    /// A user's long-lived keys, and whether each works: `ListAccessKeys`.
+    fn keys(
+        &self,
+        user: &UserName,
+    ) -> impl Future<Output = Result<Vec<(AccessKeyId, bool)>, CallError>> + Send;
+
+    /// The policy of a cut: `GetPolicy` and `GetPolicyVersion`.
+    fn document(&self, cut: &Arn) -> impl Future<Output = Result<String, CallError>> + Send;
 
     /// The cuts that there are: `ListPolicies`, and `ListPolicyTags` of each.
     fn standing(&self) -> impl Future<Output = Result<Vec<Standing>, CallError>> + Send;

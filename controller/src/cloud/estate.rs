@@ -19,7 +19,6 @@ mod ec2;
 mod field;
 mod iam;
 mod route;
-mod trust;
 
 use field::FieldError;
 

@@ -16,6 +16,8 @@ pub struct Counts {
     pub files: u64,
     /// Files that are none of records: digests, and what lies beside.
     pub left_out: u64,
+    /// Files that were delivered before the time from which on was read.
+    pub earlier: u64,
     /// Bytes, before they were compressed.
     pub bytes: u64,
     /// Events, each once.
@@ -102,6 +104,7 @@ impl Counts {
     fn merge(&mut self, other: Self) {
         self.files += other.files;
         self.left_out += other.left_out;
+        self.earlier += other.earlier;
         self.bytes += other.bytes;
         self.events += other.events;
         self.duplicates += other.duplicates;

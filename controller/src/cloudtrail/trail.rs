@@ -10,11 +10,15 @@ use std::{
 
 use credpin_ledger::{Access, RecordStore, StoreAnswer, StoreError, StoreUrl, StoreUrlError};
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use jiff::Timestamp;
 use object_store::{ObjectStore, ObjectStoreExt};
 use thiserror::Error;
 use tokio::runtime::Handle;
 
-use super::{Trouble, What, name::File};
+use super::{
+    Trouble, What,
+    name::{File, hour_of},
+};
 
 /// The name of a trail: a directory, or `s3://bucket/prefix`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +77,7 @@ pub(super) struct Listed {
     /// In the order in which they were delivered.
     pub(super) files: Vec<File>,
     pub(super) left_out: u64,
+    pub(super) earlier: u64,
     pub(super) troubles: Vec<Trouble>,
 }
 
@@ -92,6 +97,7 @@ impl Trail {
         let mut listed = Listed {
             files: Vec::new(),
             left_out: 0,
+            earlier: 0,
             troubles: Vec::new(),
         };
         let name = match self {
@@ -149,6 +155,15 @@ impl Trail {
 }
 
 impl Listed {
+    /// Leaves out the files that were delivered earlier. One whose name does not tell stays.
+    pub(super) fn leave_out_before(&mut self, since: Timestamp) {
+        let hour = hour_of(since);
+        let is_earlier = |file: &File| file.hour != i64::MIN && file.hour < hour;
+        let all = self.files.len();
+        self.files.retain(|file| !is_earlier(file));
+        self.earlier = (all - self.files.len()) as u64;
+    }
+
     fn add(&mut self, name: String) {
         match File::new(name) {
             Some(file) => self.files.push(file),

@@ -1,7 +1,9 @@
 //! What runs keep for each other and for people: the lock, the last run, what replays said.
 
+use std::path::Path;
+
 use credpin_core::{id::AccountId, replayed::Replays};
-use credpin_ledger::{Access, Record, RecordStore, StoreUrl};
+use credpin_ledger::{Access, Record, RecordStore};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{CommandError, Exit, Paint, chain, print, way};
@@ -43,28 +45,12 @@ pub(super) fn store_of(
 /// What hosts recorded of late. Records never hold anything up (invariant 3): a store that cannot be
 /// read, or is not there, is told about and left out.
 pub(super) async fn records(config: &Config, now: Timestamp) -> Vec<Record> {
-    read_records(config, now).await.unwrap_or_else(|error| {
+    let since = now.checked_sub(RECORDS_WINDOW).ok();
+    let read = super::read_records(config, since).await;
+    read.unwrap_or_else(|error| {
         tracing::warn!("going on without records: {}", chain(&error));
         Vec::new()
     })
-}
-
-async fn read_records(config: &Config, now: Timestamp) -> Result<Vec<Record>, CommandError> {
-    let Some(url) = &config.records else {
-        return Ok(Vec::new());
-    };
-    if let StoreUrl::Directory(path) = url
-        && !path.exists()
-    {
-        return Err(CommandError::NoRecords(path.clone()));
-    }
-    let since = now.checked_sub(RECORDS_WINDOW).ok();
-    let access = Access::Variables(config::variables());
-    let read = RecordStore::open(url, &access)?.read(since).await?;
-    for warning in &read.warnings {
-        tracing::warn!("left out of the record store: {warning}");
-    }
-    Ok(read.records)
 }
 
 /// What replays said. One that cannot be read is as one that is not there: a first pin then waits.
@@ -99,21 +85,35 @@ pub(super) async fn alone<T>(
     done.unwrap_or(Err(CommandError::TooLong))
 }
 
-/// Keeps what a run found and did. The run is done whether or not that can be kept.
+/// Keeps what a run found and did, in the store and as the file of metrics, where there are such. The
+/// run is done whether or not that can be kept.
 pub(super) async fn keep(
     store: Option<&RecordStore>,
+    metrics: Option<&Path>,
     run: &Run,
     figures: &RunFigures,
     recorded: bool,
 ) -> Result<(), CommandError> {
+    if store.is_none() && metrics.is_none() {
+        return Ok(());
+    }
+    let plan = run.after();
+    let text = report::metrics(&plan, figures.began, recorded, Some(run));
+    if let Some(path) = metrics {
+        super::metrics::write(path, &text);
+    }
     let Some(store) = store else {
         return Ok(());
     };
-    let plan = run.after();
-    let text = report::status(&plan, recorded, Paint::default());
-    let roles = serde_json::from_str(&report::status_json(&plan, recorded)?)?;
-    let did = serde_json::to_value(figures)?;
-    let kept = LastRun::new(figures.began, plan.is_held(), text, roles, did);
+    let kept = LastRun {
+        schema: state::SCHEMA,
+        made: figures.began,
+        held: plan.is_held(),
+        text: report::status(&plan, recorded, Paint::default()),
+        status: serde_json::from_str(&report::status_json(&plan, recorded)?)?,
+        metrics: text,
+        run: serde_json::to_value(figures)?,
+    };
     if let Err(error) = kept.keep(store).await {
         tracing::warn!("`credpin status` shows an older run: {}", chain(&error));
     }
@@ -121,13 +121,20 @@ pub(super) async fn keep(
 }
 
 /// The status as the last run left it; none where no run has kept one.
-pub(super) async fn status(store: &RecordStore, json: bool) -> Result<Option<Exit>, CommandError> {
+pub(super) async fn status(
+    store: &RecordStore,
+    metrics: Option<&Path>,
+    json: bool,
+) -> Result<Option<Exit>, CommandError> {
     let Some(last) = LastRun::read(store).await? else {
         tracing::warn!("no run has kept its state yet: looking at the account");
         return Ok(None);
     };
+    if let Some(path) = metrics {
+        super::metrics::write(path, &last.metrics);
+    }
     print(&if json {
-        serde_json::to_string_pretty(&last.roles)? + "\n"
+        serde_json::to_string_pretty(&last.status)? + "\n"
     } else {
         format!(
             "As the run of {} left it; --fresh looks at the account.\n\n{}",

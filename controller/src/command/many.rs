@@ -1,10 +1,10 @@
 //! A command on several accounts: side by side, each on its own, told in the order of their ids.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
 
 use credpin_core::{id::AccountId, shard::Shard};
 use credpin_ledger::{Record, RecordStore};
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -80,11 +80,24 @@ impl Command {
         matches!(self, Command::Apply { yes: false, .. })
     }
 
-    /// The same for one of several accounts: what is written to a folder goes to the account's own.
+    /// The same for one of several accounts: what is written to files goes to the account's own.
     fn of_account(&self, account: &AccountId) -> Self {
         let mut command = self.clone();
-        if let Command::Observe { out: Some(path) } = &mut command {
-            path.push(account.as_str());
+        match &mut command {
+            Command::Observe { out: Some(path) } => path.push(account.as_str()),
+            // Beside each other, as `node_exporter` reads them.
+            Command::Run {
+                metrics: Some(path),
+                ..
+            }
+            | Command::Status {
+                metrics: Some(path),
+                ..
+            } => {
+                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+                path.set_file_name(format!("{stem}-{account}.prom"));
+            }
+            _ => {}
         }
         command
     }
@@ -112,8 +125,15 @@ impl Many {
 
     async fn alone(self, command: &Command, account: Account) -> Result<Exit, CommandError> {
         let store = self.store_of(&account);
-        if let (Command::Status { fresh: false, json }, Some(store)) = (command, &store)
-            && let Some(exit) = kept::status(store, *json).await?
+        if let (
+            Command::Status {
+                fresh: false,
+                json,
+                metrics,
+            },
+            Some(store),
+        ) = (command, &store)
+            && let Some(exit) = kept::status(store, metrics.as_deref(), *json).await?
         {
             return Ok(exit);
         }
@@ -130,7 +150,14 @@ impl Many {
         command: Command,
         accounts: Vec<Account>,
     ) -> Result<Exit, CommandError> {
-        if let (Command::Status { fresh: false, json }, Some(store)) = (&command, &self.store)
+        if let (
+            Command::Status {
+                fresh: false,
+                json,
+                metrics: None,
+            },
+            Some(store),
+        ) = (&command, &self.store)
             && let Some(exit) = self.status(store, &accounts, *json).await?
         {
             return Ok(exit);
@@ -186,7 +213,7 @@ impl Many {
         Ok(exit)
     }
 
-    /// Begins with an account, as a task of its own: not even a bug that one comes upon ends the others.
+    /// Begins with an account: not even a bug that one comes upon ends the others.
     async fn begin(
         self: Arc<Self>,
         command: Command,
@@ -204,11 +231,11 @@ impl Many {
             };
             self.one(&command, &account, out, records).await
         };
-        let ended = tokio::spawn(work.instrument(span)).await;
-        ended.unwrap_or_else(|bug| Ended {
+        let ended = Box::pin(AssertUnwindSafe(work.instrument(span)).catch_unwind()).await;
+        ended.unwrap_or_else(|_| Ended {
             account: id,
             began,
-            exit: Err(CommandError::Bug(bug)),
+            exit: Err(CommandError::Bug),
             said: String::new(),
             run: None,
             calls: Calls::new(),

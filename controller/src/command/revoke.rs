@@ -9,7 +9,7 @@ use crate::{
     cli,
     cloud::contain::Contain,
     report,
-    revoke::{self, Choices, RevokeError},
+    revoke::{self, Choices, Planned, RevokeError, Stamp, Target},
 };
 
 impl Context {
@@ -23,6 +23,13 @@ impl Context {
             print(&format!("{} is off, and gone.\n", undone.name))?;
             return Ok(Exit::Done);
         }
+        if let Some(source) = &asked.cloudtrail {
+            let Some(Target::Key(key)) = &asked.stolen else {
+                return Err(RevokeError::NotAKey.into());
+            };
+            let done = self.revoke_by_trail(cloud, key, source, &asked);
+            return Box::pin(done).await;
+        }
         let Some(stolen) = &asked.stolen else {
             let standing = cloud.standing().await.map_err(RevokeError::from)?;
             print(&if asked.json {
@@ -34,16 +41,27 @@ impl Context {
         };
         let choices = Choices {
             isolate: asked.isolate,
-            assumed_by: asked.assumed_by,
+            assumed_by: asked.assumed_by.clone(),
         };
         let records = self.records().await;
         let stolen = revoke::resolve(cloud, stolen, &choices, &records).await?;
-        let cuts = revoke::plan(&stolen, self.now)?;
+        let mut cuts = revoke::plan(&stolen, self.now)?;
+        revoke::find_left_keys(cloud, &mut cuts).await;
         print(&if asked.json {
             serde_json::to_string_pretty(&cuts)? + "\n"
         } else {
             report::cuts(&cuts, self.paint)
         })?;
+        self.make(cloud, cuts, &asked).await
+    }
+
+    /// Makes the cuts that were shown, if that is wanted.
+    pub(super) async fn make<C: Contain>(
+        &self,
+        cloud: &C,
+        cuts: Vec<Planned>,
+        asked: &cli::Revoke,
+    ) -> Result<Exit, CommandError> {
         if !asked.apply {
             if !asked.json {
                 print("\nNothing was done. The same with --apply does it.\n")?;
@@ -54,7 +72,11 @@ impl Context {
             print("Nothing was done.\n")?;
             return Ok(Exit::Changes);
         }
-        let made = revoke::carry_out(cloud, cuts).await;
+        let stamp = Stamp {
+            made: self.now,
+            lineage: None,
+        };
+        let made = revoke::carry_out(cloud, cuts, stamp).await;
         let report = report::made(&made, self.paint);
         if asked.json {
             eprint!("{report}");

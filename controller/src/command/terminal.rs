@@ -7,13 +7,24 @@ use crate::report::Paint;
 
 /// Whether a person at the terminal says yes.
 pub(super) fn confirmed() -> Result<bool, CommandError> {
-    let stdin = io::stdin();
-    if !stdin.is_terminal() {
-        return Err(CommandError::NobodyToAsk);
+    is_anybody_there()?;
+    Ok(ask()?)
+}
+
+/// An error where nobody can be asked.
+pub(super) fn is_anybody_there() -> Result<(), CommandError> {
+    if io::stdin().is_terminal() {
+        Ok(())
+    } else {
+        Err(CommandError::NobodyToAsk)
     }
+}
+
+/// Asks whoever is there.
+pub(super) fn ask() -> io::Result<bool> {
     write!(io::stderr(), "\nDo this? Only `yes` is taken for a yes: ")?;
     let mut answer = String::new();
-    stdin.lock().read_line(&mut answer)?;
+    io::stdin().lock().read_line(&mut answer)?;
     Ok(answer.trim() == "yes")
 }
 

@@ -13,9 +13,9 @@ use jiff::Timestamp;
 
 use super::{CommandError, Exit, chain, print, way};
 use crate::{
-    cloud::{Observation, estate::estate},
+    cloud::{Observation, Observe, dir::Dir, estate::estate},
     cloudtrail::{self, Reading, Source, Trail},
-    config::{self, Config},
+    config::{self, CloudName, Config},
     report::{self, Paint},
 };
 
@@ -78,6 +78,32 @@ pub(super) async fn homes(config: &Config) -> Option<Homes> {
         Ok(seen) => Some(homes_of(&seen, &config.settings)),
         Err(error) => {
             tracing::warn!("home and away are not told: {}", chain(&error));
+            None
+        }
+    }
+}
+
+/// What is to be seen of the cloud that is named, if one is.
+pub(super) async fn observed(config: &Config) -> Option<Observation> {
+    match config.cloud.as_ref()? {
+        CloudName::Dir(path) => match Dir::open(path.clone()) {
+            Ok(dir) => Some(dir.observe().await),
+            Err(error) => {
+                tracing::warn!("home and away are not told: {}", chain(&error));
+                None
+            }
+        },
+        #[cfg(feature = "aws")]
+        CloudName::Aws => match crate::cloud::aws::Aws::open(config.regions.clone()).await {
+            Ok(aws) => Some(aws.observe().await),
+            Err(error) => {
+                tracing::warn!("home and away are not told: {}", chain(&error));
+                None
+            }
+        },
+        #[cfg(not(feature = "aws"))]
+        CloudName::Aws => {
+            tracing::warn!("home and away are not told: this build has no AWS");
             None
         }
     }

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 /// Whole seconds.
-pub(super) fn seconds(text: &str) -> Result<u64, String> {
+pub(crate) fn seconds(text: &str) -> Result<u64, String> {
     let duration: Option<SignedDuration> = text.parse().ok();
     let whole = duration.filter(|duration| duration.subsec_nanos() == 0);
     whole

@@ -1,4 +1,4 @@
-use credpin_core::replayed::Replays;
+use credpin_core::{detect::RuleId, replayed::Replays};
 
 use super::*;
 
@@ -22,12 +22,15 @@ fn every_key_is_read() {
         allow-launch-gap = true
         max-policies = 5
         policy-quota = 3000
+        ipv6-lists = "subnets"
+        private-ipv4-lists = "subnets"
         allow-lossy = true
         pin-derived = true
         self-defence = true
         exclude = ["break-glass*"]
         canary-share = "25%"
         replay-max-age = "72h"
+        idle-after = "48h"
         without-replay = true
         propagation = "2m"
         max-narrowing = "50%"
@@ -35,6 +38,8 @@ fn every_key_is_read() {
         regions = ["eu-west-1", "us-east-1"]
         records = "file:///srv/records"
         state = "file:///srv/state"
+        publish-pins = true
+        controller-roles = ["credpin-*"]
         [[role]]
         name = "web-*"
         account = "111122223333"
@@ -45,6 +50,12 @@ fn every_key_is_read() {
         [[egress]]
         subnet = "subnet-0abc"
         prefixes = []
+        [[accept]]
+        rule = "trust-anyone"
+        subject = "arn:aws:iam::*:role/public"
+        owner = "ana"
+        until = "2026-12-31"
+        why = "partners"
         "#,
     )
     .unwrap();
@@ -58,6 +69,7 @@ fn every_key_is_read() {
                 exclude: vec![Glob::new("break-glass*")],
                 canary_share: "25%".parse().unwrap(),
                 replay_max_age: ReplayMaxAge::of_seconds(72 * 60 * 60),
+                idle_after: IdleAfter::of_seconds(48 * 60 * 60),
                 without_replay: true,
                 replays: Replays::default(),
                 propagation: Propagation::of_seconds(120),
@@ -79,6 +91,8 @@ fn every_key_is_read() {
                 ],
                 pin_derived: true,
                 self_defence: true,
+                ipv6_lists: Lists::Subnets,
+                private_ipv4_lists: Lists::Subnets,
                 allow_lossy: true,
                 max_policies: Some(5),
                 policy_quota: Some(3000),
@@ -93,6 +107,15 @@ fn every_key_is_read() {
             ]),
             records: Some(StoreUrl::Directory("/srv/records".into())),
             state: Some(StoreUrl::Directory("/srv/state".into())),
+            publish_pins: true,
+            controller_roles: vec![Glob::new("credpin-*")],
+            accept: vec![Accept {
+                rule: RuleId::TrustAnyone,
+                subject: Glob::new("arn:aws:iam::*:role/public"),
+                owner: "ana".to_owned(),
+                until: "2026-12-31".parse().unwrap(),
+                why: "partners".to_owned(),
+            }],
             ..Config::default()
         }
     );
@@ -183,7 +206,7 @@ fn all_mistakes_are_told_at_once_each_with_its_place() {
     let text = r#"mode = "strict"
 hub-vpc = ["vpc-0hub"]
 pin-derived = "yes"
-
+ipv6-lists = "/64"
 [[egress]]
 vpc = "0abc"
 prefixes = ["198.51.100.0/40", "10.0.0.0/8"]
@@ -196,8 +219,9 @@ mode = 7
         [
             "credpin.toml:1:9: mode: `strict` is no mode: write observe, canary or enforce",
             "credpin.toml:2:1: hub-vpc: unknown key; known here: mode, hub-vpcs, allow-launch-gap, \
-             max-policies, policy-quota, allow-lossy, pin-derived, self-defence, exclude, canary-share, replay-max-age, without-replay, propagation, max-narrowing, role, egress, cloud, records, state, regions, account, organization, concurrency",
+             max-policies, policy-quota, ipv6-lists, private-ipv4-lists, allow-lossy, pin-derived, self-defence, exclude, canary-share, replay-max-age, idle-after, without-replay, propagation, max-narrowing, role, egress, controller-roles, accept, cloud, records, state, publish-pins, regions, account, organization, concurrency",
             "credpin.toml:3:16: pin-derived: wants true or false, not string",
+            "credpin.toml:4:15: ipv6-lists: lists have no `/64`: write addresses or subnets",
             "credpin.toml:6:8: egress.vpc: `0abc` is not a VPC id (vpc-…)",
             "credpin.toml:7:14: egress.prefixes: `198.51.100.0/40` is not a prefix: write it as \
              198.51.100.0/28 or 2001:db8::/56",
@@ -259,6 +283,19 @@ fn a_rule_names_somebody() {
     assert!(
         said[0].starts_with("credpin.toml:2:8: role.name: is empty"),
         "{said:?}"
+    );
+}
+
+#[test]
+fn what_is_accepted_has_an_owner_an_end_and_a_reason() {
+    assert_eq!(
+        mistakes("[[accept]]\nrule = \"trust\"\nsubject = \"*\"\nuntil = \"soon\"\nwhy = \" \""),
+        [
+            "credpin.toml:1:1: accept: owner is missing",
+            "credpin.toml:2:9: accept.rule: `trust` is no rule: `credpin detect --rules` lists them",
+            "credpin.toml:4:10: accept.until: `soon` is no day: write the last one as \"2026-12-31\"",
+            "credpin.toml:5:8: accept.why: is empty",
+        ]
     );
 }
 

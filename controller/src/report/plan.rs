@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use credpin_core::{
     estate::Gap,
+    exposure::Exposure,
     plan::{Difference, Hold, Outcome, Plan, RolePlan, difference},
     policy::MANAGED_POLICY_QUOTA,
     settings::{Mode, Settings},
@@ -126,7 +127,10 @@ fn role(out: &mut String, role: &RolePlan, paint: Paint) {
     if !role.holds.is_empty() && role.outcome == Outcome::Observed {
         line(out, 2, "mode = \"enforce\" would be held:");
     }
-    if matches!(role.outcome, Outcome::Observed | Outcome::Held) {
+    if matches!(
+        role.outcome,
+        Outcome::Observed | Outcome::Held | Outcome::Idle
+    ) {
         holds(out, &role.holds, paint);
     }
     exposure(out, role);
@@ -155,12 +159,15 @@ fn holds(out: &mut String, holds: &[Hold], paint: Paint) {
 
 /// A hold under its name, as `plan --json` and the table of holds in the documentation have it.
 pub(super) fn hold(hold: &Hold) -> String {
-    let name = match serde_json::to_value(hold) {
+    hold_name(hold).map_or_else(|| hold.to_string(), |name| format!("[{name}] {hold}"))
+}
+
+pub(super) fn hold_name(hold: &Hold) -> Option<String> {
+    match serde_json::to_value(hold) {
         Ok(Value::String(name)) => Some(name),
         Ok(Value::Object(tagged)) => tagged.into_iter().next().map(|(name, _)| name),
         _ => None,
-    };
-    name.map_or_else(|| hold.to_string(), |name| format!("[{name}] {hold}"))
+    }
 }
 
 fn headline(role: &RolePlan, paint: Paint) -> (String, String) {
@@ -219,6 +226,7 @@ fn headline(role: &RolePlan, paint: Paint) -> (String, String) {
                 role.role
             ),
         ),
+        (None, Outcome::Idle) if role.in_force.is_none() => (".".into(), "has no host yet".into()),
         (None, Outcome::Idle) => (".".into(), "has no host; what is in force stays".into()),
         (None, Outcome::Unchanged | Outcome::Change) => ("=".into(), "is as it should be".into()),
     }
@@ -309,6 +317,20 @@ fn exposure(out: &mut String, role: &RolePlan) {
             line(out, 2, &format!("{when}: {pinned}"));
         }
         _ => line(out, 2, &format!("open now: {now}")),
+    }
+    let Exposure::Limited(limits) = now else {
+        return;
+    };
+    // Where all are alike the line above says it.
+    let worst = limits.instances.iter().max_by_key(|of| of.hosts);
+    if let Some(worst) =
+        worst.filter(|worst| limits.instances.iter().any(|of| of.hosts != worst.hosts))
+    {
+        let text = format!(
+            "most of all to {}; other hosts in the mean: {:.1}",
+            worst.instance, limits.hosts.mean
+        );
+        line(out, 3, &text);
     }
 }
 

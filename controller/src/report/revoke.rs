@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Paint, count};
 use crate::{
     cloud::contain::Standing,
-    revoke::{Made, Planned},
+    revoke::{LeftKey, Made, Planned},
 };
 
 /// What would be done, and how to do it.
@@ -17,6 +17,14 @@ pub fn cuts(cuts: &[Planned], paint: Paint) -> String {
     for planned in cuts {
         let _ = writeln!(out, "  {} {}", paint.red("-"), paint.bold(&planned.says));
         let _ = writeln!(out, "      also hit  {}", planned.also_hits);
+        if !planned.leaves.is_empty() {
+            let left = planned.leaves.iter().map(|LeftKey { key, works }| {
+                let works = if *works { "works" } else { "inactive" };
+                format!("{key} ({works})")
+            });
+            let left = left.collect::<Vec<_>>().join(", ");
+            let _ = writeln!(out, "      leaves    {left}; denied to take this off");
+        }
         let ends = match planned.ends {
             Some(ends) => {
                 format!("{ends}, when nothing is left that it denies; a later run takes it off")

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use credpin_core::{
-    exposure::Exposure,
-    id::RoleName,
+    exposure::{Exposure, OfAccount},
+    id::{AccountId, RoleName},
     plan::{Hold, Outcome, Plan, RolePlan},
     settings::Mode,
 };
@@ -37,7 +37,7 @@ struct Row<'a> {
 /// How a role's pin is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Pin {
+pub(super) enum Pin {
     None,
     InForce,
     Stale,
@@ -87,14 +87,23 @@ pub fn status(plan: &Plan, recorded: bool, paint: Paint) -> String {
     out
 }
 
-/// The same for a machine.
+/// The same for a machine. `schema` changes when a field's meaning does.
 pub fn status_json(plan: &Plan, recorded: bool) -> serde_json::Result<String> {
-    let rows: Vec<Row<'_>> = plan
-        .roles
-        .iter()
-        .map(|role| Row::new(role, plan, recorded))
-        .collect();
-    serde_json::to_string_pretty(&rows).map(|json| json + "\n")
+    #[derive(Serialize)]
+    struct Json<'a> {
+        schema: u32,
+        account: Option<&'a AccountId>,
+        exposure: &'a OfAccount,
+        roles: Vec<Row<'a>>,
+    }
+    let rows = plan.roles.iter().map(|role| Row::new(role, plan, recorded));
+    serde_json::to_string_pretty(&Json {
+        schema: 1,
+        account: plan.account.as_ref(),
+        exposure: &plan.exposure_now,
+        roles: rows.collect(),
+    })
+    .map(|json| json + "\n")
 }
 
 impl<'a> Row<'a> {
@@ -137,8 +146,17 @@ impl<'a> Row<'a> {
     }
 }
 
+/// A mode's name.
+pub(super) fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Observe => "observe",
+        Mode::Canary => "canary",
+        Mode::Enforce => "enforce",
+    }
+}
+
 impl Pin {
-    fn of(plan: &RolePlan) -> Self {
+    pub(super) fn of(plan: &RolePlan) -> Self {
         match plan.outcome {
             Outcome::Held => Pin::Held,
             Outcome::Released => Pin::Released,
@@ -146,6 +164,18 @@ impl Pin {
             _ if plan.in_force.is_none() => Pin::None,
             Outcome::Change => Pin::Stale,
             Outcome::Observed | Outcome::Unchanged | Outcome::Idle => Pin::InForce,
+        }
+    }
+
+    /// As `status --json` has it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Pin::None => "none",
+            Pin::InForce => "in_force",
+            Pin::Stale => "stale",
+            Pin::Held => "held",
+            Pin::Released => "released",
+            Pin::RolledBack => "rolled_back",
         }
     }
 

@@ -8,12 +8,13 @@ use thiserror::Error;
 
 use super::PREFIX;
 
-const SCHEMA: u32 = 1;
+/// What runs of this version write.
+pub const SCHEMA: u32 = 2;
 
 /// The last run, as it is kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LastRun {
-    /// 1; a reader takes no other.
+    /// [`SCHEMA`]; a reader takes no other.
     pub schema: u32,
     /// When it began.
     pub made: Timestamp,
@@ -22,7 +23,9 @@ pub struct LastRun {
     /// What `credpin status` says, for a person.
     pub text: String,
     /// The same for a machine.
-    pub roles: Value,
+    pub status: Value,
+    /// The same for a collector of metrics, with what the run did.
+    pub metrics: String,
     /// What the run did: what `credpin run --json` prints.
     pub run: Value,
 }
@@ -42,18 +45,6 @@ pub enum LastRunError {
 }
 
 impl LastRun {
-    /// One to be kept.
-    pub fn new(made: Timestamp, held: bool, text: String, roles: Value, run: Value) -> Self {
-        Self {
-            schema: SCHEMA,
-            made,
-            held,
-            text,
-            roles,
-            run,
-        }
-    }
-
     /// Keeps it.
     pub async fn keep(&self, store: &RecordStore) -> Result<(), ObjectError> {
         let json = serde_json::to_vec_pretty(self).expect("texts and values have a JSON form");

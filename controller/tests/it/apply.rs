@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs};
 use credpin::{
     Blind, Run,
     cloud::{Observe, estate::estate},
-    flow::{Answer, apply_agreed, carry_out},
+    flow::{Answer, agreed, carry_out},
     release::{Whose, release},
     report::{self, Paint},
 };
@@ -434,7 +434,7 @@ async fn what_was_agreed_to_is_what_is_done() {
     let cloud = account.cloud();
     let routes = account.path().join("eu-west-1/describe-nat-gateways.json");
     let mut asked = Vec::new();
-    let answer = apply_agreed(&cloud, &account.settings, &[], NOW, |plan: &Plan| {
+    let answer = agreed(&cloud, &account.settings, &[], NOW, |plan: &Plan| {
         asked.push(plan.steps().cloned().collect::<Vec<_>>());
         if asked.len() == 1 {
             // While the person reads, the gateway gets another address.
@@ -445,11 +445,12 @@ async fn what_was_agreed_to_is_what_is_done() {
     })
     .await
     .unwrap();
-    let Answer::Yes(run) = answer else {
+    let Answer::Yes(planned) = answer else {
         panic!("{answer:?}")
     };
     assert_eq!(asked.len(), 2, "asked again about what had changed");
     assert_ne!(asked[0], asked[1]);
+    let run = carry_out(planned.plan, &cloud).await;
     assert_eq!(run.applied.done, asked[1]);
     let pin = fs::read_to_string(account.path().join("pins/web/credpin-web.json")).unwrap();
     assert!(pin.contains("198.51.100.77/32") && !pin.contains("198.51.100.7/32"));
@@ -460,7 +461,7 @@ async fn a_no_writes_nothing_and_asks_once() {
     let account = Account::of("nat");
     let cloud = account.cloud();
     let mut asked = 0;
-    let answer = apply_agreed(&cloud, &account.settings, &[], NOW, |_| {
+    let answer = agreed(&cloud, &account.settings, &[], NOW, |_| {
         asked += 1;
         Ok::<_, Blind>(false)
     })

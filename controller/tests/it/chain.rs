@@ -87,7 +87,7 @@ fn machines_are_told_the_same() {
         })
     );
     let status: Value = serde_json::from_str(&says(&["status", "--json"], &roles())).unwrap();
-    let rows = status.as_array().unwrap();
+    let rows = status["roles"].as_array().unwrap();
     let web = rows.iter().find(|row| row["role"] == "web").unwrap();
     assert_eq!(web["can_assume"], json!(["deploy"]));
 

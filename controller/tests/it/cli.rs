@@ -278,9 +278,92 @@ fn status_is_one_line_a_role() {
          the mean).\n"
     );
     let (json, _) = text(&credpin(account.path(), &["status", "--json"]));
-    let rows: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(rows[1]["pin"], "in_force");
-    assert_eq!(rows[1]["hosts"], 2);
+    let status: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let web = &status["roles"][1];
+    assert_eq!(
+        (&web["pin"], &web["hosts"]),
+        (&"in_force".into(), &2.into())
+    );
+    let instances = &web["exposure"]["limited"]["instances"];
+    assert_eq!(instances[1]["hosts"], 2);
+    assert_eq!(status["exposure"]["everything"], 1);
+    assert_eq!(status["exposure"]["hosts"]["worst"], 2);
+}
+
+#[test]
+fn metrics_are_written_whole_by_a_run_and_by_status() {
+    let (account, _state) = account_with_state();
+    let file = account.path().join("credpin.prom");
+    let metrics = |args: &[&str]| {
+        let output = credpin(
+            account.path(),
+            &[args, &["--metrics", "credpin.prom"]].concat(),
+        );
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.ends_with("# EOF\n"), "{text}");
+        text
+    };
+    let account_label = r#"account="123456789012""#;
+    let before = metrics(&["status", "--fresh"]);
+    let ran = metrics(&["run"]);
+    for (text, line) in [
+        (
+            &before,
+            r#"credpin_role_pin{ACCOUNT,role="web",mode="enforce",pin="none"} 1"#,
+        ),
+        (&before, r#"credpin_instances{ACCOUNT,usable="anywhere"} 3"#),
+        (
+            &ran,
+            r#"credpin_role_pin{ACCOUNT,role="web",mode="enforce",pin="in_force"} 1"#,
+        ),
+        (&ran, r#"credpin_role_instances{ACCOUNT,role="web"} 2"#),
+        (
+            &ran,
+            r#"credpin_role_exposure{ACCOUNT,role="web",open_to="hosts",measure="worst"} 2"#,
+        ),
+        (
+            &ran,
+            r#"credpin_role_exposure{ACCOUNT,role="web",open_to="v4",measure="mean"} 0"#,
+        ),
+        (&ran, r#"credpin_instances{ACCOUNT,usable="pinned"} 2"#),
+        (
+            &ran,
+            r#"credpin_exposure{ACCOUNT,open_to="hosts",measure="mean"} 2"#,
+        ),
+        (&ran, "credpin_run_complete{ACCOUNT} 1"),
+        (&ran, "credpin_view_gaps{ACCOUNT} 0"),
+    ] {
+        let line = line.replace("ACCOUNT", account_label);
+        let as_float = format!("{line}.0");
+        let found = text.lines().any(|found| found == line || found == as_float);
+        assert!(found, "{line} in:\n{text}");
+    }
+    fs::remove_file(&file).unwrap();
+    assert_eq!(metrics(&["status"]), ran, "as the run left them");
+    let named = |entry: &fs::DirEntry| {
+        entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with("credpin.prom")
+    };
+    let files = fs::read_dir(account.path()).unwrap().map(Result::unwrap);
+    assert_eq!(files.filter(named).count(), 1, "nothing is left beside it");
+}
+
+#[test]
+fn metrics_that_cannot_be_written_are_said_and_stop_no_run() {
+    let account = account("nat");
+    let output = credpin(
+        account.path(),
+        &["run", "--metrics", "nowhere/credpin.prom"],
+    );
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(
+        text(&output).1.contains("nowhere/credpin.prom"),
+        "{output:?}"
+    );
+    assert!(account.path().join("pins/web/credpin-web.json").exists());
 }
 
 #[test]
@@ -408,8 +491,8 @@ fn status_is_what_the_last_run_left_and_needs_no_account() {
     assert!(kept.starts_with("As the run of 20"), "{kept}");
     assert!(kept.ends_with(&fresh), "{kept}\n{fresh}");
     let json = text(&credpin(account.path(), &["status", "--json"])).0;
-    let rows: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(rows[1]["pin"], "in_force");
+    let status: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(status["roles"][1]["pin"], "in_force");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 
 use credpin::{
     cloud::{contain::Contain, dir::Dir},
-    revoke::{Choices, RevokeError, Target, carry_out, expire, plan, resolve, undo},
+    revoke::{Choices, RevokeError, Stamp, Target, carry_out, expire, plan, resolve, undo},
 };
 use credpin_core::cut::{CUT_PATH, On, Stolen};
 use credpin_ledger::Record;
@@ -13,6 +13,10 @@ use jiff::{SignedDuration, Timestamp};
 use crate::rig::Account;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+const STAMP: Stamp<'_> = Stamp {
+    made: NOW,
+    lineage: None,
+};
 
 fn dir(account: &Account) -> Dir {
     Dir::open(account.path()).unwrap()
@@ -38,7 +42,7 @@ async fn a_cut_made_twice_is_there_once_and_undone_leaves_nothing() {
     let instance = stolen(&cloud, "role/web/i-0abc", &Choices::default()).await;
     let cuts = plan(&instance.unwrap(), NOW).unwrap();
     for _ in 0..2 {
-        let made = carry_out(&cloud, cuts.clone()).await;
+        let made = carry_out(&cloud, cuts.clone(), STAMP).await;
         assert!(made.failed.is_none(), "{made:?}");
     }
     let standing = cloud.standing().await.unwrap();
@@ -83,7 +87,7 @@ async fn only_cuts_that_have_ended_are_taken_off_and_without_them_nothing_is_ask
     };
     for choices in [Choices::default(), isolate] {
         let instance = stolen(&cloud, "role/web/i-0abc", &choices).await.unwrap();
-        let made = carry_out(&cloud, plan(&instance, NOW).unwrap()).await;
+        let made = carry_out(&cloud, plan(&instance, NOW).unwrap(), STAMP).await;
         assert!(made.failed.is_none(), "{made:?}");
     }
     let names = || async {

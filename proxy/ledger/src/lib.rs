@@ -10,9 +10,13 @@
 //! a batch of records in the store. The feature `store` adds the doing: the append-only ledger, its
 //! recovery, shipping and reading back. `s3` adds S3 to the stores that can be reached.
 //!
+//! The other way goes one thing only: an [`Admission`] for each role, in which a host that was launched reads whether
+//! its role's pin admits it yet.
+//!
 //! No type here has a field for a secret key or a session token (invariant 2): what cannot be
 //! represented cannot be written.
 
+mod admission;
 mod key;
 mod record;
 
@@ -55,6 +59,9 @@ mod sts;
 #[cfg(feature = "store")]
 mod writer;
 
+pub use admission::{
+    Admission, AdmittedInstance, AdmittedSubnet, Prefix, PrefixError, Reach, Unfit,
+};
 pub use key::{BootId, Contradiction, Key, KeyError, PREFIX, UserId};
 pub use record::{Consumer, Host, ImdsVersion, Kind, Record, SCHEMA};
 

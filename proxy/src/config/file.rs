@@ -9,7 +9,7 @@ use super::{Mistake, Origin, Setting, rule};
 use crate::rules::Rules;
 
 /// The sections that there are. A setting in one is known by both names: `guard.mode`.
-const SECTIONS: [&str; 1] = ["guard"];
+const SECTIONS: [&str; 2] = ["guard", "launch-gate"];
 
 /// The key of rules, which are tables and no settings.
 const RULE: &str = "rule";
@@ -113,9 +113,9 @@ fn scalar(mut value: Value<'_>) -> Result<String, &'static str> {
         ValueInner::Integer(number) => Ok(number.to_string()),
         ValueInner::Boolean(_) => Err("takes a text or a number, not true or false"),
         ValueInner::Float(_) => Err("takes a text or a whole number"),
-        ValueInner::Table(_) => {
-            Err("is no section; there is [guard], and every other setting stands at the top")
-        }
+        ValueInner::Table(_) => Err(
+            "is no section; there are [guard] and [launch-gate], and every other setting stands at the top",
+        ),
         ValueInner::Array(_) => Err("takes a list of texts, not of lists"),
     }
 }

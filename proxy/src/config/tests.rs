@@ -59,6 +59,7 @@ fn every_setting_can_be_set() {
         log-level = "debug"
         guard.mode = "warn"
         guard.user-agents = ["aws-cli/", "Boto3/"]
+        launch-gate = { wait = "20s", then = "refuse" }
     "#;
     let config = Config {
         rules: crate::rules::Rules::default(),
@@ -83,6 +84,8 @@ fn every_setting_can_be_set() {
         hop_limit: 2,
         guard_mode: GuardMode::Warn,
         user_agents: vec!["aws-cli/".to_owned(), "Boto3/".to_owned()],
+        launch_gate_wait: Some(Duration::from_secs(20)),
+        launch_gate_then: AfterWait::Refuse,
         drain: Duration::from_secs(6),
         proxy_user: "_imds".to_owned(),
         proxy_cgroup: Some("imds.slice".to_owned()),
@@ -91,9 +94,36 @@ fn every_setting_can_be_set() {
         log_level: LogLevel(tracing::level_filters::LevelFilter::DEBUG),
     };
     assert_eq!(resolve(text, &[], &[]), Ok(config));
-    for key in KEYS {
+    for key in KEYS.iter().filter(|key| !key.starts_with("launch-gate.")) {
         assert!(text.contains(&format!("{key} =")), "{key}");
     }
+}
+
+#[test]
+fn the_launch_gate_is_a_table_and_wants_the_record_store() {
+    let records = "records = \"file:///tmp/records\"\n";
+    let read = |text: &str| resolve(&format!("{records}{text}"), &[], &[]).unwrap();
+    let table = read("launch-gate = { wait = \"20s\", then = \"refuse\" }");
+    assert_eq!(table.launch_gate_wait, Some(Duration::from_secs(20)));
+    assert_eq!(table.launch_gate_then, AfterWait::Refuse);
+    assert_eq!(
+        read("[launch-gate]\nwait = \"20s\"\nthen = \"refuse\""),
+        table
+    );
+    let serving = read("launch-gate.wait = \"20s\"");
+    assert_eq!(serving.launch_gate_then, AfterWait::Serve);
+    assert_eq!(read("launch-gate.wait = \"off\"").launch_gate_wait, None);
+
+    let blind = resolve("launch-gate = { wait = \"20s\" }", &[], &[]).unwrap_err();
+    assert!(blind.contains("name it, `records`"), "{blind}");
+    let wrong = resolve(
+        "launch-gate = { wait = \"soon\", then = \"hope\" }",
+        &[],
+        &[],
+    );
+    let wrong = wrong.unwrap_err();
+    assert!(wrong.contains("launch-gate.wait"), "{wrong}");
+    assert!(wrong.contains("write serve or refuse"), "{wrong}");
 }
 
 #[test]
@@ -136,7 +166,7 @@ fn every_mistake_is_reported_at_once_with_its_place() {
     let report = resolve(file, &environment, &[("admin", "9338")]).unwrap_err();
     let unknown = format!("there is no such setting; there are: {}", KEYS.join(", "));
     let expected = [
-        "proxy.toml:8:2: section: is no section; there is [guard], and every other setting stands at the top",
+        "proxy.toml:8:2: section: is no section; there are [guard] and [launch-gate], and every other setting stands at the top",
         "proxy.toml:1:1: listen: \"localhost:80\" is no address with a port: write ADDRESS:PORT, as 127.0.0.1:9337 or [::1]:9337",
         &format!("proxy.toml:2:1: ledgr: {unknown}"),
         "proxy.toml:3:3: ship-interval: \"60\" is no time: write a number with a unit, as 500ms, 5s, 1m or 1h, up to 24h",

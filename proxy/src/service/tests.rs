@@ -74,6 +74,7 @@ impl Host {
             ),
             upstream,
             recorder: recorder.into(),
+            launch_gate: None,
             gate: Gate::new(&config, metrics.clone()),
             metrics,
             clock,

@@ -14,6 +14,7 @@ mod disk;
 mod guards;
 mod hardening;
 mod identity;
+mod launch_gate;
 mod memory;
 mod namespace;
 mod original;

@@ -3,6 +3,7 @@
 //! ```text
 //!  Caller ──▶ Call ──▶ Trail ──▶ AWSLogs/ACCOUNT/CloudTrail/REGION/YYYY/MM/DD/….json.gz
 //!  incident::incident: the theft that `credpin trace` is for, among other people's calls
+//!  suspicion::suspicion: something for every rule of `credpin detect`
 //!  bulk::bulk: as much as is asked for, to measure with
 //! ```
 
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 
 pub mod bulk;
 pub mod incident;
+pub mod suspicion;
 
 /// The account that everything is in.
 pub const ACCOUNT: &str = "111122223333";
@@ -129,6 +131,21 @@ impl Caller {
         caller
     }
 
+    /// The same caller, whose credential was issued then.
+    #[must_use]
+    pub fn issued(mut self, at: Timestamp) -> Self {
+        let at = at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        self.identity["sessionContext"]["attributes"]["creationDate"] = json!(at);
+        self
+    }
+
+    /// The same, by that version of IMDS (`1.0`, `2.0`).
+    #[must_use]
+    pub fn delivered_by(mut self, version: &str) -> Self {
+        self.identity["sessionContext"]["ec2RoleDelivery"] = json!(version);
+        self
+    }
+
     /// A service of AWS, for itself.
     pub fn service(name: &str) -> Self {
         Self {
@@ -236,6 +253,14 @@ impl Trail {
             )
             .with("eventID", json!(self.dice.uuid()));
         self.records.push((at, call.record));
+    }
+
+    /// The same with another word for one, such as an account's id, in every record.
+    pub fn renamed(mut self, from: &str, to: &str) -> Result<Self> {
+        for (_, record) in &mut self.records {
+            *record = serde_json::from_str(&record.to_string().replace(from, to))?;
+        }
+        Ok(self)
     }
 
     /// Writes it below `folder` as CloudTrail does: a file for every five minutes, not in order

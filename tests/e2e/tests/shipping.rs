@@ -326,7 +326,7 @@ async fn records_arrive_in_s3_under_the_hosts_own_name_and_the_controller_reads_
         .on_aws(&world.moto.endpoint(), &arguments)
         .await?;
     let status: Value = serde_json::from_str(&status.stdout)?;
-    let web = status
+    let web = status["roles"]
         .as_array()
         .unwrap()
         .iter()

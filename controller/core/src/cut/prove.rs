@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::{Cut, Principal, Reach, User};
+use super::{CUT_PATH, Cut, Principal, Reach, User};
 use crate::{
     evaluate::denied_by,
     policy::Document,
@@ -53,18 +53,26 @@ fn calls(Cut { on, reach }: &Cut) -> Vec<Call> {
         denied,
     };
     let mut calls = match reach {
-        Reach::Session { name, before } => {
+        Reach::Session { names, before } => {
             // Without an end the last token that there can be is denied too.
             let cut = before.unwrap_or(Timestamp::MAX - SECOND);
-            let later = session(on, name.as_str(), cut + SECOND);
-            let earlier = session(on, name.as_str(), cut - SECOND);
-            let other = session(on, &format!("{name}0"), cut - SECOND);
-            vec![
-                call("the session before", earlier, true),
-                call("the session after", later, before.is_none()),
+            let mut other = "other".to_owned();
+            for name in names {
+                // Longer than any of them, and like one.
+                other = format!("{name}{other}");
+            }
+            let other = session(on, &other, cut - SECOND);
+            let mut calls = vec![
                 call("another session", other, false),
                 call("a long-lived key", long_lived(on, ANY_ACTION), false),
-            ]
+            ];
+            for name in names {
+                let later = session(on, name.as_str(), cut + SECOND);
+                let earlier = session(on, name.as_str(), cut - SECOND);
+                calls.push(call("the session before", earlier, true));
+                calls.push(call("the session after", later, before.is_none()));
+            }
+            calls
         }
         Reach::Temporary { before } => vec![
             call(
@@ -97,15 +105,50 @@ fn calls(Cut { on, reach }: &Cut) -> Vec<Call> {
         }
     };
     // Whatever it signs with: it must not get out of this.
-    let off = match on {
-        Principal::Role(_) => ["iam:DetachRolePolicy", "iam:DeleteRolePolicy"],
-        Principal::User(_) => ["iam:DetachUserPolicy", "iam:UpdateAccessKey"],
-    };
-    calls.extend(off.map(|action| {
+    for action in ways_off(on) {
         let request = long_lived(on, action).on(on.arn());
-        call("who takes it off", request, true)
-    }));
+        calls.push(call("who takes it off", request, true));
+    }
+    let (partition, account) = (on.arn().partition(), on.arn().account());
+    let policy = format!("arn:{partition}:iam::{account}:policy{CUT_PATH}cut-0123456789");
+    for action in [
+        "iam:CreatePolicyVersion",
+        "iam:DeletePolicy",
+        "iam:DeletePolicyVersion",
+        "iam:SetDefaultPolicyVersion",
+        "iam:TagPolicy",
+        "iam:UntagPolicy",
+    ] {
+        let request = long_lived(on, action).on(&policy);
+        calls.push(call("who changes it", request, true));
+    }
     calls
+}
+
+/// Calls on whom a cut is on, by which a credential that is not cut could get rid of it, or make one
+/// that is issued later.
+fn ways_off(on: &Principal) -> &'static [&'static str] {
+    match on {
+        Principal::Role(_) => &[
+            "iam:DetachRolePolicy",
+            "iam:DeleteRolePolicy",
+            "iam:PutRolePolicy",
+            "iam:DeleteRole",
+            "iam:UpdateAssumeRolePolicy",
+        ],
+        Principal::User(_) => &[
+            "iam:DetachUserPolicy",
+            "iam:DeleteUserPolicy",
+            "iam:PutUserPolicy",
+            "iam:DeleteUser",
+            "iam:UpdateUser",
+            "iam:CreateAccessKey",
+            "iam:UpdateAccessKey",
+            "iam:CreateLoginProfile",
+            "iam:UpdateLoginProfile",
+            "iam:CreateServiceSpecificCredential",
+        ],
+    }
 }
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);

@@ -1,23 +1,34 @@
 //! A cut in words: what it denies, and who else is hit, from when to when.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use super::{Cut, Principal, Reach};
+use crate::id::SessionName;
+
+/// Names that are named; a policy has all of them.
+const NAMED: usize = 3;
 
 impl fmt::Display for Cut {
     /// What is done, in a line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Cut { on, reach } = self;
         match reach {
-            Reach::Session {
-                name,
-                before: Some(before),
-            } => write!(
-                f,
-                "deny {on} all that its session {name} got before {before}"
-            ),
-            Reach::Session { name, before: None } => {
-                write!(f, "deny {on} all that its session {name} has and will get")
+            Reach::Session { names, before } => {
+                let (noun, has) = match names.len() {
+                    1 => ("session", "has"),
+                    _ => ("sessions", "have"),
+                };
+                let names = some(names);
+                match before {
+                    Some(before) => write!(
+                        f,
+                        "deny {on} all that its {noun} {names} got before {before}"
+                    ),
+                    None => write!(
+                        f,
+                        "deny {on} all that its {noun} {names} {has} and will get"
+                    ),
+                }
             }
             Reach::Temporary { before } => {
                 write!(
@@ -32,27 +43,38 @@ impl fmt::Display for Cut {
 }
 
 impl Cut {
+    /// What is cut, whenever that is.
+    pub fn what(&self) -> String {
+        let Cut { on, reach } = self;
+        match reach {
+            Reach::Session { names, .. } => format!("session {} of {on}", some(names)),
+            Reach::Temporary { .. } => format!("temporary credentials of {on}"),
+            Reach::Assuming { role } => format!("assuming {} as {on}", role.resource()),
+            Reach::Key { key } => format!("key {key} of {on}"),
+        }
+    }
+
     /// Who is hit beside the thief, and until when: what an operator has to know before it is done.
     pub fn also_hits(&self) -> String {
         let Cut { on, reach } = self;
         match reach {
             Reach::Session {
-                name,
-                before: Some(_),
-            } if name.as_str().starts_with("i-") => format!(
-                "the instance {name} itself, until it gets its next credentials: the metadata service \
-                 serves the same ones until they rotate, at most 6 hours after they were issued; no \
-                 other host of {on}"
-            ),
-            Reach::Session {
-                name,
-                before: Some(_),
+                names,
+                before: None,
             } => format!(
-                "whoever else uses a session of {on} called {name}, until it is assumed anew; no session \
-                 of another name"
+                "all that runs as {} on {on}, until this is undone; no other session of it",
+                some(names)
             ),
-            Reach::Session { name, before: None } => format!(
-                "all that runs as {name} on {on}, until this is undone; no other session of it"
+            Reach::Session { names, .. } if names.iter().all(is_instance) => format!(
+                "the instance {} itself, until it gets its next credentials: the metadata service \
+                 serves the same ones until they rotate, at most 6 hours after they were issued; no \
+                 other host of {on}",
+                some(names)
+            ),
+            Reach::Session { names, .. } => format!(
+                "whoever else uses a session of {on} called {}, until it is assumed anew; no session \
+                 of another name",
+                some(names)
             ),
             Reach::Temporary { .. } => match on {
                 Principal::Role(_) => format!(
@@ -73,5 +95,18 @@ impl Cut {
                  on and has cuts of its own"
             ),
         }
+    }
+}
+
+fn is_instance(name: &SessionName) -> bool {
+    name.as_str().starts_with("i-")
+}
+
+/// `a`, `a, b, c`, `a, b, c and 4 more`.
+fn some(names: &BTreeSet<SessionName>) -> String {
+    let first: Vec<&str> = names.iter().take(NAMED).map(SessionName::as_str).collect();
+    match names.len().saturating_sub(NAMED) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
     }
 }

@@ -121,7 +121,7 @@ impl Index {
     }
 }
 
-/// Public IPv4 addresses that are the account's, in use for egress or not.
+/// Public addresses that are the account's, in use for egress or not: IPv6 by whole subnets.
 fn public_addresses(estate: &Estate) -> impl Iterator<Item = IpNet> {
     estate.regions.values().flat_map(|region| {
         let nats = region
@@ -129,8 +129,10 @@ fn public_addresses(estate: &Estate) -> impl Iterator<Item = IpNet> {
             .values()
             .flat_map(|nat| nat.public_ipv4.iter().copied());
         let interfaces = region.interfaces.values().flat_map(egress::public_ipv4);
+        let ipv6 = region.subnets.values().flat_map(|subnet| &subnet.ipv6);
         nats.chain(interfaces)
             .map(|address| IpNet::V4(address.into()))
+            .chain(ipv6.copied().map(IpNet::V6))
     })
 }
 

@@ -46,9 +46,9 @@ impl Footprint {
                 cells_of(subnet, &hosts, of, &mut cells);
             }
             // Of a subnet that was not seen.
-            cells.extend(hosts.values().flatten().map(|(host, _)| Cell {
+            cells.extend(hosts.values().flatten().map(|(host, instance)| Cell {
                 private: None,
-                public: host.public.clone(),
+                public: of.listed(host, instance),
                 hosts: 1,
             }));
             self.cells.entry(vpc.clone()).or_default().extend(cells);
@@ -65,7 +65,7 @@ impl Footprint {
 /// is what the last group has to admit: the subnet's own egress, and that of any other subnet that
 /// hosts here have an arm in.
 fn cells_of(subnet: &Subnet, hosts: &[Seen<'_>], of: &EgressOf<'_>, cells: &mut Vec<Cell>) {
-    let shared = &of.of(&subnet.id).shared;
+    let shared = of.of(&subnet.id).common();
     let is_inside = |host: &Host| {
         let (Some(net), Some(address)) = (subnet.ipv4, host.primary_ipv4) else {
             return false;
@@ -80,7 +80,7 @@ fn cells_of(subnet: &Subnet, hosts: &[Seen<'_>], of: &EgressOf<'_>, cells: &mut 
     if let Some(net) = subnet.ipv4.filter(|_| leave_alike) {
         cells.push(Cell {
             private: Some(net),
-            public: shared.clone(),
+            public: shared,
             hosts: hosts.len(),
         });
         return;
@@ -88,10 +88,10 @@ fn cells_of(subnet: &Subnet, hosts: &[Seen<'_>], of: &EgressOf<'_>, cells: &mut 
     let mut to_come = shared.clone();
     for (host, instance) in hosts {
         let arms = instance.interfaces.iter();
-        to_come.extend(arms.flat_map(|arm| &of.of(&arm.subnet).shared));
+        to_come.extend(arms.flat_map(|arm| of.of(&arm.subnet).common()));
         cells.push(Cell {
             private: host.primary_ipv4.map(Ipv4Net::from),
-            public: host.public.clone(),
+            public: of.listed(host, instance),
             hosts: 1,
         });
     }

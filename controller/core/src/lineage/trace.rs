@@ -176,7 +176,7 @@ pub fn trace(
 }
 
 /// Which key came of which.
-struct Links {
+pub(super) struct Links {
     parents: HashMap<Shared, Link>,
     children: HashMap<Shared, Vec<Shared>>,
 }
@@ -188,7 +188,7 @@ struct Link {
 }
 
 impl Links {
-    fn of(lineage: &Lineage) -> Self {
+    pub(super) fn of(lineage: &Lineage) -> Self {
         let mut parents = HashMap::new();
         let mut link = |child: &Shared, parent: &Shared, is_likely_only| {
             let parent = parent.clone();
@@ -223,7 +223,7 @@ impl Links {
         Self { parents, children }
     }
 
-    fn top(&self, key: &Shared) -> Shared {
+    pub(super) fn top(&self, key: &Shared) -> Shared {
         let mut top = key;
         let mut passed = BTreeSet::from([key]);
         while let Some(link) = self.parents.get(top) {
@@ -234,6 +234,11 @@ impl Links {
             top = &link.parent;
         }
         top.clone()
+    }
+
+    /// The key that asked for `key`.
+    pub(super) fn parent(&self, key: &str) -> Option<&Shared> {
+        self.parents.get(key).map(|link| &link.parent)
     }
 
     fn children(&self, key: &str) -> impl DoubleEndedIterator<Item = &Shared> {
@@ -271,12 +276,12 @@ impl Lineage {
 }
 
 impl Seen {
-    fn issued(&self) -> Option<Timestamp> {
+    pub(super) fn issued(&self) -> Option<Timestamp> {
         self.born.as_ref().and_then(|born| born.at).or(self.created)
     }
 
     /// The instance that it was delivered to.
-    fn instance(&self) -> Option<&str> {
+    pub(super) fn instance(&self) -> Option<&str> {
         let principal = self.who.principal_id.as_deref();
         let used = principal.and_then(|principal| Some(principal.split_once(':')?.1));
         let born = self.born.as_ref().and_then(|born| born.session.as_deref());

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{ATTACHED_POLICIES_QUOTA, Edit, Narrowing, WantsReplay};
+use super::{ATTACHED_POLICIES_QUOTA, Absence, Edit, Narrowing, WantsReplay};
 use crate::{
     egress::Unknown, estate::Gap, footprint::LaunchGap, policy::MANAGED_POLICY_QUOTA,
     verify::Counterexample,
@@ -26,6 +26,8 @@ pub enum Hold {
     Unsaid,
     /// The config excludes the role, which has a pin.
     Excluded,
+    /// It has no instance. Nothing is amiss: the role is idle, and what is in force stays.
+    NoInstance(Absence),
     /// No replay of its calls says that a first pin would break nothing.
     Replay(WantsReplay),
     /// Where hosts leave cannot be told.
@@ -67,6 +69,7 @@ impl fmt::Display for Hold {
             Hold::Excluded => f.write_str(
                 "`exclude` of the config names it, so its pin is left as it is; `credpin release` takes it off",
             ),
+            Hold::NoInstance(absence) => absence.fmt(f),
             Hold::Replay(why) => why.fmt(f),
             Hold::UnknownEgress(unknown) => unknown.fmt(f),
             Hold::LaunchGap(gap) => write!(

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::{
-    ATTACHED_POLICIES_QUOTA, Coverage, Edit, Hold, Outcome, Pin, PinPolicy, RolePlan, Step,
+    ATTACHED_POLICIES_QUOTA, Absence, Coverage, Edit, Hold, Outcome, Pin, PinPolicy, RolePlan,
+    Step,
     edit::read_policy,
     narrowing, policy_arn, policy_names,
     transition::{self, Rules, Transition, Way},
@@ -117,7 +118,12 @@ impl RolePlanner<'_> {
             }
             () if self.live.iter().any(|live| live.is_rolled_back()) => Outcome::RolledBack,
             () if mode == Mode::Observe && !attached => Outcome::Observed,
-            () if !holds.is_empty() => Outcome::Held,
+            () if holds
+                .iter()
+                .any(|hold| !matches!(hold, Hold::NoInstance(_))) =>
+            {
+                Outcome::Held
+            }
             () if footprint.hosts.is_empty() => Outcome::Idle,
             () => Outcome::Change,
         }
@@ -147,6 +153,14 @@ impl RolePlanner<'_> {
             && !self.settings.names(self.role)
         {
             holds.push(Hold::Unsaid);
+        }
+        if footprint.hosts.is_empty() {
+            // What was not seen whole may have instances.
+            if mode == Mode::Enforce && self.estate.gaps.is_empty() {
+                let absence = Absence::of(self.role, self.settings, self.now);
+                holds.push(Hold::NoInstance(absence));
+            }
+            return holds;
         }
         if self.settings.pin_derived && self.role.may_assume_itself() {
             holds.push(Hold::SelfAssumable);

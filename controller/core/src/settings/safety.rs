@@ -56,6 +56,29 @@ impl Default for ReplayMaxAge {
     }
 }
 
+/// After which time without a use a role that has no instance is idle, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdleAfter(u64);
+
+impl IdleAfter {
+    /// So many seconds.
+    pub fn of_seconds(seconds: u64) -> Self {
+        Self(seconds)
+    }
+
+    /// In seconds.
+    pub fn seconds(self) -> u64 {
+        self.0
+    }
+}
+
+impl Default for IdleAfter {
+    /// Thirty days.
+    fn default() -> Self {
+        Self(30 * 24 * 60 * 60)
+    }
+}
+
 /// A text that is no percentage.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("`{0}` is no share: write it in percent, as 30%")]

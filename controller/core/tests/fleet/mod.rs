@@ -5,6 +5,8 @@
 
 #![allow(dead_code, reason = "each test file uses some of it")]
 
+pub(crate) mod random;
+
 use std::{collections::BTreeSet, net::Ipv4Addr};
 
 use credpin_core::{
@@ -12,9 +14,11 @@ use credpin_core::{
         Destination, Estate, Gap, Instance, InstanceState, Interface, LivePolicy, LiveVersion, Nat,
         PrivateIpv4, Region, Role, Route, RouteTable, Subnet, Target,
     },
+    explain::{Verdict, explain},
     id::PolicyName,
     plan::{self, Plan, Step, policy_arn, policy_name, role_of},
     policy::Document,
+    position::Position,
     settings::{Mode, Settings},
 };
 
@@ -61,6 +65,7 @@ impl Fleet {
             id: id(&format!("subnet-{name}")),
             vpc: id(&format!("vpc-{vpc}")),
             ipv4: None,
+            ipv6: Vec::new(),
             maps_public_ipv4: false,
             assigns_ipv6: false,
         };
@@ -86,6 +91,15 @@ impl Fleet {
         let subnets = &mut self.region().subnets;
         let subnet = subnets.get_mut(subnet.as_str()).expect("subnet() first");
         subnet.ipv4 = Some(prefix.parse().unwrap());
+        self
+    }
+
+    /// An IPv6 prefix of a subnet.
+    pub(crate) fn ipv6(mut self, subnet: &str, prefix: &str) -> Self {
+        let subnet = format!("subnet-{subnet}");
+        let subnets = &mut self.region().subnets;
+        let subnet = subnets.get_mut(subnet.as_str()).expect("subnet() first");
+        subnet.ipv6.push(prefix.parse().unwrap());
         self
     }
 
@@ -189,6 +203,7 @@ impl Fleet {
             trusted: BTreeSet::new(),
             profiles: [profile(name)].into(),
             attached: BTreeSet::new(),
+            last_used: None,
         });
         self
     }
@@ -333,6 +348,25 @@ impl Fleet {
 pub(crate) fn id<T: std::str::FromStr>(text: &str) -> T {
     text.parse()
         .unwrap_or_else(|_| panic!("{text} is no {}", std::any::type_name::<T>()))
+}
+
+/// The statement that denies a token of `instance` used from `position`; none if it is admitted.
+pub(crate) fn denied(fleet: &Fleet, role: &str, instance: &str, position: &str) -> Option<String> {
+    let position: Position = position.parse().unwrap();
+    let plan = fleet.plan();
+    let explanation = explain(
+        &fleet.estate,
+        &plan,
+        &id(role),
+        &id(instance),
+        &position,
+        "s3:GetObject",
+    )
+    .unwrap();
+    match explanation.pinned.expect("a role with hosts") {
+        Verdict::Allowed => None,
+        Verdict::Denied { statement, .. } => Some(statement),
+    }
 }
 
 pub(crate) fn via_nat(name: &str) -> Target {

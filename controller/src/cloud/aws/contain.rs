@@ -7,16 +7,44 @@ use aws_sdk_iam::{
 };
 use credpin_core::{
     cut::{CUT_PATH, On, Role, User},
-    id::{AccessKeyId, Arn, RoleName, UserName},
+    id::{AccessKeyId, AccountId, Arn, RoleName, UserName},
 };
 
 use super::{Aws, iam, write::failed};
 use crate::cloud::{
-    CallError,
+    CallError, WriteIam,
     contain::{Contain, NewCut, PutError, Standing},
 };
 
 impl Contain for Aws {
+    async fn account(&self) -> Result<AccountId, CallError> {
+        const CALL: &str = "GetCallerIdentity";
+        let answer = self.sts.get_caller_identity().send().await;
+        let answer = answer.map_err(|error| failed(CALL, &"this account", &error))?;
+        let account = answer.account.unwrap_or_default();
+        account
+            .parse()
+            .map_err(|error| strange(CALL, &"this account", &error))
+    }
+
+    async fn keys(&self, user: &UserName) -> Result<Vec<(AccessKeyId, bool)>, CallError> {
+        const CALL: &str = "ListAccessKeys";
+        let mut found = Vec::new();
+        let list = self.iam.list_access_keys().user_name(user.as_str());
+        let listed = pages!(list, |page| found.extend(page.access_key_metadata));
+        listed.map_err(|why: String| strange(CALL, user, &why))?;
+        let keys = found.into_iter().map(|key| {
+            let id = key.access_key_id.unwrap_or_default();
+            let id = id.parse().map_err(|error| strange(CALL, user, &error))?;
+            Ok((id, key.status == Some(StatusType::Active)))
+        });
+        keys.collect()
+    }
+
+    async fn document(&self, cut: &Arn) -> Result<String, CallError> {
+        self.document_in_force(cut).await
+    }
+
     async fn role(&self, name: &RoleName) -> Result<Role, CallError> {
         const CALL: &str = "GetRole";
         let answer = self.iam.get_role().role_name(name.as_str()).send().await;
@@ -81,6 +109,7 @@ impl Contain for Aws {
                     .parse()
                     .map_err(|error| strange(CALL, &CUT_PATH, &error))?,
                 tags: tags.into_iter().map(|tag| (tag.key, tag.value)).collect(),
+                attached: policy.attachment_count.is_some_and(|count| count > 0),
             });
         }
         Ok(standing)

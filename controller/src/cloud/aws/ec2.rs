@@ -9,8 +9,8 @@ use crate::cloud::shapes::ec2::{
     DescribeInstances, DescribeNatGateways, DescribeNetworkInterfaces, DescribeRouteTables,
     DescribeSubnets, DescribeVpcEndpoints, DescribeVpcs, Instance, InstanceProfile, InstanceState,
     Ipv4Prefix, Ipv6Address, Ipv6Prefix, NatGateway, NatGatewayAddress, NetworkInterface,
-    PrivateIpAddress, Region, Reservation, Route, RouteTable, RouteTableAssociation, Subnet, Vpc,
-    VpcEndpoint,
+    PrivateIpAddress, Region, Reservation, Route, RouteTable, RouteTableAssociation, Subnet,
+    SubnetIpv6Prefix, SubnetIpv6PrefixState, Vpc, VpcEndpoint,
 };
 
 /// `DescribeRouteTables` gives a hundred at once at most (EC2 API reference).
@@ -185,11 +185,13 @@ macro_rules! interface {
                     primary: address.primary.unwrap_or_default(),
                     association: address.association.map(|it| Association {
                         public_ip: it.public_ip,
+                        carrier_ip: it.carrier_ip,
                     }),
                 })
                 .collect(),
             association: $from.association.map(|it| Association {
                 public_ip: it.public_ip,
+                carrier_ip: it.carrier_ip,
             }),
             ipv6_addresses: $from
                 .ipv6_addresses
@@ -233,6 +235,18 @@ fn subnet(from: api::Subnet) -> Subnet {
         vpc_id: from.vpc_id,
         owner_id: from.owner_id,
         cidr_block: from.cidr_block,
+        ipv6_cidr_block_association_set: from
+            .ipv6_cidr_block_association_set
+            .into_iter()
+            .flatten()
+            .map(|prefix| SubnetIpv6Prefix {
+                ipv6_cidr_block: prefix.ipv6_cidr_block,
+                ipv6_cidr_block_state: prefix.ipv6_cidr_block_state.map(|it| {
+                    let state = it.state.map(|state| state.as_str().to_owned());
+                    SubnetIpv6PrefixState { state }
+                }),
+            })
+            .collect(),
         map_public_ip_on_launch: from.map_public_ip_on_launch.unwrap_or_default(),
         assign_ipv6_address_on_creation: from.assign_ipv6_address_on_creation.unwrap_or_default(),
     }

@@ -19,7 +19,7 @@ use crate::cloud::{
     IamView,
     shapes::iam::{
         AttachedPolicy, GetAccountAuthorizationDetails, GetCallerIdentity, ListPolicyTags,
-        ManagedPolicy, PolicyText, PolicyVersion, RoleDetail, RoleProfile, Tag,
+        ManagedPolicy, PolicyText, PolicyVersion, RoleDetail, RoleLastUsed, RoleProfile, Tag,
     },
 };
 
@@ -169,6 +169,9 @@ fn role(from: api::RoleDetail) -> RoleDetail {
             })
             .collect(),
         tags: from.tags.into_iter().flatten().map(tag).collect(),
+        role_last_used: from.role_last_used.map(|used| RoleLastUsed {
+            last_used_date: used.last_used_date.map(|time| time.to_string()),
+        }),
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use credpin_core::{
     cut::{CUT_PATH, On, Role, User},
-    id::{AccessKeyId, Arn, PolicyName, RoleName, UserName},
+    id::{AccessKeyId, AccountId, Arn, PolicyName, RoleName, UserName},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -89,6 +89,23 @@ pub(super) fn listed(root: &Path) -> Vec<ManagedPolicy> {
 }
 
 impl Contain for Dir {
+    async fn account(&self) -> Result<AccountId, CallError> {
+        let seen = estate(&self.observe_iam().await);
+        seen.account.ok_or_else(|| {
+            let why = "no role tells which account this is";
+            failed("GetCallerIdentity", self.path.display(), why)
+        })
+    }
+
+    async fn keys(&self, user: &UserName) -> Result<Vec<(AccessKeyId, bool)>, CallError> {
+        Err(no_users("ListAccessKeys", user))
+    }
+
+    async fn document(&self, cut: &Arn) -> Result<String, CallError> {
+        let (_, file) = self.cut_of(cut)?;
+        Ok(file.policy_document.to_string())
+    }
+
     async fn role(&self, name: &RoleName) -> Result<Role, CallError> {
         let seen = estate(&self.observe_iam().await);
         let role = seen.roles.get(name).ok_or_else(|| CallError {
@@ -130,18 +147,20 @@ impl Contain for Dir {
             };
             let read = file::read_json::<File>(&path);
             let read = read.map_err(|error| failed("ListPolicies", path.display(), error))?;
-            standing.extend(read.map(|File { arn, tags, .. }| Standing { name, arn, tags }));
+            standing.extend(read.map(|file| Standing {
+                name,
+                arn: file.arn,
+                tags: file.tags,
+                attached: !file.on.is_empty(),
+            }));
         }
         standing.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(standing)
     }
 
     async fn create_cut(&self, cut: &NewCut<'_>) -> Result<Arn, CallError> {
+        let account = self.account().await?;
         let seen = estate(&self.observe_iam().await);
-        let account = seen.account.ok_or_else(|| {
-            let why = "no role tells which account this is";
-            failed("CreatePolicy", cut.name, why)
-        })?;
         let partition = seen.roles.values().next();
         let partition = partition.map_or("aws", |role| role.arn.partition());
         let name = cut.name;

@@ -201,10 +201,10 @@ fn private_ipv4(
     address: &shape::PrivateIpAddress,
     elastic: &Elastic<'_>,
 ) -> Result<PrivateIpv4, FieldError> {
-    let mapped = address
-        .association
-        .as_ref()
-        .and_then(|association| association.public_ip.as_ref());
+    let mapped = address.association.as_ref().and_then(|association| {
+        let carrier = association.carrier_ip.as_ref();
+        association.public_ip.as_ref().or(carrier)
+    });
     let mut public: Option<Ipv4Addr> = optional("PrivateIpAddresses.Association.PublicIp", mapped)?;
     // An elastic address may have been associated after the interface was described.
     if public.is_none()
@@ -234,9 +234,26 @@ fn subnet(shape: &shape::Subnet) -> Result<Subnet, FieldError> {
             shape.cidr_block.as_ref().filter(|it| !it.is_empty()),
         )?
         .map(|net: ipnet::Ipv4Net| net.trunc()),
+        ipv6: shape
+            .ipv6_cidr_block_association_set
+            .iter()
+            .filter(|prefix| is_associated(prefix))
+            .map(|prefix| {
+                let text = prefix.ipv6_cidr_block.as_ref();
+                required("Ipv6CidrBlockAssociationSet.Ipv6CidrBlock", text)
+            })
+            .map(|read: Result<ipnet::Ipv6Net, _>| Ok(read?.trunc()))
+            .collect::<Result<_, _>>()?,
         maps_public_ipv4: shape.map_public_ip_on_launch,
         assigns_ipv6: shape.assign_ipv6_address_on_creation,
     })
+}
+
+/// Whether a subnet has the prefix; while it is being taken away hosts may still have addresses in it.
+fn is_associated(prefix: &shape::SubnetIpv6Prefix) -> bool {
+    let state = prefix.ipv6_cidr_block_state.as_ref();
+    let state = state.and_then(|it| it.state.as_deref());
+    !matches!(state, Some("disassociated" | "failing" | "failed"))
 }
 
 fn nat(shape: &shape::NatGateway) -> Result<Option<Nat>, FieldError> {

@@ -7,12 +7,12 @@ use credpin_core::{
     estate::{LivePolicy, LiveVersion, Role},
     id::{Arn, PolicyName, RoleName},
     plan::{POLICY_PATH, RELEASED_TAG},
+    trust,
 };
 
 use super::{
     Sorter,
     field::{FieldError, required},
-    trust,
 };
 use crate::cloud::{
     IamView,
@@ -90,6 +90,11 @@ fn role(shape: &RoleDetail) -> Result<Role, FieldError> {
                 )
             })
             .collect::<Result<_, _>>()?,
+        // Only what a person is told depends on it: one that cannot be read counts as not known.
+        last_used: shape
+            .role_last_used
+            .as_ref()
+            .and_then(|used| used.last_used_date.as_deref()?.parse().ok()),
     })
 }
 

@@ -120,11 +120,15 @@ fn target(
     if route.egress_only_internet_gateway_id.is_some() {
         return Ok(Target::EgressOnlyGateway);
     }
+    // In a Wavelength zone: it maps a host's private address to the host's own carrier address, to
+    // the internet too (AWS Wavelength Developer Guide, "How AWS Wavelength works").
+    if route.carrier_gateway_id.is_some() {
+        return Ok(Target::InternetGateway);
+    }
     let opaque = [
         ("transit gateway", &route.transit_gateway_id),
         ("VPC peering", &route.vpc_peering_connection_id),
         ("local gateway", &route.local_gateway_id),
-        ("carrier gateway", &route.carrier_gateway_id),
         ("core network", &route.core_network_arn),
         ("ODB network", &route.odb_network_arn),
     ];

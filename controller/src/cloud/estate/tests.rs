@@ -164,6 +164,43 @@ fn interfaces_and_addresses_have_the_primary_one_first() {
 }
 
 #[test]
+fn a_carrier_address_is_what_a_host_in_a_wavelength_zone_leaves_by() {
+    let interfaces = json!({"NetworkInterfaces": [{
+        "NetworkInterfaceId": "eni-0a", "SubnetId": "subnet-0a", "Attachment": {"DeviceIndex": 0},
+        "PrivateIpAddresses": [
+            {"PrivateIpAddress": "10.0.0.5", "Primary": true, "Association": {"CarrierIp": "203.0.113.5"}},
+        ],
+    }]});
+    let (region, gaps) = region(json!({"instances": instance("running", &interfaces)}));
+    assert!(gaps.is_empty(), "{gaps:?}");
+    assert_eq!(
+        region.instances["i-0a"].interfaces[0].ipv4[0].public,
+        Some("203.0.113.5".parse().unwrap())
+    );
+}
+
+#[test]
+fn subnets_with_the_ipv6_prefixes_that_hosts_may_have_addresses_in() {
+    let prefix = |prefix: &str, state: &str| json!({"Ipv6CidrBlock": prefix, "Ipv6CidrBlockState": {"State": state}});
+    let (region, gaps) = region(json!({"subnets": {"Subnets": [{
+        "SubnetId": "subnet-0a", "VpcId": "vpc-0a", "CidrBlock": "10.0.1.0/24",
+        "Ipv6CidrBlockAssociationSet": [
+            prefix("2001:db8:1::/64", "disassociating"),
+            prefix("2001:db8:2::/64", "associated"),
+            prefix("2001:db8:3::/64", "disassociated"),
+            prefix("2001:db8:4::/64", "failed"),
+        ],
+    }]}}));
+    assert!(gaps.is_empty(), "{gaps:?}");
+    let prefixes: Vec<String> = region.subnets["subnet-0a"]
+        .ipv6
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(prefixes, ["2001:db8:1::/64", "2001:db8:2::/64"]);
+}
+
+#[test]
 fn nat_gateways_with_all_of_their_addresses() {
     let (region, gaps) = region(json!({"nat-gateways": {"NatGateways": [
         {"NatGatewayId": "nat-0a", "SubnetId": "subnet-0a", "State": "available", "ConnectivityType": "public",

@@ -73,7 +73,7 @@ shapes! {
         association: Option<Association>,
     }
     /// The public address that a private one is mapped to.
-    Association { public_ip: Option<String> }
+    Association { public_ip: Option<String>, carrier_ip: Option<String> }
     /// An IPv6 address of an interface.
     Ipv6Address { ipv6_address: Option<String> }
     /// An IPv4 prefix delegated to an interface.
@@ -87,9 +87,18 @@ shapes! {
         vpc_id: Option<String>,
         owner_id: Option<String>,
         cidr_block: Option<String>,
+        ipv6_cidr_block_association_set: Vec<SubnetIpv6Prefix>,
         map_public_ip_on_launch: bool,
         assign_ipv6_address_on_creation: bool,
     }
+
+    /// An IPv6 prefix of a subnet.
+    SubnetIpv6Prefix {
+        ipv6_cidr_block: Option<String>,
+        ipv6_cidr_block_state: Option<SubnetIpv6PrefixState>,
+    }
+    /// Whether a subnet has the prefix.
+    SubnetIpv6PrefixState { state: Option<String> }
 
     /// A route table.
     RouteTable {

@@ -28,7 +28,10 @@ shapes! {
         instance_profile_list: Vec<RoleProfile>,
         attached_managed_policies: Vec<AttachedPolicy>,
         tags: Vec<Tag>,
+        role_last_used: Option<RoleLastUsed>,
     }
+    /// When a role was last used, if it was of late.
+    RoleLastUsed { last_used_date: Option<String> }
     /// An instance profile that holds the role.
     RoleProfile { arn: Option<String>, instance_profile_name: Option<String> }
     /// A managed policy on a role.

@@ -95,6 +95,40 @@ fn what_was_forwarded_is_refused() {
 }
 
 #[test]
+fn a_dns_name_that_leads_to_imds_is_refused_by_the_host_that_the_browser_names() {
+    let address = "169.254.169.254:80";
+    for name in [
+        "rebind.example",
+        "rebind.example:80",
+        "169-254-169-254.rebind.example",
+    ] {
+        for (method, target) in [("PUT", "/latest/api/token"), ("GET", "/latest/meta-data/")] {
+            let headers = [("host", name)];
+            let asked = try_on(address, method, target, Version::HTTP_11, &headers);
+            assert_eq!(asked.map(|_| ()), Err(Refusal::Host), "{method} {name}");
+        }
+    }
+}
+
+#[test]
+fn who_can_set_headers_and_not_the_method_gets_no_credential() {
+    const CREDENTIAL: &str = "/latest/meta-data/iam/security-credentials/web";
+    for headers in [
+        &[][..],
+        &[("x-aws-ec2-metadata-token-ttl-seconds", "21600")],
+        &[
+            ("x-http-method-override", "PUT"),
+            ("x-aws-ec2-metadata-token-ttl-seconds", "60"),
+        ],
+    ] {
+        assert!(try_it("GET", CREDENTIAL, headers).is_err(), "{headers:?}");
+        // IMDS gives a token for a PUT only, and a GET stays one whatever a header says.
+        let token = try_it("GET", "/latest/api/token", headers).unwrap();
+        assert_eq!(token.method, "GET", "{headers:?}");
+    }
+}
+
+#[test]
 fn methods_are_three_and_put_is_for_tokens() {
     assert!(try_it("PUT", "/latest/api/token", &[("content-length", "0")]).is_ok());
     assert!(

@@ -1,4 +1,4 @@
-//! Writes CloudTrail's files: the incident, or as much as is asked for.
+//! Writes CloudTrail's files: the incident, suspicions, or as much as is asked for.
 
 use std::path::PathBuf;
 
@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use credpin_e2e::trail::{
     bulk::{Bulk, bulk},
     incident::incident,
+    suspicion::suspicion,
 };
 
 /// Writes files as CloudTrail does, the same ones each time.
@@ -20,6 +21,11 @@ struct Arguments {
 enum What {
     /// A key that is stolen, a token that is kept, and what comes of both
     Incident {
+        /// Where to
+        folder: PathBuf,
+    },
+    /// Something for every rule of `credpin detect`
+    Suspicion {
         /// Where to
         folder: PathBuf,
     },
@@ -42,6 +48,7 @@ enum What {
 fn main() -> Result<()> {
     match Arguments::parse().what {
         What::Incident { folder } => incident().write(&folder),
+        What::Suspicion { folder } => suspicion().write(&folder),
         What::Bulk {
             folder,
             megabytes,

@@ -4,7 +4,9 @@
 
 mod accounts;
 mod crash;
+mod lineage;
 mod release;
 mod revoke;
 mod run;
+mod trail;
 mod world;

@@ -15,11 +15,11 @@ use crate::world::World;
 
 /// Long before any cut that a test makes, and long after.
 const BEFORE: &str = "2020-01-01T00:00:00Z";
-const AFTER: &str = "2099-01-01T00:00:00Z";
+pub(crate) const AFTER: &str = "2099-01-01T00:00:00Z";
 
 impl World {
     /// Makes the user alice, and gives the id of a key of hers.
-    async fn alice(&self) -> Result<String> {
+    pub(crate) async fn alice(&self) -> Result<String> {
         self.iam(
             "create_user",
             json!({"UserName": "alice", "Path": "/team/"}),
@@ -33,7 +33,7 @@ impl World {
     }
 
     /// The policies on alice, as IAM has them.
-    async fn on_alice(&self) -> Result<Vec<Policy>> {
+    pub(crate) async fn on_alice(&self) -> Result<Vec<Policy>> {
         let attached = self
             .iam("list_attached_user_policies", json!({"UserName": "alice"}))
             .await?;
@@ -50,7 +50,7 @@ impl World {
         Ok(policies)
     }
 
-    async fn status_of(&self, key: &str) -> Result<String> {
+    pub(crate) async fn status_of(&self, key: &str) -> Result<String> {
         let keys = self
             .iam("list_access_keys", json!({"UserName": "alice"}))
             .await?;
@@ -62,7 +62,7 @@ impl World {
     }
 
     /// Makes the role ci, which anybody of the account may assume, and gives its id.
-    async fn ci(&self) -> Result<String> {
+    pub(crate) async fn ci(&self) -> Result<String> {
         let trust = json!({"Version": "2012-10-17", "Statement": [
             {"Effect": "Allow", "Action": "sts:AssumeRole",
              "Principal": {"AWS": "arn:aws:iam::123456789012:root"}},
@@ -87,7 +87,7 @@ impl World {
 }
 
 /// Whether a call is denied, by the judge.
-async fn denied(
+pub(crate) async fn denied(
     judge: &Judge,
     policies: &[Policy],
     (principal, userid): (&str, &str),
@@ -110,13 +110,16 @@ async fn denied(
     Ok(verdict.decision == Decision::Denied)
 }
 
-const READ: (&str, &str) = ("s3:GetObject", "arn:aws:s3:::loot/file");
+pub(crate) const READ: (&str, &str) = ("s3:GetObject", "arn:aws:s3:::loot/file");
 
 #[tokio::test]
 async fn a_users_stolen_tokens_end_and_her_keys_stay() -> Result<()> {
     let world = World::build(Extras::default()).await?;
     let key = world.alice().await?;
     let judge = Judge::start(&world.tools)?;
+    let said = world.run(&["revoke", "user/alice"]).await?.stdout;
+    let left = format!("leaves    {key} (works); denied to take this off");
+    assert!(said.contains(&left), "{said}");
     let ids = world.revoke(&["user/alice"]).await?;
     assert_eq!(world.writes(), ["CreatePolicy", "AttachUserPolicy"]);
 
@@ -138,6 +141,9 @@ async fn a_users_stolen_tokens_end_and_her_keys_stay() -> Result<()> {
     for (action, resource) in [
         ("iam:DetachUserPolicy", alice.0),
         ("iam:CreateAccessKey", alice.0),
+        ("iam:CreateLoginProfile", alice.0),
+        ("iam:CreateServiceSpecificCredential", alice.0),
+        ("iam:PutUserPolicy", alice.0),
         ("iam:CreatePolicyVersion", cut.as_str()),
         ("iam:DeletePolicy", cut.as_str()),
     ] {

@@ -6,7 +6,7 @@ use credpin_e2e::{
     judge::{Decision, Facts, Judge, Policy, Question, ResourcePolicy, allow_everything},
     tools::Tools,
 };
-use credpin_ledger::{Key, UserId};
+use credpin_ledger::{Admission, Key, UserId};
 
 use crate::text;
 
@@ -258,5 +258,47 @@ async fn the_controller_reads_and_does_not_write_records() -> Result<()> {
         assert_eq!(decided, Decision::Allowed, "{action}");
     }
     assert_ne!(store.create(CONTROLLER, &record).await?, Decision::Allowed);
+    Ok(())
+}
+
+#[tokio::test]
+async fn hosts_read_what_pins_of_their_account_admit_and_only_the_controller_writes_it()
+-> Result<()> {
+    let store = Store::open()?;
+    let (own, theirs) = (
+        Admission::name(ACCOUNT, "web"),
+        Admission::name(OTHER_ACCOUNT, "web"),
+    );
+    let read = |caller, object: String| {
+        let store = &store;
+        async move {
+            store
+                .decide(caller, vec![], "s3:GetObject", &object, &[])
+                .await
+        }
+    };
+    assert_eq!(read(HOST_A, own.clone()).await?, Decision::Allowed);
+    assert_eq!(read(HOST_A, theirs).await?, Decision::Denied);
+    assert_eq!(
+        read(HOST_A, "pins/v1/index/111122223333.json".into()).await?,
+        Decision::Denied
+    );
+    let administrator = Caller {
+        role: "administrator",
+        ec2: false,
+        ..HOST_A
+    };
+    for (caller, expected) in [
+        (HOST_A, Decision::Denied),
+        (administrator, Decision::Denied),
+        (CONTROLLER, Decision::Allowed),
+    ] {
+        let all = vec![allow_everything()];
+        let write = store.decide(caller, all, "s3:PutObject", &own, &[]);
+        assert_eq!(write.await?, expected, "{}", caller.role);
+    }
+    let all = vec![allow_everything()];
+    let delete = store.decide(HOST_A, all, "s3:DeleteObject", &own, &[]);
+    assert_eq!(delete.await?, Decision::Denied);
     Ok(())
 }

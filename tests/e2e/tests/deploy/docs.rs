@@ -130,6 +130,15 @@ fn every_metric_is_in_the_operations_page() {
     for name in names {
         assert!(page.contains(&format!("`credpin_proxy_{name}")), "{name}");
     }
+    let source = text("controller/src/report/metrics.rs");
+    let source: String = source.split_whitespace().collect();
+    let made = ["all.register(\"", "gauge(&mutall,\"", "gauge(all,\""];
+    let after = made.iter().flat_map(|made| source.split(made).skip(1));
+    let names: Vec<&str> = after.filter_map(|rest| rest.split('"').next()).collect();
+    assert!(names.len() >= 13, "{names:?}");
+    for name in names {
+        assert!(page.contains(&format!("`credpin_{name}")), "{name}");
+    }
 }
 
 fn snake(camel: &str) -> String {

@@ -189,8 +189,16 @@ fn the_controller_may_make_exactly_the_calls_of_the_code() {
 #[test]
 fn the_responder_may_make_exactly_the_calls_that_contain() {
     let mut all = calls(&[CONTAINS]);
-    // `CreatePolicy` with tags takes it, and a cut's tags are read by the function that reads a pin's.
-    all.extend(["iam:TagPolicy", "iam:ListPolicyTags"].map(str::to_owned));
+    // `CreatePolicy` with tags takes it, and a cut's tags and its policy are read by the functions that
+    // read a pin's.
+    let shared = [
+        "iam:TagPolicy",
+        "iam:ListPolicyTags",
+        "iam:GetPolicy",
+        "iam:GetPolicyVersion",
+    ];
+    all.extend(shared.map(str::to_owned));
+    all.remove(FREE);
     assert_eq!(actions(&policy("responder-policy.json")), all);
 }
 

@@ -83,7 +83,7 @@ fn the_controllers_sample_has_every_setting_and_states_true_defaults() {
 
     let mistakes = controller::parse("credpin.toml", "x = 1").unwrap_err();
     let mut all = known(&mistakes.to_string(), "known here: ");
-    let tables = ["role", "egress", "account", "organization"];
+    let tables = ["role", "egress", "account", "organization", "accept"];
     all.retain(|key| !tables.contains(&key.as_str()));
     let mut named = keys(&sample);
     all.sort();

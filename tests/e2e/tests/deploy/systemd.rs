@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::{at, output, program, text};
 
-const UNITS: [&str; 9] = [
+const UNITS: [&str; 11] = [
     "credpin-proxy.service",
     "credpin-proxy.socket",
     "credpin-proxy-down.service",
@@ -17,6 +17,8 @@ const UNITS: [&str; 9] = [
     "system-credpin.slice",
     "credpin.service",
     "credpin.timer",
+    "credpin-detect.service",
+    "credpin-detect.timer",
 ];
 
 /// What ties the proxy to its redirect.
@@ -98,6 +100,7 @@ fn the_hardened_units_are_hardly_exposed() {
             EXPOSURE_WITH_IDENTITY,
         ),
         ("credpin.service", None, EXPOSURE),
+        ("credpin-detect.service", None, EXPOSURE),
     ] {
         // Alone in a directory: systemd reads the drop-ins that lie beside a unit.
         let alone = tempfile::tempdir().unwrap();
@@ -167,7 +170,11 @@ fn the_proxy_has_no_capability_and_a_user_that_exists() {
             .lines()
             .any(|line| line.starts_with(&format!("{name}:")))
     };
-    for unit in ["credpin-proxy.service", "credpin.service"] {
+    for unit in [
+        "credpin-proxy.service",
+        "credpin.service",
+        "credpin-detect.service",
+    ] {
         let user = setting(unit, "User");
         assert!(exists(&user), "{user} of {unit} is not in: {users}");
     }
@@ -205,8 +212,10 @@ fn the_units_start_what_the_binaries_understand() {
     let taken_back = setting(DROP_IN, "ExecStartPost");
     let taken_back = taken_back.trim_start_matches(['+', '-']).split(' ');
     credpin_proxy::cli::Cli::try_parse_from(taken_back).unwrap();
-    let controller = setting("credpin.service", "ExecStart");
-    credpin::cli::Cli::try_parse_from(controller.split(' ')).unwrap();
+    for unit in ["credpin.service", "credpin-detect.service"] {
+        let controller = setting(unit, "ExecStart");
+        credpin::cli::Cli::try_parse_from(controller.split(' ')).unwrap();
+    }
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn every_kind_of_route() {
         ),
         (
             json!({"CarrierGatewayId": "cagw-0a"}),
-            opaque("carrier gateway cagw-0a"),
+            Target::InternetGateway,
         ),
         (
             json!({"CoreNetworkArn": "arn:a"}),

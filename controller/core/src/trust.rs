@@ -9,7 +9,7 @@ const ANYBODY: &str = "*";
 
 /// The AWS principals that `policy` lets assume the role: ARNs, account ids, `*`. Conditions are
 /// taken to hold, so that nobody is left out who may.
-pub(super) fn trusted(policy: Option<&str>) -> BTreeSet<String> {
+pub fn trusted(policy: Option<&str>) -> BTreeSet<String> {
     let Some(policy) = policy else {
         return BTreeSet::new();
     };
