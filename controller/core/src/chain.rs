@@ -122,6 +122,7 @@ mod tests {
                 path: "/team/".into(),
                 tags: BTreeMap::new(),
                 trusted: trusted.iter().map(|&principal| principal.into()).collect(),
+                last_used: None,
                 profiles: BTreeSet::new(),
                 attached: BTreeSet::new(),
             };
