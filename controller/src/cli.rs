@@ -384,7 +384,7 @@ pub enum Command {
     /// Each finding has an id that stays the same, says which events show it, and what to do next. With a
     /// cloud (--cloud, or `cloud` in the config) uses of an instance's token are told apart: home, or away;
     /// and the roles' trust policies are looked at. With records (--records) tokens that no ledger knows are
-    /// found. What could not be decided is said. What is not to be told is written down: [[accept]] in the
+    /// found. What could not be decided is said. What is not to be told is written down: `accept` in the
     /// config, with an owner and an end.
     ///
     /// As a scheduled job: --new, with `state` in the config. It reads on from where the last one ended and

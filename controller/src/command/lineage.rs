@@ -45,7 +45,9 @@ impl Context {
             isolate: asked.isolate,
             assumed_by: asked.assumed_by.clone(),
         };
-        let mut found = revoke::lineage::one_key(cloud, &trace, key, &choices, self.now).await?;
+        // Reading may have taken long, and a cut is from now on.
+        let found = revoke::lineage::one_key(cloud, &trace, key, &choices, clock());
+        let mut found = found.await?;
         revoke::find_left_keys(cloud, &mut found.cuts).await;
         print(&if asked.json {
             report::one_key_json(&found, &reading)?
@@ -101,6 +103,14 @@ fn exit(outcome: &Outcome) -> Exit {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a revocation takes minutes: the clock is read at this edge"
+)]
+fn clock() -> Timestamp {
+    Timestamp::now()
+}
+
 /// Reads the trail for the lineage of a key.
 async fn look(
     source: &Source,
@@ -126,12 +136,8 @@ struct Terminal<'a> {
 }
 
 impl Outside for Terminal<'_> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "rounds lie minutes apart: the clock is read at this edge"
-    )]
     fn now(&self) -> Timestamp {
-        Timestamp::now()
+        clock()
     }
 
     async fn look(&self, now: Timestamp) -> Result<(Option<Trace>, Reading), TrailError> {

@@ -39,7 +39,6 @@ fn every_key_is_read() {
         records = "file:///srv/records"
         state = "file:///srv/state"
         publish-pins = true
-        controller-roles = ["credpin-*"]
         [[role]]
         name = "web-*"
         account = "111122223333"
@@ -50,12 +49,6 @@ fn every_key_is_read() {
         [[egress]]
         subnet = "subnet-0abc"
         prefixes = []
-        [[accept]]
-        rule = "trust-anyone"
-        subject = "arn:aws:iam::*:role/public"
-        owner = "ana"
-        until = "2026-12-31"
-        why = "partners"
         "#,
     )
     .unwrap();
@@ -108,14 +101,6 @@ fn every_key_is_read() {
             records: Some(StoreUrl::Directory("/srv/records".into())),
             state: Some(StoreUrl::Directory("/srv/state".into())),
             publish_pins: true,
-            controller_roles: vec![Glob::new("credpin-*")],
-            accept: vec![Accept {
-                rule: RuleId::TrustAnyone,
-                subject: Glob::new("arn:aws:iam::*:role/public"),
-                owner: "ana".to_owned(),
-                until: "2026-12-31".parse().unwrap(),
-                why: "partners".to_owned(),
-            }],
             ..Config::default()
         }
     );
@@ -284,6 +269,29 @@ fn a_rule_names_somebody() {
         said[0].starts_with("credpin.toml:2:8: role.name: is empty"),
         "{said:?}"
     );
+}
+
+#[test]
+fn what_detect_is_told_is_read() {
+    let text = r#"
+        controller-roles = ["credpin-*"]
+        [[accept]]
+        rule = "trust-anyone"
+        subject = "arn:aws:iam::*:role/public"
+        owner = "ana"
+        until = "2026-12-31"
+        why = "partners"
+    "#;
+    let config = parse("credpin.toml", text).unwrap();
+    let accept = Accept {
+        rule: RuleId::TrustAnyone,
+        subject: Glob::new("arn:aws:iam::*:role/public"),
+        owner: "ana".to_owned(),
+        until: "2026-12-31".parse().unwrap(),
+        why: "partners".to_owned(),
+    };
+    assert_eq!(config.controller_roles, [Glob::new("credpin-*")]);
+    assert_eq!(config.accept, [accept]);
 }
 
 #[test]

@@ -40,6 +40,7 @@ impl World {
         };
         world.trail(&suspicion());
         world.cloud();
+        world.roles_for_many();
         world.records().await;
         world
     }
@@ -52,7 +53,7 @@ impl World {
         trail.write(&self.path("trail")).unwrap();
     }
 
-    /// The demo's, and in it two roles that trust more than one principal.
+    /// The demo's.
     fn cloud(&self) {
         let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/cloud");
         for folder in [REGION, "iam"] {
@@ -63,6 +64,10 @@ impl World {
                 fs::copy(entry.path(), to).unwrap();
             }
         }
+    }
+
+    /// Two roles that trust more than one principal.
+    fn roles_for_many(&self) {
         let file = self.path("cloud/iam/get-account-authorization-details.json");
         let mut iam: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
         let roles = iam["RoleDetailList"].as_array_mut().unwrap();
@@ -212,7 +217,10 @@ async fn every_rule_finds_what_is_there_and_nothing_else() {
 #[tokio::test]
 async fn where_all_is_well_nothing_is_found_and_what_was_not_looked_at_is_said() {
     let world = World::new().await;
-    fs::remove_dir_all(world.path("trail")).unwrap();
+    for of_others in ["trail", "records"] {
+        fs::remove_dir_all(world.path(of_others)).unwrap();
+        fs::create_dir(world.path(of_others)).unwrap();
+    }
     world.trail(&quiet());
     let launch = Tools::find().unwrap().binary("credpin").unwrap();
     let trail = world.path("trail");
@@ -226,6 +234,20 @@ async fn where_all_is_well_nothing_is_found_and_what_was_not_looked_at_is_said()
     );
     assert!(out.contains("no cloud was looked at"), "{out}");
     assert!(out.contains("no records were read"), "{out}");
+
+    // What was to be looked at and could not be is not nothing.
+    world.cloud();
+    assert_eq!(world.detect(&[]).await.status.code(), Some(0));
+    fs::remove_file(
+        world
+            .path("cloud")
+            .join(REGION)
+            .join("describe-subnets.json"),
+    )
+    .unwrap();
+    let blind = world.detect(&[]).await;
+    assert_eq!(blind.status.code(), Some(3), "{}", blind.stdout);
+    assert!(blind.stderr.contains("DescribeSubnets"), "{}", blind.stderr);
 
     fs::write(world.path("trail/cut.json"), "{\"Records\":[{").unwrap();
     let launch = Tools::find().unwrap().binary("credpin").unwrap();

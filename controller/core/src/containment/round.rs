@@ -66,7 +66,7 @@ pub enum Fate {
 }
 
 /// Since when a key cannot have made another.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy)]
 enum Settled {
     /// From then on.
     At(Timestamp),
@@ -138,7 +138,8 @@ pub fn round(
         {
             round.late_until = round.late_until.max(Some(late));
         }
-        settled.insert(&node.key, own.max(above));
+        // What is further above may make others, but not of this one.
+        settled.insert(&node.key, own);
         round.rows.push(Row {
             key: node.key.clone(),
             depth: node.depth,

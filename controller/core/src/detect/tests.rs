@@ -160,6 +160,7 @@ fn role(name: &str, trusted: &[&str]) -> (RoleName, Role) {
         trusted: trusted.iter().map(|&who| who.to_owned()).collect(),
         profiles: BTreeSet::new(),
         attached: BTreeSet::new(),
+        last_used: None,
     };
     (role.name.clone(), role)
 }
@@ -447,6 +448,12 @@ fn a_long_lived_key_is_told_where_it_was_not_used_before() {
     });
     assert_eq!(report.findings.len(), 1);
     assert_eq!(report.findings[0].places, ["2001:db8:1::/48"]);
+    let still_used = [&records[..], &[from(5, THIEF)]].concat();
+    let report = folded(&still_used).report(&Facts {
+        known: &Known::default(),
+        ..since
+    });
+    assert_eq!(report.findings.len(), 1, "the thief's is known by then");
 }
 
 #[test]
@@ -524,7 +531,7 @@ fn who_let_whole_accounts_assume_a_role_is_told_with_the_call() {
     let opened = trust(2, "data", "*");
     let says = "arn:aws:iam::111122223333:role/data it trusts anyone, said by \
                 arn:aws:iam::111122223333:role/admin 2-UpdateAssumeRolePolicy-198.51.100.10-ASIAADMIN22222222222";
-    assert_eq!(told(&[opened.clone()], None), [says]);
+    assert_eq!(told(std::slice::from_ref(&opened), None), [says]);
     // The last word counts, wherever it lies.
     let closed = trust(3, "data", "arn:aws:iam::111122223333:role/x");
     assert_eq!(told(&[closed.clone(), opened.clone()], None), [""; 0]);
@@ -539,9 +546,9 @@ fn who_let_whole_accounts_assume_a_role_is_told_with_the_call() {
     assert_eq!(told(&[refused], None), [""; 0]);
     // Where the account was looked at, what is there counts: a call only shows who let it in.
     let open = [role("data", &["*"])].into();
-    assert_eq!(told(&[opened.clone()], Some(&open)), [says]);
+    assert_eq!(told(std::slice::from_ref(&opened), Some(&open)), [says]);
     let shut = [role("data", &["arn:aws:iam::111122223333:role/x"])].into();
-    assert_eq!(told(&[opened.clone()], Some(&shut)), [""; 0]);
+    assert_eq!(told(std::slice::from_ref(&opened), Some(&shut)), [""; 0]);
     assert_eq!(
         told(&[trust(2, "data", "444455556666")], Some(&open)),
         ["arn:aws:iam::111122223333:role/data it trusts anyone ",]
@@ -569,6 +576,9 @@ fn a_role_whose_tokens_imdsv1_gives_out_is_told_by_the_trail_or_by_records() {
     let v1 = |instance| record(instance, TOKEN, 5, ImdsVersion::V1);
     let v2 = record("i-0aa1", TOKEN, 5, ImdsVersion::V2);
     assert_eq!(of("2.0", &[v2]), []);
+    let unsaid = session("web", "i-0aa1", TOKEN);
+    let unsaid = [begin(), call(10, &unsaid, "s3", "ListBuckets", HOME)];
+    assert_eq!(found(&unsaid), []);
     let by_trail = of("1.0", &[]);
     assert_eq!(names(&by_trail), ["role-served-by-imdsv1"]);
     assert_eq!(by_trail[0].detail, "on i-0aa1, as CloudTrail says");
