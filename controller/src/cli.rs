@@ -6,10 +6,11 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use credpin_core::{
     cut::On,
-    id::{InstanceId, RegionName, RoleName},
+    id::{AccountId, InstanceId, RegionName, RoleName},
     lineage::Target,
     position::Position,
     settings::{Glob, MaxNarrowing, Settings},
+    shard::Shard,
 };
 use credpin_ledger::StoreUrl;
 use jiff::{SignedDuration, Timestamp};
@@ -29,7 +30,7 @@ use crate::{
 #[command(name = "credpin", version, max_term_width = 100)]
 #[command(after_help = "\
 Exit codes: 0 nothing (left) to do, 1 error, 2 the plan has changes, 3 something is held or was not \
-seen, 64 bad usage.
+seen, 4 some accounts failed and the others did not, 64 bad usage.
 Each flag beats its environment variable, which beats the config file.")]
 pub struct Cli {
     /// What holds for every command.
@@ -69,6 +70,19 @@ pub struct Common {
     /// Look at every region that is enabled for the account, whatever else names some
     #[arg(long, global = true)]
     pub all_regions: bool,
+    /// An account, of those that the config or a directory cloud has; can be given several times
+    /// [default: all of them]
+    #[arg(
+        long,
+        global = true,
+        env = "CREDPIN_ACCOUNTS",
+        value_name = "ID",
+        value_delimiter = ','
+    )]
+    pub account: Vec<AccountId>,
+    /// Only the accounts of job I of N (I from 0): each account is one job's, whatever others there are
+    #[arg(long, global = true, env = "CREDPIN_SHARD", value_name = "I/N")]
+    pub shard: Option<Shard>,
     /// Tell on stderr what is being done
     #[arg(short, long, global = true)]
     pub verbose: bool,
@@ -113,7 +127,7 @@ impl Command {
 }
 
 /// What `revoke` is to do.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a flag of the command line"
@@ -162,7 +176,7 @@ pub struct Revoke {
 }
 
 /// What `detect` is to do.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a flag of the command line"
@@ -190,7 +204,7 @@ pub struct Detect {
 }
 
 /// Which tokens `tokens` shows, and where it keeps them.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a flag of the command line"
@@ -236,7 +250,7 @@ pub struct Tokens {
 }
 
 /// The subcommands.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Look at the account and say what was seen
     ///
@@ -270,6 +284,10 @@ pub enum Command {
         /// For machines
         #[arg(long)]
         json: bool,
+        /// Instead of a plan a graph for Graphviz: which roles can be assumed with the tokens of which, where
+        /// no pin follows
+        #[arg(long, conflicts_with = "json")]
+        dot: bool,
     },
     /// Plan, ask, and do it
     Apply {
@@ -468,7 +486,7 @@ pub enum Command {
 }
 
 /// Which trail is read.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct TrailArgs {
     /// CloudTrail's files: a directory, or `s3://bucket/prefix`; in any layout, of any number of
     /// accounts and regions, an organisation's too

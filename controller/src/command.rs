@@ -3,15 +3,18 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use clap::CommandFactory;
-use credpin_core::{estate::Gap, explain::ExplainError, plan::Plan};
+use credpin_core::{estate::Gap, explain::ExplainError, id::AccountId, plan::Plan};
 use credpin_ledger::{Access, ReadError, Record, RecordStore, StoreError, StoreUrl};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use thiserror::Error;
+use tokio::time::Instant;
 
 use crate::{
+    account::SelectError,
     cli::{Cli, Command, Common},
     cloud::{
         Observe, WriteIam,
@@ -24,24 +27,26 @@ use crate::{
     flow::{self, Answer, Blind, Planned, Run},
     publish::{PublishError, Publisher},
     release::{self, Released, Whose},
-    report::{self, Paint},
+    report::{self, Paint, RunFigures},
 };
 
 mod detect;
 mod kept;
 mod lineage;
+mod many;
 mod metrics;
+mod out;
 mod replay;
 mod revoke;
 mod terminal;
 mod tokens;
 mod trace;
+mod way;
 
+use many::{Chosen, Many};
+use out::Out;
 use terminal::{confirmed, paint, print};
-
-/// How far back records are read: twice the life of a credential (six hours, "Retrieve security
-/// credentials from instance metadata", EC2 User Guide), and a day for hosts that ship late.
-const RECORDS_WINDOW: SignedDuration = SignedDuration::from_hours(36);
+use way::Way;
 
 /// How a command ended; the number is the process's exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +60,8 @@ pub enum Exit {
     Changes = 2,
     /// Something is held, or was not seen.
     Held = 3,
+    /// Some accounts failed, and the others did not.
+    Partly = 4,
     /// The command line makes no sense.
     Usage = 64,
 }
@@ -89,6 +96,21 @@ pub enum CommandError {
          leave the other regions out of the directory"
     )]
     RegionsOfDir,
+    /// The accounts asked for are not there, or too many.
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    /// The organisation's accounts cannot be read.
+    #[error(transparent)]
+    Organization(#[from] crate::organization::OrganizationError),
+    /// What was seen is not of the account that was meant.
+    #[error("what was seen is of account {found}: put it into the folder of that account")]
+    OtherAccount {
+        /// The account that it is of.
+        found: AccountId,
+    },
+    /// What was done in an account ended by a bug of ours.
+    #[error("this is a bug of credpin, told on stderr: please report it")]
+    Bug,
     /// The roles were not seen.
     #[error(transparent)]
     Blind(#[from] Blind),
@@ -151,6 +173,9 @@ pub enum CommandError {
     /// What the last run kept cannot be read.
     #[error("cannot tell how the last run left things; --fresh looks at the account")]
     LastRun(#[from] crate::state::LastRunError),
+    /// What the last runs over several accounts kept cannot be read.
+    #[error("cannot tell how the last runs left things; --fresh looks at the accounts")]
+    Overview(#[from] crate::state::OverviewError),
     /// `--new` needs to know what was told.
     #[error(
         "--new keeps what was told where the controller keeps its state: say where with --state (or \
@@ -190,6 +215,20 @@ pub enum CommandError {
     Fold(#[from] crate::inventory::FoldError),
 }
 
+impl CommandError {
+    /// What a command ends with that could not be carried out.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::NobodyToAsk
+            | Self::RegionsOfDir
+            | Self::NoState
+            | Self::NoSource
+            | Self::Select(_) => Exit::Usage,
+            _ => Exit::Failed,
+        }
+    }
+}
+
 /// Carries out what the command line says.
 pub async fn execute(cli: Cli, now: Timestamp) -> Result<Exit, CommandError> {
     if let Command::Completions { shell } = &cli.command {
@@ -202,6 +241,10 @@ pub async fn execute(cli: Cli, now: Timestamp) -> Result<Exit, CommandError> {
     if let Some(once) = cli.command.once() {
         once.over(&mut config.settings);
     }
+    let chosen = Chosen {
+        named: cli.common.account,
+        shard: cli.common.shard,
+    };
     match cli.command {
         Command::Trace {
             target,
@@ -222,7 +265,7 @@ pub async fn execute(cli: Cli, now: Timestamp) -> Result<Exit, CommandError> {
             let plan = replay::plan_file(&plan)?;
             let homes = trace::homes(&config).await.unwrap_or_default();
             let pins = replay::pins(&plan, homes)?;
-            let state = kept::store(&config)?;
+            let state = kept::store_of(&config, pins.account.as_ref())?;
             replay::replay(
                 pins,
                 &trail.cloudtrail,
@@ -234,14 +277,15 @@ pub async fn execute(cli: Cli, now: Timestamp) -> Result<Exit, CommandError> {
         }
         Command::Detect(asked) => detect::detect(&asked, &config, paint(), now).await,
         Command::Tokens(wanted) => tokens::tokens(&wanted, &config, now, paint()).await,
-        command => on_cloud(command, config, now).await,
+        command => on_cloud(command, config, chosen, now).await,
     }
 }
 
 /// Carries out a command that looks at a cloud.
 async fn on_cloud(
     command: Command,
-    mut config: Config,
+    config: Config,
+    chosen: Chosen,
     now: Timestamp,
 ) -> Result<Exit, CommandError> {
     // A release must work when all else does not.
@@ -249,6 +293,34 @@ async fn on_cloud(
         Command::Release { .. } | Command::Observe { .. } => None,
         _ => kept::store(&config)?,
     };
+    let cloud = config.cloud.clone().unwrap_or(CloudName::Aws);
+    let accounts = way::accounts(&config, &cloud)?;
+    if accounts.is_empty() {
+        if !chosen.named.is_empty() || chosen.shard.is_some() {
+            return Err(SelectError::None.into());
+        }
+        return Box::pin(on_the_one(command, config, store, cloud, now)).await;
+    }
+    let many = Many {
+        way: Way::open(&config, cloud).await?,
+        config,
+        store,
+        chosen,
+        now,
+        paint: paint(),
+        began: Instant::now(),
+    };
+    Box::pin(many.execute(command, accounts)).await
+}
+
+/// Carries out a command on the one account that there is.
+async fn on_the_one(
+    command: Command,
+    mut config: Config,
+    store: Option<RecordStore>,
+    cloud: CloudName,
+    now: Timestamp,
+) -> Result<Exit, CommandError> {
     if let (
         Command::Status {
             fresh: false,
@@ -267,8 +339,11 @@ async fn on_cloud(
         store,
         now,
         paint: paint(),
+        account: None,
+        records: None,
+        out: Out::stdout(),
     };
-    match context.config.cloud.clone().unwrap_or(CloudName::Aws) {
+    match cloud {
         CloudName::Dir(path) => context.execute(command, &Dir::open(path)?).await,
         #[cfg(feature = "aws")]
         CloudName::Aws => {
@@ -299,6 +374,11 @@ fn settle(common: &Common) -> Result<Config, CommandError> {
     } else if !common.region.is_empty() {
         config.regions = Regions::Only(common.region.clone());
     }
+    if common.all_regions || !common.region.is_empty() {
+        for account in &mut config.accounts {
+            account.regions = None;
+        }
+    }
     config.cloud = common.cloud.clone().or(config.cloud);
     config.records = common.records.clone().or(config.records);
     config.state = common.state.clone().or(config.state);
@@ -324,9 +404,18 @@ struct Context {
     store: Option<RecordStore>,
     now: Timestamp,
     paint: Paint,
+    /// Where it is one of several.
+    account: Option<AccountId>,
+    /// Records, where they have been read already.
+    records: Option<Arc<[Record]>>,
+    out: Out,
 }
 
 impl Context {
+    fn print(&self, text: &str) -> io::Result<()> {
+        self.out.print(text)
+    }
+
     async fn execute<C: Observe + WriteIam + Contain>(
         &self,
         command: Command,
@@ -334,9 +423,11 @@ impl Context {
     ) -> Result<Exit, CommandError> {
         match command {
             Command::Observe { out } => self.observe(cloud, out).await,
-            Command::Plan { json, .. } => {
+            Command::Plan { json, dot, .. } => {
                 let planned = self.plan(cloud).await?;
-                print(&if json {
+                self.print(&if dot {
+                    report::chains_dot(&planned.plan)
+                } else if json {
                     report::plan_json(&planned.plan)?
                 } else {
                     report::plan(&planned.plan, &self.config.settings, self.paint)
@@ -359,7 +450,7 @@ impl Context {
                     let text = report::metrics(plan, self.now, recorded, None);
                     metrics::write(&path, &text);
                 }
-                print(&if json {
+                self.print(&if json {
                     report::status_json(plan, recorded)?
                 } else {
                     report::status(plan, recorded, self.paint)
@@ -384,7 +475,7 @@ impl Context {
                 let answer = credpin_core::explain::explain(
                     &estate, &plan, &role, &instance, &from, &action,
                 )?;
-                print(&if json {
+                self.print(&if json {
                     serde_json::to_string_pretty(&answer)? + "\n"
                 } else {
                     report::explain(&answer, is_pinned, self.paint)
@@ -440,7 +531,7 @@ impl Context {
         if let Some(path) = out {
             dir::save(&seen, &path)?;
         }
-        print(&report::view(&seen, &estate, self.paint))?;
+        self.print(&report::view(&seen, &estate, self.paint))?;
         Ok(if estate.gaps.is_empty() {
             Exit::Done
         } else {
@@ -450,7 +541,13 @@ impl Context {
 
     async fn plan<C: Observe>(&self, cloud: &C) -> Result<Planned, CommandError> {
         let records = self.records().await;
-        Ok(flow::plan(cloud, &self.config.settings, &records, self.now).await?)
+        let planned = flow::plan(cloud, &self.config.settings, &records, self.now).await?;
+        match (&self.account, &planned.estate.account) {
+            (Some(meant), Some(found)) if meant != found => Err(CommandError::OtherAccount {
+                found: found.clone(),
+            }),
+            _ => Ok(planned),
+        }
     }
 
     async fn apply<C: Observe + WriteIam + Contain>(
@@ -465,16 +562,16 @@ impl Context {
         let mut asked = false;
         let agree = |plan: &Plan| {
             if asked {
-                print("\nMeanwhile the account has changed. Now this is to be done:\n\n")?;
+                self.print("\nMeanwhile the account has changed. Now this is to be done:\n\n")?;
             }
             asked = true;
-            print(&report::plan(plan, &self.config.settings, self.paint))?;
+            self.print(&report::plan(plan, &self.config.settings, self.paint))?;
             if plan.steps().next().is_none() {
                 return Ok(false);
             }
             let agreed = confirmed()?;
             if !agreed {
-                print("Nothing was done.\n")?;
+                self.print("Nothing was done.\n")?;
             }
             Ok::<_, CommandError>(agreed)
         };
@@ -494,7 +591,7 @@ impl Context {
         let planned = self.plan(cloud).await?;
         if !json {
             let settings = &self.config.settings;
-            print(&report::plan(&planned.plan, settings, self.paint))?;
+            self.print(&report::plan(&planned.plan, settings, self.paint))?;
         }
         let cuts = planned.estate.cuts.clone();
         let exit = self.carry_out(cloud, planned, json, metrics).await;
@@ -552,14 +649,16 @@ impl Context {
         json: bool,
         metrics: Option<&Path>,
     ) -> Result<Exit, CommandError> {
-        print(&if json {
-            report::run_json(run, self.now)?
+        let figures = RunFigures::of(run, self.now);
+        self.print(&if json {
+            figures.to_json()?
         } else {
             report::run(run, self.paint)
         })?;
         tracing::info!(target: "credpin::run", "{}", report::run_line(run));
         let recorded = self.config.records.is_some();
-        kept::keep(self.store.as_ref(), metrics, run, recorded, self.now).await?;
+        kept::keep(self.store.as_ref(), metrics, run, &figures, recorded).await?;
+        self.out.did(figures);
         Ok(match run {
             run if !run.is_complete() => Exit::Failed,
             run if run.plan.is_held() => Exit::Held,
@@ -568,20 +667,21 @@ impl Context {
     }
 
     fn released(&self, released: &Released) -> Result<Exit, CommandError> {
-        print(&report::released(released, self.paint))?;
+        self.print(&report::released(released, self.paint))?;
         let complete = released.failed.is_empty() && released.gaps.is_empty();
         Ok(if complete { Exit::Done } else { Exit::Failed })
     }
 
-    /// What hosts recorded of late. Records never hold anything up (invariant 3): a store that
-    /// cannot be read, or is not there, is told about and left out.
+    /// What hosts recorded of late; of the one account, where there are several.
     async fn records(&self) -> Vec<Record> {
-        let since = self.now.checked_sub(RECORDS_WINDOW).ok();
-        let read = read_records(&self.config, since).await;
-        read.unwrap_or_else(|error| {
-            tracing::warn!("going on without records: {}", chain(&error));
-            Vec::new()
-        })
+        let mut records = match &self.records {
+            Some(records) => records.to_vec(),
+            None => kept::records(&self.config, self.now).await,
+        };
+        if let Some(account) = &self.account {
+            records.retain(|record| record.host.account == account.as_str());
+        }
+        records
     }
 }
 

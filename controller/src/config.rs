@@ -3,11 +3,11 @@
 //! Every mistake is found in one go and names its line, and an unknown key is a mistake: a
 //! misspelt `hub-vpcs` would otherwise be a silent lock-out.
 
-use std::{ffi::OsString, fmt, path::PathBuf, str::FromStr};
+use std::{collections::BTreeSet, ffi::OsString, fmt, path::PathBuf, str::FromStr};
 
 use credpin_core::{
     detect::Accept,
-    id::RegionName,
+    id::{AccountId, RegionName},
     plan::MOST_POLICIES,
     settings::{
         Glob, IdleAfter, Lists, Mode, Propagation, ReplayMaxAge, RoleRule, Scope, Settings,
@@ -17,6 +17,11 @@ use credpin_core::{
 use credpin_ledger::StoreUrl;
 use thiserror::Error;
 use toml_span::ErrorKind;
+
+use crate::{
+    account::{Account, RoleToAssume},
+    organization::Organization,
+};
 
 mod accept;
 mod duration;
@@ -50,11 +55,14 @@ pub(crate) fn state_home() -> Option<PathBuf> {
 /// quotas").
 const MOST_ACCOUNT_POLICIES: usize = 10_000;
 
+/// More accounts at a time would hold as many accounts in memory, and wait on this machine's own calls.
+const MOST_AT_A_TIME: usize = 64;
+
 /// The file that is read where none is named.
 pub const DEFAULT_PATH: &str = "credpin.toml";
 
 /// What the file says. The default is the empty file, which is a safe one: all is observed.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     /// What bears on plans.
     pub settings: Settings,
@@ -66,12 +74,30 @@ pub struct Config {
     pub records: Option<StoreUrl>,
     /// `state`
     pub state: Option<StoreUrl>,
+    /// `[[account]]`; none where the credentials that there are say which it is.
+    pub accounts: Vec<Account>,
+    /// `[organization]`: more accounts, but for those that `accounts` has.
+    pub organization: Option<Organization>,
+    /// `concurrency`
+    pub concurrency: Concurrency,
     /// `publish-pins`
     pub publish_pins: bool,
     /// `controller-roles`: names of the roles that credpin runs as.
     pub controller_roles: Vec<Glob>,
     /// `[[accept]]`: findings that a person has accepted.
     pub accept: Vec<Accept>,
+}
+
+/// How many accounts are worked on at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Concurrency(pub usize);
+
+impl Default for Concurrency {
+    /// AWS counts calls by account, so it is not for AWS that these are few: each holds the whole of its
+    /// account in memory.
+    fn default() -> Self {
+        Self(8)
+    }
 }
 
 /// Which cloud: `aws` or `dir:PATH`.
@@ -187,7 +213,20 @@ fn config(mut table: Table<'_, '_>) -> Config {
     config.records = table.parsed("records", |text| text.parse().map_err(said));
     config.state = table.parsed("state", |text| text.parse().map_err(said));
     config.publish_pins = table.boolean("publish-pins").unwrap_or_default();
-    let regions = table.parsed_or_list(
+    config.regions = regions(&mut table).unwrap_or_default();
+    config.accounts = table.tables("account", account);
+    only_once(&config.accounts, &mut table);
+    config.organization = table.table("organization", organization);
+    config.concurrency = table
+        .number("concurrency", 1..=MOST_AT_A_TIME)
+        .map(Concurrency)
+        .unwrap_or_default();
+    table.finish();
+    config
+}
+
+fn regions(table: &mut Table<'_, '_>) -> Option<Regions> {
+    table.parsed_or_list(
         "regions",
         |text| text.parse().map_err(said),
         |text| {
@@ -199,10 +238,85 @@ fn config(mut table: Table<'_, '_>) -> Config {
             [] => Err("names no region: leave it out to look at all of them".to_owned()),
             _ => Ok(Regions::Only(names)),
         },
+    )
+}
+
+fn account(table: &mut Table<'_, '_>) -> Option<Account> {
+    let id: Option<AccountId> = table.required("id", |text| text.parse().map_err(said));
+    let role: Option<RoleToAssume> = table.parsed("role", |text| text.parse().map_err(said));
+    let external_id = table.parsed("external-id", external_id);
+    let regions = regions(table);
+    let elsewhere = role.as_ref().and_then(RoleToAssume::account);
+    if let (Some(id), Some(elsewhere)) = (&id, elsewhere)
+        && *id != elsewhere
+    {
+        table.mistake(format!(
+            "role is one of account {elsewhere}, and id is {id}"
+        ));
+    }
+    if external_id.is_some() && !table.named("role") {
+        table.mistake("external-id is for a role that is assumed: role is missing");
+    }
+    Some(Account {
+        id: id?,
+        role,
+        external_id,
+        regions,
+    })
+}
+
+fn organization(table: &mut Table<'_, '_>) -> Option<Organization> {
+    let accounts = table.parsed_or_list(
+        "accounts",
+        |text| Ok(PathBuf::from(text)),
+        |text| Ok(vec![PathBuf::from(text)]),
+        Ok,
     );
-    config.regions = regions.unwrap_or_default();
-    table.finish();
-    config
+    if !table.named("accounts") {
+        table.mistake(
+            "accounts is missing: a file of what `aws organizations list-accounts` prints, or a list of such",
+        );
+    }
+    let role = table.required("role", |text| {
+        let role: RoleToAssume = text.parse().map_err(said)?;
+        match role.account() {
+            None => Ok(role),
+            Some(_) => {
+                Err("is one account's role: write the name that it has in all of them".into())
+            }
+        }
+    });
+    let external_id = table.parsed("external-id", external_id);
+    let except = table.list("except", |text| text.parse().map_err(said));
+    Some(Organization {
+        accounts: accounts?,
+        role: role?,
+        external_id,
+        except: except.unwrap_or_default().into_iter().collect(),
+    })
+}
+
+/// An account that is named twice would be worked on by one job twice at once.
+fn only_once(accounts: &[Account], table: &mut Table<'_, '_>) {
+    let mut seen = BTreeSet::new();
+    for account in accounts {
+        if !seen.insert(&account.id) {
+            table.mistake(format!("account {} is named twice", account.id));
+        }
+    }
+}
+
+/// As STS takes it ("`AssumeRole`", STS API reference).
+fn external_id(text: &str) -> Result<String, String> {
+    let fits = (2..=1224).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_+=,.@:/-".contains(&byte));
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("is no external id: 2 to 1224 letters, digits and _+=,.@:/-".to_owned())
+    }
 }
 
 fn role(table: &mut Table<'_, '_>) -> Option<RoleRule> {
@@ -210,9 +324,11 @@ fn role(table: &mut Table<'_, '_>) -> Option<RoleRule> {
         "" => Err("is empty, and no role is named so: write a name, or a pattern as web-*".into()),
         _ => Ok(Glob::new(text)),
     });
+    let account = table.parsed("account", |text| text.parse().map_err(said));
     let mode = table.required("mode", mode);
     Some(RoleRule {
         name: name?,
+        account,
         mode: mode?,
     })
 }

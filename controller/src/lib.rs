@@ -14,6 +14,7 @@
 //! the binary's subcommands do, [`report`] what people and machines get to read,
 //! [`publish`] what hosts do. Beside it, [`inventory`] keeps what hosts recorded.
 
+pub mod account;
 pub mod apply;
 pub mod cli;
 pub mod cloud;
@@ -22,6 +23,7 @@ pub mod command;
 pub mod config;
 pub mod flow;
 pub mod inventory;
+pub mod organization;
 pub mod publish;
 pub mod read_back;
 pub mod release;

@@ -5,7 +5,7 @@ use std::{io::IsTerminal, process::ExitCode};
 use clap::Parser;
 use credpin::{
     cli::Cli,
-    command::{self, CommandError, Exit},
+    command::{self, Exit},
 };
 use jiff::Timestamp;
 use tracing_subscriber::EnvFilter;
@@ -40,13 +40,7 @@ async fn main() -> ExitCode {
     let now = Timestamp::now();
     let exit = command::execute(cli, now).await.unwrap_or_else(|error| {
         eprintln!("credpin: {}", command::chain(&error));
-        match error {
-            CommandError::NobodyToAsk
-            | CommandError::RegionsOfDir
-            | CommandError::NoState
-            | CommandError::NoSource => Exit::Usage,
-            _ => Exit::Failed,
-        }
+        error.exit()
     });
     ExitCode::from(exit as u8)
 }

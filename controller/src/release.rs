@@ -339,15 +339,13 @@ async fn undo_one<C: WriteIam>(
 
 /// What the next run makes of a pin that it was given back.
 fn next_run(seen: &Estate, settings: &Settings, attached: bool, role: &RoleName) -> &'static str {
-    let enforced = seen
-        .roles
-        .get(role)
-        .is_some_and(|role| settings.mode_of(role) == Mode::Enforce);
+    let role = seen.roles.get(role);
+    let enforced = role.is_some_and(|role| settings.mode_of(role) == Mode::Enforce);
     match (enforced, attached) {
         (true, true) => "the next one brings the pin up to date",
         (true, false) => "the next one puts the pin in force again",
         (false, false) => "the config says observe, so the next one leaves the pin off",
-        (false, true) if settings.names(role) => {
+        (false, true) if role.is_some_and(|role| settings.names(role)) => {
             "the config says observe, so the next one takes the pin off"
         }
         (false, true) => "no [[role]] of the config names it, so the next one holds it as it is",

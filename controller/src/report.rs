@@ -1,8 +1,11 @@
 //! What people and machines get to read. Everything here is text made from values; nothing is
 //! decided and nothing printed.
 
+mod accounts;
+mod chain;
 mod detect;
 mod explain;
+mod figures;
 mod lineage;
 mod metrics;
 mod plan;
@@ -18,14 +21,19 @@ mod tokens;
 mod trace;
 mod view;
 
+pub use accounts::{
+    AccountJson, AccountsJson, account, accounts, accounts_json, accounts_line, accounts_status,
+};
+pub use chain::chains_dot;
 pub use detect::{detect, detect_json, detect_ocsf, detect_rules, detect_rules_json};
 pub use explain::explain;
+pub use figures::{RunFigures, Stopped};
 pub use lineage::{one_key, one_key_json, outcome, round, round_json};
 pub use metrics::metrics;
 pub use plan::{plan, plan_json};
 pub use replay::{replay, replay_json, triage, triage_json};
 pub use revoke::{cuts, made, standing, standing_json};
-pub use run::{released, run, run_json, run_line};
+pub use run::{released, run, run_line};
 pub use status::{status, status_json};
 pub use summary::Summary;
 pub use tokens::{Listed, tokens, tokens_json};

@@ -8,10 +8,14 @@ use thiserror::Error;
 mod findings;
 mod last_run;
 mod lock;
+mod overview;
+mod within;
 
 pub use findings::{Told, ToldError};
 pub use last_run::{LastRun, LastRunError, SCHEMA};
 pub use lock::{LONGEST_RUN, Lock, LockError, holder};
+pub use overview::{OfAccount, Overview, OverviewError};
+pub use within::within;
 
 /// Where the controller's objects lie in its store.
 const PREFIX: &str = "state/v1";

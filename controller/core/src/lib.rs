@@ -13,12 +13,15 @@
 //! Start at [`plan::plan`], which calls the rest in this order. [`exposure`] measures what a pin
 //! leaves open; [`admission`] tells hosts that are launched whether it admits them; [`explain`] answers "what if a token were used from there?".
 //!
+//! [`chain`] finds the roles that no pin follows a token to.
+//!
 //! Beside that, from [`cloudtrail`]: [`lineage`] tells which key came of which, [`replay`] which real
 //! calls a pin would have denied, [`detect`] what somebody should look at, and [`containment`] what ends a
 //! lineage: its keys' [`cut`]s, in order.
 //! [`inventory`] is made of records, and lists every token.
 
 pub mod admission;
+pub mod chain;
 pub mod cloudtrail;
 pub mod containment;
 pub mod credential;
@@ -41,6 +44,8 @@ pub mod replay;
 pub mod replayed;
 pub mod request;
 pub mod settings;
+pub mod shard;
+mod spread;
 pub mod trust;
 pub mod verify;
 mod wildcard;

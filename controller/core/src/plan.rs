@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{
+    chain::{self, Chained},
     estate::{Estate, Gap, LivePolicy, Role},
     exposure::{self, Exposure, OfAccount},
     footprint::{self, Footprint},
@@ -67,6 +68,9 @@ pub struct Plan {
     pub gaps: BTreeSet<Gap>,
     /// Every role that has instances or a pin, or is to have one, by name.
     pub roles: Vec<RolePlan>,
+    /// Roles that can be assumed with the tokens of these, and that no pin follows to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub chained: Vec<Chained>,
     /// What is open now, of all roles together.
     pub exposure_now: OfAccount,
     /// What records say that EC2 does not. Never acted upon (invariant 3).
@@ -218,7 +222,10 @@ pub fn plan(estate: &Estate, records: &[Record], settings: &Settings, now: Times
         .chain(doubts::idle_settings(estate, settings, &roles))
         .chain(evidence.contradictions(estate, &roles))
         .collect();
+    let with_hosts = roles.iter().filter(|role| !role.footprint.hosts.is_empty());
+    let chained = chain::chained(estate, with_hosts.map(|role| &role.role));
     Plan {
+        chained,
         account: estate.account.clone(),
         gaps: estate.gaps.clone(),
         exposure_now: OfAccount::over(

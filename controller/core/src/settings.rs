@@ -6,7 +6,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::{Arn, RoleName, SubnetId, VpcId},
+    estate::Role,
+    id::{AccountId, Arn, SubnetId, VpcId},
     replayed::Replays,
     wildcard,
 };
@@ -50,6 +51,9 @@ pub struct Settings {
     pub mode: Mode,
     /// Rules by role name; the first that matches decides.
     pub roles: Vec<RoleRule>,
+    /// Whether these are decisions for several accounts: then it is no slip of the pen that they name what is
+    /// not in this one.
+    pub shared: bool,
     /// VPCs whose endpoints are home for everybody. `None` is "not said": routes that may lead to
     /// such endpoints then hold a role, and `Some` of nothing answers for them.
     pub hub_vpcs: Option<BTreeSet<VpcId>>,
@@ -109,6 +113,8 @@ pub enum Lists {
 pub struct RoleRule {
     /// Which roles.
     pub name: Glob,
+    /// Of which account; of any, where it names none.
+    pub account: Option<AccountId>,
     /// What is done about them.
     pub mode: Mode,
 }
@@ -135,14 +141,24 @@ pub enum Scope {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glob(String);
 
+impl RoleRule {
+    /// Whether it decides what is done about `role`, where no rule before it does.
+    pub fn is_about(&self, role: &Role) -> bool {
+        self.name.matches(role.name.as_str()) && self.is_of(role.arn.account())
+    }
+
+    /// Whether it is about roles of that account.
+    pub fn is_of(&self, account: &str) -> bool {
+        self.account
+            .as_ref()
+            .is_none_or(|of| of.as_str() == account)
+    }
+}
+
 impl Settings {
     /// Whether a rule names `role`. What holds for all roles is not said of this one.
-    pub fn names(&self, role: &RoleName) -> bool {
-        !self.excludes(role)
-            && self
-                .roles
-                .iter()
-                .any(|rule| rule.name.matches(role.as_str()))
+    pub fn names(&self, role: &Role) -> bool {
+        !self.excludes(&role.name) && self.roles.iter().any(|rule| rule.is_about(role))
     }
 
     /// The prefixes stated for a subnet, by itself or by its VPC; `None` where nothing was stated.
@@ -198,7 +214,6 @@ impl FromStr for Glob {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::estate::Role;
 
     fn role(name: &str, tag: Option<&str>) -> Role {
         Role {
@@ -231,6 +246,7 @@ mod tests {
     fn the_first_rule_that_matches_decides() {
         let rule = |name, mode| RoleRule {
             name: Glob::new(name),
+            account: None,
             mode,
         };
         let settings = Settings {
@@ -288,13 +304,34 @@ mod tests {
             exclude: vec![Glob::new("break-glass*")],
             roles: vec![RoleRule {
                 name: Glob::new("*"),
+                account: None,
                 mode: Mode::Enforce,
             }],
             ..Settings::default()
         };
         let role = role("break-glass-1", Some("enforce"));
         assert_eq!(settings.mode_of(&role), Mode::Observe);
-        assert!(!settings.names(&role.name));
+        assert!(!settings.names(&role));
+    }
+
+    #[test]
+    fn a_rule_of_one_account_is_about_no_other() {
+        let rule = |account: Option<&str>| RoleRule {
+            name: Glob::new("web*"),
+            account: account.map(|id| id.parse().unwrap()),
+            mode: Mode::Enforce,
+        };
+        let web = role("web", None);
+        assert!(rule(None).is_about(&web));
+        assert!(rule(Some("123456789012")).is_about(&web));
+        assert!(!rule(Some("111122223333")).is_about(&web));
+        assert!(!rule(Some("123456789012")).is_about(&role("batch", None)));
+        let settings = Settings {
+            roles: vec![rule(Some("111122223333"))],
+            ..Settings::default()
+        };
+        assert_eq!(settings.mode_of(&web), Mode::Observe);
+        assert!(!settings.names(&web));
     }
 
     #[test]

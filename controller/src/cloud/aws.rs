@@ -8,9 +8,15 @@
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
-use aws_sdk_iam::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_iam::{
+    config::retry::RetryPartition,
+    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+};
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
-use credpin_core::{estate::Gap, id::RegionName};
+use credpin_core::{
+    estate::Gap,
+    id::{AccountId, RegionName},
+};
 use futures::future::join_all;
 use thiserror::Error;
 use tracing::warn;
@@ -35,12 +41,14 @@ macro_rules! pages {
     }};
 }
 
+mod assume;
 mod contain;
 mod count;
 mod ec2;
 mod iam;
 mod write;
 
+use assume::throttled_together;
 use count::Counter;
 
 /// The most that EC2 and IAM give at once.
@@ -51,6 +59,8 @@ const ATTEMPTS: u32 = 6;
 /// An account of AWS.
 #[derive(Clone, Debug)]
 pub struct Aws {
+    /// Where it is one of several.
+    account: Option<AccountId>,
     regions: Regions,
     config: SdkConfig,
     counter: Counter,
@@ -64,6 +74,31 @@ pub enum OpenError {
     /// Nobody named a region to ask IAM and STS in.
     #[error("no region to begin with: set AWS_REGION to any region of your partition")]
     NoRegion,
+    /// The account's role cannot be had.
+    #[error(
+        "cannot act as {role}: {why}; the role must be there, its trust policy must name who runs credpin \
+         (with `external-id`, where it asks for one), and who runs credpin must be allowed sts:AssumeRole"
+    )]
+    NotAssumed {
+        /// Its ARN.
+        role: String,
+        /// What STS says.
+        why: String,
+    },
+    /// There are no credentials, or they are no good.
+    #[error("cannot tell whose credentials there are: {0}")]
+    NobodyKnown(String),
+    /// The credentials are another account's.
+    #[error(
+        "the credentials are those of account {found}, not {wanted}: name a `role` to be assumed in \
+         [[account]], or run credpin in that account"
+    )]
+    Elsewhere {
+        /// The account that was meant.
+        wanted: AccountId,
+        /// The account that they are of.
+        found: String,
+    },
 }
 
 /// Adaptive: throttled once, the client sends slower by itself, since IAM's rates cannot be raised.
@@ -100,25 +135,36 @@ impl Aws {
             Regions::All if config.region().is_none() => return Err(OpenError::NoRegion),
             _ => config,
         };
+        Ok(Self::with(config, regions, None))
+    }
+
+    fn with(config: SdkConfig, regions: Regions, account: Option<AccountId>) -> Self {
         let counter = Counter::default();
+        let together = |service| throttled_together(service, "", account.as_ref());
         let iam = aws_sdk_iam::config::Builder::from(&config)
+            .retry_partition(RetryPartition::new(together("iam")))
             .interceptor(counter.clone())
             .build();
         let sts = aws_sdk_sts::config::Builder::from(&config)
+            .retry_partition(RetryPartition::new(together("sts")))
             .interceptor(counter.clone())
             .build();
-        Ok(Self {
+        Self {
+            account,
             regions,
             iam: aws_sdk_iam::Client::from_conf(iam),
             sts: aws_sdk_sts::Client::from_conf(sts),
             config,
             counter,
-        })
+        }
     }
 
     fn ec2(&self, region: Option<&RegionName>) -> aws_sdk_ec2::Client {
-        let mut config =
-            aws_sdk_ec2::config::Builder::from(&self.config).interceptor(self.counter.clone());
+        let place = region.map(RegionName::as_str).unwrap_or_default();
+        let together = throttled_together("ec2", place, self.account.as_ref());
+        let mut config = aws_sdk_ec2::config::Builder::from(&self.config)
+            .retry_partition(RetryPartition::new(together))
+            .interceptor(self.counter.clone());
         if let Some(region) = region {
             config = config.region(aws_config::Region::new(region.to_string()));
         }

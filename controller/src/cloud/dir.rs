@@ -1,7 +1,7 @@
 //! A cloud kept in a directory: what the AWS CLI prints, under the CLI's own names.
 //!
 //! ```text
-//! PATH/
+//! PATH/                              of one account; of several, each lies in a folder named by its id
 //!   eu-west-1/                        a region: any folder named so, or with describe-*.json
 //!     describe-instances.json         aws ec2 describe-instances --region eu-west-1
 //!     describe-network-interfaces.json, describe-subnets.json, describe-route-tables.json,
@@ -27,7 +27,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use credpin_core::{estate::Gap, id::RegionName};
+use credpin_core::{
+    estate::Gap,
+    id::{AccountId, RegionName},
+};
 use thiserror::Error;
 
 use super::{
@@ -72,6 +75,22 @@ impl Dir {
             Ok(_) => Ok(Self { path }),
             Err(source) => Err(OpenError { path, source }),
         }
+    }
+
+    /// The accounts that have a folder here, named by their id; none where this is the one account.
+    pub fn accounts(&self) -> Result<BTreeSet<AccountId>, OpenError> {
+        let unreadable = |source| OpenError {
+            path: self.path.clone(),
+            source,
+        };
+        let name = |path: &PathBuf| path.file_name()?.to_string_lossy().parse().ok();
+        let folders = folders(&self.path).map_err(unreadable)?;
+        Ok(folders.iter().filter_map(name).collect())
+    }
+
+    /// The account in the folder of that id.
+    pub fn in_account(&self, account: &AccountId) -> Result<Self, OpenError> {
+        Self::open(self.path.join(account.as_str()))
     }
 
     fn see(&self) -> Observation {

@@ -2,17 +2,21 @@
 
 use std::path::Path;
 
-use credpin_core::replayed::Replays;
-use credpin_ledger::{Access, RecordStore};
-use jiff::Timestamp;
+use credpin_core::{id::AccountId, replayed::Replays};
+use credpin_ledger::{Access, Record, RecordStore};
+use jiff::{SignedDuration, Timestamp};
 
-use super::{CommandError, Exit, Paint, chain, print};
+use super::{CommandError, Exit, Paint, chain, print, way};
 use crate::{
-    config::{self, Config},
+    config::{self, CloudName, Config},
     flow::Run,
-    report,
+    report::{self, RunFigures},
     state::{self, LONGEST_RUN, LastRun, Lock},
 };
+
+/// How far back records are read: twice the life of a credential (six hours, "Retrieve security
+/// credentials from instance metadata", EC2 User Guide), and a day for hosts that ship late.
+const RECORDS_WINDOW: SignedDuration = SignedDuration::from_hours(36);
 
 /// The controller's own store, if the config names one.
 pub(super) fn store(config: &Config) -> Result<Option<RecordStore>, CommandError> {
@@ -21,6 +25,32 @@ pub(super) fn store(config: &Config) -> Result<Option<RecordStore>, CommandError
     };
     let access = Access::Variables(config::variables());
     Ok(Some(RecordStore::create(url, &access)?))
+}
+
+/// The part of it that is the account's, where there are several.
+pub(super) fn store_of(
+    config: &Config,
+    account: Option<&AccountId>,
+) -> Result<Option<RecordStore>, CommandError> {
+    let store = store(config)?;
+    let cloud = config.cloud.as_ref().unwrap_or(&CloudName::Aws);
+    let accounts = way::accounts(config, cloud)?;
+    let account = account.filter(|id| accounts.iter().any(|account| account.id == **id));
+    Ok(match (store, account) {
+        (Some(store), Some(account)) => Some(state::within(&store, account)),
+        (store, _) => store,
+    })
+}
+
+/// What hosts recorded of late. Records never hold anything up (invariant 3): a store that cannot be
+/// read, or is not there, is told about and left out.
+pub(super) async fn records(config: &Config, now: Timestamp) -> Vec<Record> {
+    let since = now.checked_sub(RECORDS_WINDOW).ok();
+    let read = super::read_records(config, since).await;
+    read.unwrap_or_else(|error| {
+        tracing::warn!("going on without records: {}", chain(&error));
+        Vec::new()
+    })
 }
 
 /// What replays said. One that cannot be read is as one that is not there: a first pin then waits.
@@ -61,14 +91,14 @@ pub(super) async fn keep(
     store: Option<&RecordStore>,
     metrics: Option<&Path>,
     run: &Run,
+    figures: &RunFigures,
     recorded: bool,
-    now: Timestamp,
 ) -> Result<(), CommandError> {
     if store.is_none() && metrics.is_none() {
         return Ok(());
     }
     let plan = run.after();
-    let text = report::metrics(&plan, now, recorded, Some(run));
+    let text = report::metrics(&plan, figures.began, recorded, Some(run));
     if let Some(path) = metrics {
         super::metrics::write(path, &text);
     }
@@ -77,12 +107,12 @@ pub(super) async fn keep(
     };
     let kept = LastRun {
         schema: state::SCHEMA,
-        made: now,
+        made: figures.began,
         held: plan.is_held(),
         text: report::status(&plan, recorded, Paint::default()),
         status: serde_json::from_str(&report::status_json(&plan, recorded)?)?,
         metrics: text,
-        run: serde_json::from_str(&report::run_json(run, now)?)?,
+        run: serde_json::to_value(figures)?,
     };
     if let Err(error) = kept.keep(store).await {
         tracing::warn!("`credpin status` shows an older run: {}", chain(&error));

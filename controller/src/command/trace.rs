@@ -1,6 +1,6 @@
 //! `credpin trace`: needs no cloud, and asks one only where it is named.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{collections::BTreeMap, fs, path::PathBuf, slice};
 
 use credpin_core::{
     footprint,
@@ -11,7 +11,7 @@ use credpin_core::{
 use credpin_ledger::Access;
 use jiff::Timestamp;
 
-use super::{CommandError, Exit, chain, print};
+use super::{CommandError, Exit, chain, print, way};
 use crate::{
     cloud::{Observation, Observe, dir::Dir, estate::estate},
     cloudtrail::{self, Reading, Source, Trail},
@@ -70,11 +70,17 @@ fn exit(reading: &Reading) -> Exit {
     }
 }
 
-/// Where instances are at home, if a cloud is named. One that cannot be looked at costs a warning:
-/// a responder needs the tree now.
+/// Where instances are at home, if a cloud is named, in each of its accounts. What cannot be looked at costs
+/// a warning: a responder needs the tree now.
 pub(super) async fn homes(config: &Config) -> Option<Homes> {
-    let seen = observed(config).await?;
-    Some(homes_in(&seen, &config.settings))
+    let cloud = config.cloud.as_ref()?;
+    match way::observe(config, cloud).await {
+        Ok(seen) => Some(homes_of(&seen, &config.settings)),
+        Err(error) => {
+            tracing::warn!("home and away are not told: {}", chain(&error));
+            None
+        }
+    }
 }
 
 /// What is to be seen of the cloud that is named, if one is.
@@ -105,13 +111,20 @@ pub(super) async fn observed(config: &Config) -> Option<Observation> {
 
 /// The homes of all hosts that were seen.
 pub(super) fn homes_in(seen: &Observation, settings: &Settings) -> Homes {
-    let estate = estate(seen);
-    for gap in &estate.gaps {
-        tracing::warn!("home and away are told as far as was seen: {gap}");
+    homes_of(slice::from_ref(seen), settings)
+}
+
+fn homes_of(seen: &[Observation], settings: &Settings) -> Homes {
+    let mut hosts = Vec::new();
+    for seen in seen {
+        let estate = estate(seen);
+        for gap in &estate.gaps {
+            tracing::warn!("home and away are told as far as was seen: {gap}");
+        }
+        hosts.extend(footprint::hosts(&estate, settings));
     }
     let hubs = settings.hub_vpcs.iter().flatten().cloned().collect();
-    let hosts = footprint::hosts(&estate, settings);
-    Homes::new(hosts, endpoints(seen), hubs)
+    Homes::new(hosts, seen.iter().flat_map(endpoints).collect(), hubs)
 }
 
 /// VPC endpoints by id, each with its VPC.

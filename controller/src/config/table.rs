@@ -65,11 +65,7 @@ impl<'de, 'm> Table<'de, 'm> {
                 mistakes,
             }),
             other => {
-                mistakes.add(
-                    at,
-                    path,
-                    format!("wants a table, [[{path}]], not {}", other.type_str()),
-                );
+                mistakes.add(at, path, format!("wants a table, not {}", other.type_str()));
                 None
             }
         }
@@ -181,6 +177,19 @@ impl<'de, 'm> Table<'de, 'm> {
                 .map_err(|what| self.wrong(at, key, what))
                 .ok()
         }
+    }
+
+    /// A table of that name, `[key]`.
+    pub(super) fn table<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Table<'de, '_>) -> Option<T>,
+    ) -> Option<T> {
+        let value = self.take(key)?;
+        let mut table = Table::new(key, value, self.mistakes)?;
+        let read = read(&mut table);
+        table.finish();
+        read
     }
 
     /// Tables of the same name, `[[key]]`.

@@ -42,6 +42,7 @@ fn every_key_is_read() {
         publish-pins = true
         [[role]]
         name = "web-*"
+        account = "111122223333"
         mode = "observe"
         [[egress]]
         vpc = "vpc-0abc"
@@ -69,6 +70,7 @@ fn every_key_is_read() {
                 max_narrowing: "50%".parse().unwrap(),
                 roles: vec![RoleRule {
                     name: Glob::new("web-*"),
+                    account: Some("111122223333".parse().unwrap()),
                     mode: Mode::Observe
                 }],
                 egress: vec![
@@ -88,6 +90,7 @@ fn every_key_is_read() {
                 allow_lossy: true,
                 max_policies: Some(5),
                 policy_quota: Some(3000),
+                shared: false,
                 take_over: false,
                 own_role: None,
             },
@@ -98,6 +101,86 @@ fn every_key_is_read() {
             publish_pins: true,
             ..Config::default()
         }
+    );
+}
+
+#[test]
+fn every_key_of_accounts_is_read() {
+    let config = parse(
+        "credpin.toml",
+        r#"
+        concurrency = 3
+        [[account]]
+        id = "111122223333"
+        role = "credpin-controller"
+        external-id = "of-credpin"
+        regions = ["eu-west-1"]
+        [[account]]
+        id = "444455556666"
+        [organization]
+        accounts = "accounts.json"
+        role = "credpin-controller"
+        external-id = "of-credpin"
+        except = ["555566667777"]
+        "#,
+    )
+    .unwrap();
+    assert_eq!(
+        config,
+        Config {
+            accounts: vec![
+                Account {
+                    role: Some("credpin-controller".parse().unwrap()),
+                    external_id: Some("of-credpin".into()),
+                    regions: Some(Regions::Only(vec!["eu-west-1".parse().unwrap()])),
+                    ..Account::of("111122223333".parse().unwrap())
+                },
+                Account::of("444455556666".parse().unwrap()),
+            ],
+            organization: Some(Organization {
+                accounts: vec!["accounts.json".into()],
+                role: "credpin-controller".parse().unwrap(),
+                external_id: Some("of-credpin".into()),
+                except: ["555566667777".parse().unwrap()].into(),
+            }),
+            concurrency: Concurrency(3),
+            ..Config::default()
+        }
+    );
+}
+
+#[test]
+fn an_account_is_named_once_and_its_role_is_its_own() {
+    let found = mistakes(
+        r#"concurrency = 0
+[[account]]
+id = "111122223333"
+role = "arn:aws:iam::444455556666:role/credpin"
+[[account]]
+id = "1"
+external-id = "a b"
+[[account]]
+id = "555566667777"
+[[account]]
+id = "555566667777"
+[organization]
+role = "arn:aws:iam::444455556666:role/credpin"
+"#,
+    );
+    assert_eq!(
+        found,
+        [
+            "credpin.toml:1:1: account 555566667777 is named twice",
+            "credpin.toml:1:15: concurrency: wants a number from 1 to 64, not 0",
+            "credpin.toml:2:1: account: role is one of account 444455556666, and id is 111122223333",
+            "credpin.toml:6:7: account.id: `1` is not an account id (twelve digits)",
+            "credpin.toml:7:16: account.external-id: is no external id: 2 to 1224 letters, digits and \
+             _+=,.@:/-",
+            "credpin.toml:12:1: organization: accounts is missing: a file of what `aws organizations \
+             list-accounts` prints, or a list of such",
+            "credpin.toml:13:9: organization.role: is one account's role: write the name that it has in all \
+             of them",
+        ]
     );
 }
 
@@ -119,7 +202,7 @@ mode = 7
         [
             "credpin.toml:1:9: mode: `strict` is no mode: write observe, canary or enforce",
             "credpin.toml:2:1: hub-vpc: unknown key; known here: mode, hub-vpcs, allow-launch-gap, \
-             max-policies, policy-quota, ipv6-lists, private-ipv4-lists, allow-lossy, pin-derived, self-defence, exclude, canary-share, replay-max-age, idle-after, without-replay, propagation, max-narrowing, role, egress, controller-roles, accept, cloud, records, state, publish-pins, regions",
+             max-policies, policy-quota, ipv6-lists, private-ipv4-lists, allow-lossy, pin-derived, self-defence, exclude, canary-share, replay-max-age, idle-after, without-replay, propagation, max-narrowing, role, egress, controller-roles, accept, cloud, records, state, publish-pins, regions, account, organization, concurrency",
             "credpin.toml:3:16: pin-derived: wants true or false, not string",
             "credpin.toml:4:15: ipv6-lists: lists have no `/64`: write addresses or subnets",
             "credpin.toml:6:8: egress.vpc: `0abc` is not a VPC id (vpc-…)",

@@ -14,7 +14,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    Paint, count,
+    Paint,
+    chain::{When, chains},
+    count,
     summary::{Change, Summary},
 };
 
@@ -30,6 +32,7 @@ pub fn plan(plan: &Plan, settings: &Settings, paint: Paint) -> String {
         out.push('\n');
         self::role(&mut out, role, paint);
     }
+    chains(&mut out, plan, When::Then, paint);
     for warning in &plan.warnings {
         line(&mut out, 0, &paint.yellow(&format!("\nWarning: {warning}")));
     }

@@ -2,10 +2,6 @@
 
 use std::fmt::Write as _;
 
-use credpin_core::id::RoleName;
-use jiff::Timestamp;
-use serde::Serialize;
-
 use super::{Paint, Summary, count};
 use crate::{cloud::Calls, flow::Run, release::Released};
 
@@ -72,51 +68,6 @@ pub fn run_line(run: &Run) -> String {
     line
 }
 
-/// The same for a machine. `schema` changes when a field's meaning does.
-pub fn run_json(run: &Run, began: Timestamp) -> serde_json::Result<String> {
-    #[derive(Serialize)]
-    struct Stopped<'a> {
-        role: &'a RoleName,
-        why: String,
-    }
-    #[derive(Serialize)]
-    struct Json<'a> {
-        schema: u32,
-        began: Timestamp,
-        complete: bool,
-        held: bool,
-        plan: Summary,
-        steps: usize,
-        done: usize,
-        stopped: Vec<Stopped<'a>>,
-        unconfirmed: Vec<Stopped<'a>>,
-        released_meanwhile: &'a [RoleName],
-        calls: &'a Calls,
-    }
-    let stopped = run.applied.failed.iter().map(|failure| Stopped {
-        role: &failure.role,
-        why: failure.error.to_string(),
-    });
-    let unconfirmed = run.unconfirmed.iter().map(|unconfirmed| Stopped {
-        role: &unconfirmed.role,
-        why: unconfirmed.what.to_owned(),
-    });
-    serde_json::to_string_pretty(&Json {
-        schema: 1,
-        began,
-        complete: run.is_complete(),
-        held: run.plan.is_held(),
-        plan: Summary::of(&run.plan),
-        steps: run.plan.steps().count(),
-        done: run.applied.done.len(),
-        stopped: stopped.collect(),
-        unconfirmed: unconfirmed.collect(),
-        released_meanwhile: &run.applied.released_meanwhile,
-        calls: &run.calls,
-    })
-    .map(|json| json + "\n")
-}
-
 /// What became of each role that was to be released.
 pub fn released(released: &Released, paint: Paint) -> String {
     let mut out = String::new();
@@ -146,7 +97,7 @@ pub fn released(released: &Released, paint: Paint) -> String {
     out
 }
 
-fn calls(calls: &Calls) -> String {
+pub(super) fn calls(calls: &Calls) -> String {
     let by_name: Vec<String> = calls
         .iter()
         .map(|(name, number)| format!("{name} {number}"))

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::{
     Paint,
+    chain::{When, chains},
     plan::{gaps, hold},
     table::align,
 };
@@ -26,6 +27,9 @@ struct Row<'a> {
     hosts: usize,
     exposure: &'a Exposure,
     holds: Vec<String>,
+    /// Roles whose trust policies name this one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    can_assume: Vec<&'a RoleName>,
     recorded_hosts: Option<usize>,
     live_tokens: Option<usize>,
 }
@@ -50,7 +54,7 @@ pub fn status(plan: &Plan, recorded: bool, paint: Paint) -> String {
     let rows: Vec<Row<'_>> = plan
         .roles
         .iter()
-        .map(|role| Row::new(role, recorded))
+        .map(|role| Row::new(role, plan, recorded))
         .collect();
     let mut table = vec![vec![
         "ROLE".to_owned(),
@@ -65,6 +69,7 @@ pub fn status(plan: &Plan, recorded: bool, paint: Paint) -> String {
     table.extend(rows.iter().map(Row::cells));
     align(&mut out, &table);
     let _ = writeln!(out, "\nInstances by their tokens: {}.", plan.exposure_now);
+    chains(&mut out, plan, When::Now, paint);
     for role in plan.roles.iter().filter(|role| Pin::of(role) == Pin::Held) {
         let _ = writeln!(out, "\n{} {} is held:", paint.red("!"), role.role);
         for hold in &role.holds {
@@ -91,7 +96,7 @@ pub fn status_json(plan: &Plan, recorded: bool) -> serde_json::Result<String> {
         exposure: &'a OfAccount,
         roles: Vec<Row<'a>>,
     }
-    let rows = plan.roles.iter().map(|role| Row::new(role, recorded));
+    let rows = plan.roles.iter().map(|role| Row::new(role, plan, recorded));
     serde_json::to_string_pretty(&Json {
         schema: 1,
         account: plan.account.as_ref(),
@@ -102,7 +107,9 @@ pub fn status_json(plan: &Plan, recorded: bool) -> serde_json::Result<String> {
 }
 
 impl<'a> Row<'a> {
-    fn new(plan: &'a RolePlan, recorded: bool) -> Self {
+    fn new(plan: &'a RolePlan, all: &'a Plan, recorded: bool) -> Self {
+        let chained = all.chained.iter();
+        let can_assume = chained.filter(|chained| chained.by.roles.contains(&plan.role));
         Self {
             role: &plan.role,
             stage: plan.stage,
@@ -111,6 +118,7 @@ impl<'a> Row<'a> {
             hosts: plan.footprint.hosts.len(),
             exposure: &plan.exposure_now,
             holds: plan.holds.iter().map(Hold::to_string).collect(),
+            can_assume: can_assume.map(|chained| &chained.role).collect(),
             recorded_hosts: recorded.then_some(plan.coverage.recorded_hosts),
             live_tokens: recorded.then_some(plan.coverage.live_tokens),
         }

@@ -6,10 +6,10 @@ use credpin_core::{
     plan::{Outcome, Plan, RolePlan, Step},
     settings::Mode,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How many roles come to what.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// Get a pin.
     pub create: usize,
@@ -63,6 +63,11 @@ impl Change {
 }
 
 impl Summary {
+    /// Roles that have a pin as it should be, or are to get one: what is pinned once all is done.
+    pub fn pinned(&self) -> usize {
+        self.create + self.update + self.attach + self.unchanged
+    }
+
     /// The figures of `plan`.
     pub fn of(plan: &Plan) -> Self {
         let mut summary = Self::default();

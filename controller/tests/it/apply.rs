@@ -379,6 +379,7 @@ async fn what_is_released_meanwhile_is_still_detached() {
     account.settings.mode = Mode::Observe;
     account.settings.roles = vec![RoleRule {
         name: Glob::new("*"),
+        account: None,
         mode: Mode::Observe,
     }];
     let cloud = account.cloud();

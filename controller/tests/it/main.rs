@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail their test")]
 
+mod accounts;
 mod apply;
 #[cfg(feature = "aws")]
 mod aws;
+mod chain;
 mod cli;
 mod dir;
 mod publish;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thiserror::Error;
 
+use crate::credentials::Credentials;
 use crate::judge::Policy;
 use crate::moto::Moto;
 use crate::peer::Peer;
@@ -42,7 +43,28 @@ enum Answer {
 impl Account {
     /// Signs in.
     pub fn sign_in(tools: &Tools, moto: &Moto) -> Result<Self> {
-        Ok(Self(Peer::start(moto.admit(tools.python("peer.py")?))?))
+        Self::sign_in_as(tools, moto, &Credentials::of_moto())
+    }
+
+    /// Signs in with these credentials.
+    pub fn sign_in_as(tools: &Tools, moto: &Moto, credentials: &Credentials) -> Result<Self> {
+        let peer = moto.admit_as(tools.python("peer.py")?, credentials);
+        Ok(Self(Peer::start(peer)?))
+    }
+
+    /// Credentials of another account of moto's, which has as many as are asked for.
+    pub async fn credentials_in(&self, account: &str) -> Result<Credentials> {
+        let role = format!("arn:aws:iam::{account}:role/of-the-tests");
+        let request = json!({"RoleArn": role, "RoleSessionName": "tests"});
+        let assumed = self
+            .call("sts", "eu-west-1", "assume_role", request)
+            .await?;
+        let credentials = &assumed["Credentials"];
+        Ok(Credentials {
+            access_key_id: string(credentials, "AccessKeyId")?.to_owned(),
+            secret_access_key: string(credentials, "SecretAccessKey")?.to_owned(),
+            token: Some(string(credentials, "SessionToken")?.to_owned()),
+        })
     }
 
     /// Makes a call by boto3's names, such as `"iam", "us-east-1", "get_role", {"RoleName": "web"}`, and

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
+use crate::credentials::Credentials;
 use crate::moto::Moto;
 use crate::tools::Tools;
 
@@ -110,6 +111,16 @@ impl Estate {
 
     /// Builds it in an empty account, with boto3.
     pub async fn build(tools: &Tools, moto: &Moto, extras: Extras) -> Result<Self> {
+        Self::build_as(tools, moto, extras, &Credentials::of_moto()).await
+    }
+
+    /// The same in the account of these credentials.
+    pub async fn build_as(
+        tools: &Tools,
+        moto: &Moto,
+        extras: Extras,
+        credentials: &Credentials,
+    ) -> Result<Self> {
         let mut script = tools.python("build_estate.py")?;
         if extras.public_host {
             script = script.arg("--public-host");
@@ -117,7 +128,8 @@ impl Estate {
         if extras.ipv6 {
             script = script.arg("--ipv6");
         }
-        let printed = moto.admit(script).finish().await?.success()?;
+        let script = moto.admit_as(script, credentials);
+        let printed = script.finish().await?.success()?;
         serde_json::from_str(&printed).context("build_estate.py printed something else")
     }
 

@@ -64,18 +64,35 @@ impl Moto {
             .credentials(&Credentials::of_moto())
     }
 
+    /// The same, in the account of these credentials.
+    pub fn admit_as(&self, launch: Launch, credentials: &Credentials) -> Launch {
+        launch.endpoint(&self.endpoint()).credentials(credentials)
+    }
+
     /// Empties the account.
     pub async fn reset(&self) -> Result<()> {
-        let request = hyper::Request::post("/moto-api/reset")
+        self.post("/moto-api/reset", String::new()).await
+    }
+
+    /// Has it carry out state machines, which it else only keeps.
+    pub async fn execute_state_machines(&self) -> Result<()> {
+        let config = r#"{"stepfunctions": {"execute_state_machine": true}}"#;
+        self.post("/moto-api/config", config.into()).await
+    }
+
+    async fn post(&self, path: &str, body: String) -> Result<()> {
+        let request = hyper::Request::post(path)
             .header("host", "127.0.0.1")
             .header("connection", "close")
-            .body(Full::default())?;
+            .header("content-type", "application/json")
+            .header("content-length", body.len())
+            .body(Full::from(body))?;
         let moto = SocketAddr::from(([127, 0, 0, 1], self.port));
         let status = exchange(moto, request)
             .await
-            .context("cannot reset moto")?
+            .with_context(|| format!("cannot post to {path} of moto"))?
             .status();
-        ensure!(status.is_success(), "moto answered {status} to a reset");
+        ensure!(status.is_success(), "moto answered {status} to {path}");
         Ok(())
     }
 

@@ -203,7 +203,7 @@ fn question(case: &Case) -> Result<Question> {
             },
         ],
         principal: "arn:aws:sts::111122223333:assumed-role/web/i-0a".into(),
-        action: case.request.action.clone(),
+        action: case.request.action.to_string(),
         resource: case.resource.clone(),
         context: facts.collect(),
     })

@@ -143,7 +143,7 @@ async fn the_independent_judge_decides_every_row_the_same() {
                 },
             ],
             principal: "arn:aws:sts::111122223333:assumed-role/web/i-0a1111111111111aa".into(),
-            action: row.request.action.clone(),
+            action: row.request.action.to_string(),
             resource: "arn:aws:s3:::loot/object".into(),
             context: context
                 .map(|(key, value)| (key.name().to_owned(), Fact::from(value)))

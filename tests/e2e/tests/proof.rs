@@ -200,7 +200,7 @@ fn spread<T>(all: Vec<T>, most: usize) -> Vec<T> {
 }
 
 fn resource(call: &Request) -> Option<String> {
-    match call.action.as_str() {
+    match &*call.action {
         "s3:GetObject" => Some("arn:aws:s3:::loot/object".into()),
         action if action.starts_with("iam:") => call.resource.clone(),
         _ => None,
@@ -223,7 +223,7 @@ fn question(documents: &[&Document], call: &Request) -> Result<Question> {
             .chain(pins)
             .collect::<Result<_>>()?,
         principal: "arn:aws:sts::111122223333:assumed-role/web/i-0a".into(),
-        action: call.action.clone(),
+        action: call.action.to_string(),
         resource: resource(call).unwrap_or_default(),
         context: facts.collect(),
     })

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::RolePlan;
 use crate::{
     estate::Estate,
-    id::Arn,
-    settings::{Scope, Settings},
+    id::{AccountId, Arn},
+    settings::{RoleRule, Scope, Settings},
 };
 
 /// What the operator decided of something that is not there: a slip of the pen, most often.
@@ -15,34 +15,39 @@ pub(super) fn idle_settings(
     settings: &Settings,
     roles: &[RolePlan],
 ) -> impl Iterator<Item = String> {
-    let idle = settings
+    if settings.shared {
+        return Vec::new().into_iter();
+    }
+    let account = estate.account.as_ref().map_or("", AccountId::as_str);
+    let decisions: Vec<&RoleRule> = settings
         .roles
         .iter()
-        .enumerate()
-        .filter_map(|(number, rule)| {
-            let mut matched = roles
+        .filter(|rule| rule.is_of(account))
+        .collect();
+    let idle = decisions.iter().enumerate().filter_map(|(number, rule)| {
+        let mut matched = roles
+            .iter()
+            .filter(|role| rule.name.matches(role.role.as_str()))
+            .peekable();
+        if matched.peek().is_none() {
+            return Some(format!(
+                "[[role]] {}: no role with hosts or a pin has such a name",
+                rule.name
+            ));
+        }
+        let earlier = &decisions[..number];
+        let shadowed = |role: &RolePlan| {
+            earlier
                 .iter()
-                .filter(|role| rule.name.matches(role.role.as_str()))
-                .peekable();
-            if matched.peek().is_none() {
-                return Some(format!(
-                    "[[role]] {}: no role with hosts or a pin has such a name",
-                    rule.name
-                ));
-            }
-            let earlier = &settings.roles[..number];
-            let shadowed = |role: &RolePlan| {
-                earlier
-                    .iter()
-                    .any(|rule| rule.name.matches(role.role.as_str()))
-            };
-            matched.all(shadowed).then(|| {
-                format!(
-                    "[[role]] {}: rules before it decide all roles of that name",
-                    rule.name
-                )
-            })
-        });
+                .any(|rule| rule.name.matches(role.role.as_str()))
+        };
+        matched.all(shadowed).then(|| {
+            format!(
+                "[[role]] {}: rules before it decide all roles of that name",
+                rule.name
+            )
+        })
+    });
     let egress = settings.egress.iter().filter_map(|egress| {
         let mut subnets = estate
             .regions

@@ -119,7 +119,7 @@ impl RolePlanner<'_> {
         match () {
             () if self.live.iter().any(|live| live.policy.released) => Outcome::Released,
             // Taking a pin off needs no view of the fleet, but somebody's word.
-            () if mode == Mode::Observe && attached && self.settings.names(&self.role.name) => {
+            () if mode == Mode::Observe && attached && self.settings.names(self.role) => {
                 Outcome::Change
             }
             () if self.live.iter().any(|live| live.policy.is_rolled_back()) => Outcome::RolledBack,
@@ -156,7 +156,7 @@ impl RolePlanner<'_> {
             holds.push(Hold::Excluded);
         } else if mode == Mode::Observe
             && self.in_force.is_some()
-            && !self.settings.names(&self.role.name)
+            && !self.settings.names(self.role)
         {
             holds.push(Hold::Unsaid);
         }

@@ -1,7 +1,7 @@
 //! From observing to enforcing, some roles before the others.
 
 use super::{Mode, Settings};
-use crate::{estate::Role, id::RoleName};
+use crate::{estate::Role, id::RoleName, spread::spread};
 
 /// A tag's word for a role that goes first.
 const CANARY: &str = "canary";
@@ -22,15 +22,7 @@ impl CanaryShare {
     /// Whether `role` is one of them. By its name alone, so that it is the same roles each time, and a
     /// larger share has all those of a smaller one.
     fn has(self, role: &RoleName) -> bool {
-        // FNV-1a, with a last mix so that names which differ at the end only lie far apart.
-        let hash = role
-            .as_str()
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-            });
-        let mixed = (hash ^ (hash >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        (mixed >> 32) % 100 < u64::from(self.0)
+        spread(role.as_str(), 100) < u64::from(self.0)
     }
 }
 
@@ -45,7 +37,7 @@ impl Settings {
         let configured = self
             .roles
             .iter()
-            .find(|rule| rule.name.matches(role.name.as_str()))
+            .find(|rule| rule.is_about(role))
             .map_or(self.mode, |rule| rule.mode);
         let tagged = match role.tags.get(super::MODE_TAG).map(String::as_str) {
             Some(ENFORCE) => Mode::Enforce,

@@ -54,6 +54,7 @@ fn steps(fleet: &Fleet) -> Vec<String> {
 fn rule(name: &str, mode: Mode) -> RoleRule {
     RoleRule {
         name: Glob::new(name),
+        account: None,
         mode,
     }
 }

@@ -74,7 +74,8 @@ async fn details(client: &Client, seen: &mut GetAccountAuthorizationDetails) -> 
     })
 }
 
-async fn caller(sts: &aws_sdk_sts::Client) -> Result<GetCallerIdentity, String> {
+/// Who is asking.
+pub(super) async fn caller(sts: &aws_sdk_sts::Client) -> Result<GetCallerIdentity, String> {
     let answer = sts
         .get_caller_identity()
         .send()

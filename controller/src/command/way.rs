@@ -1,0 +1,112 @@
+//! The way to each account of a cloud.
+
+use futures::{StreamExt, stream};
+
+use super::{CommandError, chain};
+use crate::{
+    account::Account,
+    cloud::{Observation, Observe, dir::Dir},
+    config::{CloudName, Config},
+};
+
+/// The way to each account.
+pub(super) enum Way {
+    Dir(Dir),
+    #[cfg(feature = "aws")]
+    Aws(Box<crate::cloud::aws::Aws>),
+}
+
+/// The accounts that there are to choose from, in any order; none where there is just the one that the
+/// credentials, or the directory, are of.
+pub(super) fn accounts(config: &Config, cloud: &CloudName) -> Result<Vec<Account>, CommandError> {
+    match cloud {
+        CloudName::Aws => {
+            let mut accounts = match &config.organization {
+                Some(organization) => organization.accounts()?,
+                None => Vec::new(),
+            };
+            // Later ones stand in the place of earlier ones.
+            accounts.extend(config.accounts.iter().cloned());
+            Ok(accounts)
+        }
+        CloudName::Dir(path) => {
+            let folders = Dir::open(path)?.accounts()?;
+            // The config may be the one of AWS, of which the directory holds one account.
+            if folders.is_empty() {
+                return Ok(Vec::new());
+            }
+            let named = config.accounts.iter().map(|account| &account.id);
+            Ok(folders
+                .iter()
+                .chain(named)
+                .cloned()
+                .map(Account::of)
+                .collect())
+        }
+    }
+}
+
+/// What is seen of each account that there is. One that cannot be come by is told about and left out.
+pub(super) async fn observe(
+    config: &Config,
+    cloud: &CloudName,
+) -> Result<Vec<Observation>, CommandError> {
+    let accounts = accounts(config, cloud)?;
+    let way = Way::open(config, cloud.clone()).await?;
+    if accounts.is_empty() {
+        return Ok(vec![way.observe().await]);
+    }
+    let looks = accounts.iter().map(|account| way.observe_one(account));
+    let looks = stream::iter(looks).buffered(config.concurrency.0);
+    let looks: Vec<Result<Observation, CommandError>> = looks.collect().await;
+    let seen = looks
+        .into_iter()
+        .zip(&accounts)
+        .filter_map(|(look, account)| {
+            let told = |error: &CommandError| {
+                tracing::warn!("account {} is not looked at: {}", account.id, chain(error));
+            };
+            look.inspect_err(told).ok()
+        });
+    Ok(seen.collect())
+}
+
+impl Way {
+    /// Begins.
+    #[cfg_attr(
+        not(feature = "aws"),
+        expect(
+            unused_variables,
+            clippy::unused_async,
+            reason = "only AWS has regions to choose, and wants to be waited for"
+        )
+    )]
+    pub(super) async fn open(config: &Config, cloud: CloudName) -> Result<Self, CommandError> {
+        match cloud {
+            CloudName::Dir(path) => Ok(Self::Dir(Dir::open(path)?)),
+            #[cfg(feature = "aws")]
+            CloudName::Aws => {
+                let aws = crate::cloud::aws::Aws::open(config.regions.clone()).await?;
+                Ok(Self::Aws(Box::new(aws)))
+            }
+            #[cfg(not(feature = "aws"))]
+            CloudName::Aws => Err(CommandError::NoAws),
+        }
+    }
+
+    async fn observe(&self) -> Observation {
+        match self {
+            Self::Dir(dir) => dir.observe().await,
+            #[cfg(feature = "aws")]
+            Self::Aws(aws) => aws.observe().await,
+        }
+    }
+
+    async fn observe_one(&self, account: &Account) -> Result<Observation, CommandError> {
+        Ok(match self {
+            Self::Dir(dir) => dir.in_account(&account.id)?.observe().await,
+            #[cfg(feature = "aws")]
+            Self::Aws(aws) => aws.in_account(account).await?.observe().await,
+        })
+    }
+}

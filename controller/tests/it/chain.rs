@@ -1,0 +1,105 @@
+//! Roles that can be assumed with a fleet's tokens, by the binary.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use serde_json::{Value, json};
+
+use crate::rig::Account;
+
+/// What `credpin ARGS` prints of the `nat` scenario with further roles, each with who may assume it.
+fn says(args: &[&str], roles: &[(&str, Value)]) -> String {
+    let account = Account::of("nat");
+    let file = account
+        .path()
+        .join("iam/get-account-authorization-details.json");
+    let text = fs::read_to_string(&file).unwrap();
+    let mut details: Value = serde_json::from_str(&text).unwrap();
+    for (name, principal) in roles {
+        details["RoleDetailList"].as_array_mut().unwrap().push(json!({
+            "Path": "/", "RoleName": name, "RoleId": format!("AROA{}", name.to_uppercase()),
+            "Arn": format!("arn:aws:iam::123456789012:role/{name}"),
+            "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [
+                {"Effect": "Allow", "Principal": {"AWS": principal}, "Action": "sts:AssumeRole"},
+            ]},
+        }));
+    }
+    fs::write(&file, details.to_string()).unwrap();
+    let config = Path::new("tests/scenarios/nat/credpin.toml");
+    let output = Command::new(env!("CARGO_BIN_EXE_credpin"))
+        .arg("--config")
+        .arg(config)
+        .args(["--cloud", &format!("dir:{}", account.path().display())])
+        .args(args)
+        .env_clear()
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn roles() -> [(&'static str, Value); 4] {
+    [
+        (
+            "deploy",
+            json!([
+                "arn:aws:iam::123456789012:role/web",
+                "arn:aws:iam::999988887777:user/ci"
+            ]),
+        ),
+        ("prod", json!("arn:aws:iam::123456789012:role/deploy")),
+        ("audit", json!("arn:aws:iam::123456789012:root")),
+        ("theirs", json!("arn:aws:iam::999988887777:root")),
+    ]
+}
+
+#[test]
+fn a_plan_and_a_status_say_where_no_pin_follows_a_token() {
+    let plan = says(&["plan"], &roles());
+    let chains = "\
+Roles that can be assumed with these tokens; no pin follows there:
+  deploy by web (pinned), 1 principal outside of it
+  prod by deploy
+  audit by whatever in the account has a policy that allows it
+";
+    assert!(plan.contains(chains), "{plan}");
+    assert!(!plan.contains("theirs"), "nobody here can: {plan}");
+    // Nothing is written yet, so nothing is pinned.
+    let status = says(&["status"], &roles());
+    assert!(status.contains("  deploy by web, 1 principal"), "{status}");
+    assert!(!says(&["plan"], &[]).contains("no pin follows"));
+}
+
+#[test]
+fn machines_are_told_the_same() {
+    let plan: Value = serde_json::from_str(&says(&["plan", "--json"], &roles())).unwrap();
+    let chained = plan["chained"].as_array().unwrap();
+    let names: Vec<&Value> = chained.iter().map(|chained| &chained["role"]).collect();
+    assert_eq!(names, ["audit", "deploy", "prod"]);
+    assert_eq!(
+        chained[1]["by"],
+        json!({
+            "roles": ["web"], "account": false, "anybody": false,
+            "others": ["arn:aws:iam::999988887777:user/ci"],
+        })
+    );
+    let status: Value = serde_json::from_str(&says(&["status", "--json"], &roles())).unwrap();
+    let rows = status["roles"].as_array().unwrap();
+    let web = rows.iter().find(|row| row["role"] == "web").unwrap();
+    assert_eq!(web["can_assume"], json!(["deploy"]));
+
+    let dot = says(&["plan", "--dot"], &roles());
+    for line in [
+        "digraph chains {",
+        "\"web\" [fillcolor=palegreen];",
+        "\"deploy\" [fillcolor=mistyrose];",
+        "\"web\" -> \"deploy\";",
+        "\"deploy\" -> \"prod\";",
+        "\"the account\" -> \"audit\" [style=dashed];",
+    ] {
+        assert!(dot.contains(line), "{line}: {dot}");
+    }
+}
