@@ -23,7 +23,7 @@ pub struct Token {
     pub expires: Timestamp,
     /// The last record of it.
     pub recorded: Timestamp,
-    /// Who asked for it, each once and in order, as far as [`MOST`] go.
+    /// Who asked for it, each once and in order; 512 at most.
     pub consumers: Vec<Asker>,
     /// Whether there are more.
     pub more: bool,
