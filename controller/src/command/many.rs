@@ -137,7 +137,7 @@ impl Many {
         {
             return Ok(exit);
         }
-        let ended = self.one(command, &account, Out::stdout(), None).await;
+        let ended = Box::pin(self.one(command, &account, Out::stdout(), None)).await;
         let exit = ended.exit.as_ref().map_or(Exit::Failed, |exit| *exit);
         if command.writes_pins() {
             self.keep(&[ended.of_account(exit)].into(), true).await;
@@ -229,7 +229,7 @@ impl Many {
             } else {
                 Out::gathered()
             };
-            self.one(&command, &account, out, records).await
+            Box::pin(self.one(&command, &account, out, records)).await
         };
         let ended = Box::pin(AssertUnwindSafe(work.instrument(span)).catch_unwind()).await;
         ended.unwrap_or_else(|_| Ended {

@@ -1,6 +1,6 @@
 //! HTTP as stores in S3 speak it: HTTP/1.1 with TLS, through a proxy where the environment names one.
 //!
-//! object_store's own client is reqwest. What that brings besides (HTTP/2, redirects, middleware) no
+//! `object_store`'s own client is reqwest. What that brings besides (HTTP/2, redirects, middleware) no
 //! store of records needs, and on a host it takes half a megabyte.
 
 use std::error::Error;
@@ -53,7 +53,7 @@ struct Way {
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// What object_store has where nobody says another.
+/// What `object_store` has where nobody says another.
 const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(30);
 /// S3 closes a connection that is idle for longer.
@@ -118,10 +118,7 @@ impl HttpService for Web {
         let until = Instant::now() + self.answer;
         request.headers_mut().entry(USER_AGENT).or_insert(AGENT);
         let answered = timeout_at(until, self.client.request(request)).await;
-        let (head, body) = answered
-            .map_err(|_| late())?
-            .map_err(|error| broken(error))?
-            .into_parts();
+        let (head, body) = answered.map_err(|_| late())?.map_err(broken)?.into_parts();
         // The body has to be there by then too.
         let frames = try_unfold(body, move |mut body| async move {
             match timeout_at(until, body.frame()).await {

@@ -152,13 +152,12 @@ fn one_instance_that_is_replaced_is_written_for_its_role_in_two_calls_a_phase() 
     let mut estate = FLEET.estate();
     fleet::pinned(&mut estate, &planned(&FLEET.estate()));
     let has_own = |it: &Instance| it.interfaces[0].ipv4[0].public.is_some();
-    let instances = estate.regions.values_mut().map(|it| &mut it.instances);
+    let mut instances = estate.regions.values_mut().map(|it| &mut it.instances);
     let (instances, old) = instances
-        .filter_map(|all| {
+        .find_map(|all| {
             let old = all.values().find(|it| has_own(it)).cloned()?;
             Some((all, old))
         })
-        .next()
         .unwrap();
     let mut new = old.clone();
     new.id = "i-0123456789abcdef0".parse().unwrap();

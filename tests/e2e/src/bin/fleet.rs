@@ -156,7 +156,8 @@ fn cover(addresses: usize, prefixes: usize, to: Option<PathBuf>) -> Result<Cover
         IpNet::V4(Ipv4Addr::from(bits).into())
     };
     let nets: Vec<IpNet> = (0..addresses).map(random).collect();
-    let text: String = nets.iter().map(|net| format!("{}\n", net.addr())).collect();
+    let lines: Vec<_> = nets.iter().map(|net| net.addr().to_string()).collect();
+    let text = lines.join("\n") + "\n";
     if let Some(path) = to {
         fs::write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
     }

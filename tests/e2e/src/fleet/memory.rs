@@ -29,7 +29,7 @@ impl Fleet {
         });
         let roles = self.roles().map(|it| (id::<RoleName>(it.name()), role(it)));
         Estate {
-            account: Some(id(ACCOUNT.to_owned())),
+            account: Some(id(ACCOUNT)),
             regions: regions.collect(),
             roles: roles.collect(),
             ..Estate::default()
@@ -47,7 +47,7 @@ pub fn pinned(estate: &mut Estate, plan: &Plan) {
         let role = role.expect("the plan is this account's");
         for pin in planned.pin.iter().flat_map(|pin| &pin.policies) {
             let version = LiveVersion {
-                id: id("v1".to_owned()),
+                id: id("v1"),
                 default: true,
                 created: "2026-01-01T00:00:00Z".parse().ok(),
                 text: Some(pin.document.sealed().to_json()),
@@ -151,7 +151,7 @@ fn subnet(vpc: Vpc, shared: &Shared, zone: usize, is_public: bool) -> Subnet {
 /// The main table, the one of the public subnets, and one of each private subnet.
 fn tables(vpc: Vpc, shared: &Shared) -> Vec<RouteTable> {
     let to = |text: &str, target: Target| Route {
-        destination: match id(text.to_owned()) {
+        destination: match id(text) {
             ipnet::IpNet::V4(net) => Destination::V4(net),
             ipnet::IpNet::V6(net) => Destination::V6(net),
         },
@@ -257,10 +257,12 @@ fn instance(host: Host, shared: &Shared, profile: &Arn) -> Instance {
     }
 }
 
-fn id<T>(text: String) -> T
+fn id<T>(text: impl AsRef<str>) -> T
 where
     T: FromStr,
     T::Err: fmt::Debug,
 {
-    text.parse().expect("the generator writes what it should")
+    text.as_ref()
+        .parse()
+        .expect("the generator writes what it should")
 }
