@@ -26,7 +26,7 @@ use serde::Serialize;
 use crate::{
     cloudtrail::{Event, Fold},
     estate::Role,
-    id::{Arn, RoleName},
+    id::Arn,
     lineage::{Homes, Lineage, Origin, Place, Shared, Verdict, pool::Pool},
     plan::POLICY_PATH,
     settings::Glob,
@@ -82,14 +82,14 @@ struct Token {
 /// What rules ask about beside the trail.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
-    /// The account's roles; none where no cloud was looked at.
-    pub roles: Option<&'a BTreeMap<RoleName, Role>>,
+    /// The roles of the accounts that were looked at; none where no cloud was.
+    pub roles: Option<&'a [&'a Role]>,
     /// What hosts recorded; none where no store is named.
     pub records: Option<&'a [Record]>,
     /// Names of the roles that credpin runs as.
     pub controllers: &'a [Glob],
-    /// The role that this runs as.
-    pub own_role: Option<&'a Arn>,
+    /// The roles that this runs as, one an account.
+    pub own_roles: &'a [Arn],
     /// What is accepted.
     pub accept: &'a [Accept],
     /// What earlier runs told and saw.

@@ -31,6 +31,7 @@ pub struct Counts {
     /// Records that cannot be understood, and are missing.
     pub unreadable: u64,
     /// Files and folders that could not be read, or not to their end.
+    #[serde(rename = "troubles_total")]
     pub troubles: u64,
     /// The first event.
     pub first: Option<Timestamp>,

@@ -11,7 +11,7 @@ use credpin_core::{
 use credpin_ledger::{Access, Record, RecordStore};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{CommandError, Exit, chain, kept, print, read_records, trace};
+use super::{CommandError, Exit, chain, kept, print, read_records, trace, way};
 use crate::{
     cli,
     cloud::estate::{estate, own_role},
@@ -25,10 +25,10 @@ use crate::{
 /// long before it was used.
 const RECORDS_BEFORE: SignedDuration = SignedDuration::from_hours(36);
 
-/// What was seen of the account.
-struct Account {
-    estate: Estate,
-    own_role: Option<Arn>,
+/// What was seen of the accounts.
+struct Seen {
+    estates: Vec<Estate>,
+    own_roles: Vec<Arn>,
     homes: Arc<Homes>,
 }
 
@@ -56,20 +56,23 @@ pub(super) async fn detect(
         Some(store) => Told::read(store).await?,
         None => Told::default(),
     };
-    let account = look(config).await;
-    let homes = account.as_ref().map(|account| Arc::clone(&account.homes));
+    let seen = look(config).await;
+    let homes = seen.as_ref().map(|seen| Arc::clone(&seen.homes));
     let trail = Trail::open(source, &Access::Variables(config::variables()))?;
     let from = told.known.read_from(asked.since);
     let make = move || Detect::new(homes.clone());
     let (detect, reading) = cloudtrail::read_since(trail, from, make).await?;
     let records = records(config, &reading).await;
+    let estates = seen.as_ref().map(|seen| &*seen.estates);
+    let roles: Option<Vec<_>> = estates.map(|estates| {
+        let roles = estates.iter().flat_map(|estate| estate.roles.values());
+        roles.collect()
+    });
     let report = detect.report(&Facts {
-        roles: account.as_ref().map(|account| &account.estate.roles),
+        roles: roles.as_deref(),
         records: records.as_deref(),
         controllers: &config.controller_roles,
-        own_role: account
-            .as_ref()
-            .and_then(|account| account.own_role.as_ref()),
+        own_roles: seen.as_ref().map_or(&[], |seen| &seen.own_roles),
         accept: &config.accept,
         known: &told.known,
         since: asked.since,
@@ -81,8 +84,8 @@ pub(super) async fn detect(
     if let Some(store) = &store {
         keep(store, told, &report, &reading, now).await?;
     }
-    let all_seen = account.map_or(config.cloud.is_none(), |account| {
-        account.estate.gaps.is_empty()
+    let all_seen = estates.map_or(config.cloud.is_none(), |estates| {
+        estates.iter().all(|estate| estate.gaps.is_empty())
     });
     Ok(match exit {
         Exit::Done if !reading.is_whole() || !all_seen => Exit::Held,
@@ -128,15 +131,18 @@ async fn keep(
     told.replace(store, known).await
 }
 
-/// The account, if a cloud is named. One that cannot be looked at costs a warning: the trail says much
+/// The accounts, if a cloud is named. One that cannot be looked at costs a warning: the trail says much
 /// without it.
-async fn look(config: &Config) -> Option<Account> {
-    let seen = trace::observed(config).await?;
-    let estate = estate(&seen);
-    Some(Account {
-        own_role: own_role(&seen, &estate),
-        homes: Arc::new(trace::homes_in(&seen, &config.settings)),
-        estate,
+async fn look(config: &Config) -> Option<Seen> {
+    let seen = way::observed(config).await?;
+    let estates: Vec<_> = seen.iter().map(estate).collect();
+    let own_roles = seen.iter().zip(&estates);
+    Some(Seen {
+        own_roles: own_roles
+            .filter_map(|(seen, estate)| own_role(seen, estate))
+            .collect(),
+        homes: Arc::new(trace::homes_of(&seen, &config.settings)),
+        estates,
     })
 }
 

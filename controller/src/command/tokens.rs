@@ -6,14 +6,14 @@ use credpin_core::inventory::{self as core, Filter, Pins, Row, Summary};
 use credpin_ledger::{Access, RecordStore, StoreUrl};
 use jiff::Timestamp;
 
-use super::{CommandError, Exit, chain, kept, print, replay};
+use super::{CommandError, Exit, chain, kept, print, replay, way};
 use crate::{
     cli::Tokens,
     cloudtrail::{Reading, Trail},
-    config::{self, Config},
+    config::{self, CloudName, Config},
     inventory::{self, Database, Folded, PinsError},
     report::{self, Listed, Paint},
-    state::LastRun,
+    state::{self, LastRun},
 };
 
 /// Carries out `credpin tokens`.
@@ -116,16 +116,28 @@ async fn pins(wanted: &Tokens, config: &Config) -> Result<Pins, CommandError> {
         let plan = replay::plan_file(path)?;
         return inventory::of_plan(&plan).map_err(|PinsError(error)| CommandError::NoPlan(error));
     }
-    if let Some(store) = kept::store(config)? {
-        match LastRun::read(&store).await {
-            Ok(Some(last)) => return Ok(inventory::of_last_run(&last)),
+    let mut pins = Pins::default();
+    let Some(store) = kept::store(config)? else {
+        return Ok(pins);
+    };
+    let cloud = config.cloud.clone().unwrap_or(CloudName::Aws);
+    let accounts = way::accounts(config, &cloud)?;
+    let states = if accounts.is_empty() {
+        vec![store]
+    } else {
+        let ids = accounts.iter().map(|account| &account.id);
+        ids.map(|id| state::within(&store, id)).collect()
+    };
+    for state in states {
+        match LastRun::read(&state).await {
+            Ok(Some(last)) => inventory::of_last_run(&last, &mut pins),
             Ok(None) => tracing::warn!(
                 "no run has kept its state yet: which tokens are pinned is not known"
             ),
             Err(error) => tracing::warn!("which tokens are pinned is not known: {}", chain(&error)),
         }
     }
-    Ok(Pins::default())
+    Ok(pins)
 }
 
 /// Beside the state, if that is a directory; else among what the user's programs keep.

@@ -11,11 +11,11 @@ use credpin_core::{
 use credpin_ledger::Access;
 use jiff::Timestamp;
 
-use super::{CommandError, Exit, chain, print, way};
+use super::{CommandError, Exit, print, way};
 use crate::{
-    cloud::{Observation, Observe, dir::Dir, estate::estate},
+    cloud::{Observation, estate::estate},
     cloudtrail::{self, Reading, Source, Trail},
-    config::{self, CloudName, Config},
+    config::{self, Config},
     report::{self, Paint},
 };
 
@@ -73,40 +73,8 @@ fn exit(reading: &Reading) -> Exit {
 /// Where instances are at home, if a cloud is named, in each of its accounts. What cannot be looked at costs
 /// a warning: a responder needs the tree now.
 pub(super) async fn homes(config: &Config) -> Option<Homes> {
-    let cloud = config.cloud.as_ref()?;
-    match way::observe(config, cloud).await {
-        Ok(seen) => Some(homes_of(&seen, &config.settings)),
-        Err(error) => {
-            tracing::warn!("home and away are not told: {}", chain(&error));
-            None
-        }
-    }
-}
-
-/// What is to be seen of the cloud that is named, if one is.
-pub(super) async fn observed(config: &Config) -> Option<Observation> {
-    match config.cloud.as_ref()? {
-        CloudName::Dir(path) => match Dir::open(path.clone()) {
-            Ok(dir) => Some(dir.observe().await),
-            Err(error) => {
-                tracing::warn!("home and away are not told: {}", chain(&error));
-                None
-            }
-        },
-        #[cfg(feature = "aws")]
-        CloudName::Aws => match crate::cloud::aws::Aws::open(config.regions.clone()).await {
-            Ok(aws) => Some(aws.observe().await),
-            Err(error) => {
-                tracing::warn!("home and away are not told: {}", chain(&error));
-                None
-            }
-        },
-        #[cfg(not(feature = "aws"))]
-        CloudName::Aws => {
-            tracing::warn!("home and away are not told: this build has no AWS");
-            None
-        }
-    }
+    let seen = way::observed(config).await?;
+    Some(homes_of(&seen, &config.settings))
 }
 
 /// The homes of all hosts that were seen.
@@ -114,7 +82,7 @@ pub(super) fn homes_in(seen: &Observation, settings: &Settings) -> Homes {
     homes_of(slice::from_ref(seen), settings)
 }
 
-fn homes_of(seen: &[Observation], settings: &Settings) -> Homes {
+pub(super) fn homes_of(seen: &[Observation], settings: &Settings) -> Homes {
     let mut hosts = Vec::new();
     for seen in seen {
         let estate = estate(seen);

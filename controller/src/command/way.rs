@@ -71,6 +71,15 @@ pub(super) async fn observe(
     Ok(seen.collect())
 }
 
+/// The same, for who can go on without: if a cloud is named. That it cannot be looked at costs a warning.
+pub(super) async fn observed(config: &Config) -> Option<Vec<Observation>> {
+    let cloud = config.cloud.as_ref()?;
+    let told = |error: &CommandError| {
+        tracing::warn!("home and away are not told: {}", chain(error));
+    };
+    observe(config, cloud).await.inspect_err(told).ok()
+}
+
 impl Way {
     /// Begins.
     #[cfg_attr(

@@ -51,11 +51,10 @@ pub fn of_plan(plan: &str) -> Result<Pins, PinsError> {
     Ok(pins)
 }
 
-/// What the last run found, after what it did. One that did not see its account says nothing.
-pub fn of_last_run(last: &LastRun) -> Pins {
-    let mut pins = Pins::default();
+/// Adds to `pins` what the last run found, after what it did. One that did not see its account says nothing.
+pub fn of_last_run(last: &LastRun, pins: &mut Pins) {
     let Ok(status) = StatusFile::deserialize(&last.status) else {
-        return pins;
+        return;
     };
     for row in status.roles {
         let pinned = match &*row.pin {
@@ -68,5 +67,4 @@ pub fn of_last_run(last: &LastRun) -> Pins {
         };
         pins.say(&status.account, &row.role, pinned);
     }
-    pins
 }

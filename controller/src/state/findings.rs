@@ -126,7 +126,7 @@ mod tests {
             roles: None,
             records: None,
             controllers: &[],
-            own_role: None,
+            own_roles: &[],
             accept: &config.accept,
             known: &known,
             since: None,

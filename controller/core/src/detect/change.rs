@@ -133,7 +133,7 @@ impl Change {
 impl Facts<'_> {
     /// Whether it is the role that credpin runs as.
     fn is_controller(&self, caller: &str) -> bool {
-        if self.own_role.is_some_and(|own| own.as_str() == caller) {
+        if self.own_roles.iter().any(|own| own.as_str() == caller) {
             return true;
         }
         let Ok(arn) = caller.parse::<Arn>() else {

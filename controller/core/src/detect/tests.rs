@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::id::RoleName;
 use crate::{cloudtrail::Reader, footprint::Host};
 
 const TOKEN: &str = "ASIATOKEN22222222222";
@@ -120,7 +121,7 @@ fn facts(known: &Known) -> Facts<'_> {
         roles: None,
         records: None,
         controllers: &[],
-        own_role: None,
+        own_roles: &[],
         accept: &[],
         known,
         since: None,
@@ -474,9 +475,10 @@ fn a_role_that_whole_accounts_may_assume_is_told() {
         ),
     ]
     .into();
+    let roles: Vec<_> = roles.values().collect();
     let known = Known::default();
     let report = Detect::default().report(&Facts {
-        roles: Some(&roles),
+        roles: Some(&roles[..]),
         ..facts(&known)
     });
     let told: Vec<_> = report
@@ -509,8 +511,9 @@ fn trust(minute: u32, role: &str, principal: &str) -> Value {
 fn who_let_whole_accounts_assume_a_role_is_told_with_the_call() {
     let told = |records: &[Value], roles: Option<&BTreeMap<RoleName, Role>>| {
         let known = Known::default();
+        let roles: Option<Vec<_>> = roles.map(|roles| roles.values().collect());
         let report = folded(records).report(&Facts {
-            roles,
+            roles: roles.as_deref(),
             ..facts(&known)
         });
         let findings = report.findings.into_iter();
@@ -653,7 +656,7 @@ fn who_changes_a_policy_of_ours_and_is_not_credpin_is_told() {
         .parse()
         .unwrap();
     let own_role = Facts {
-        own_role: Some(&own),
+        own_roles: std::slice::from_ref(&own),
         ..facts(&known)
     };
     assert_eq!(detect.report(&own_role).findings, findings);
@@ -699,11 +702,12 @@ fn everything() -> Vec<Value> {
 #[test]
 fn what_is_accepted_is_marked_and_told_again_when_that_ends() {
     let detect = folded(&everything());
-    let roles = [role("all", &["*"]), role("some", &["444455556666"])].into();
+    let roles: BTreeMap<_, _> = [role("all", &["*"]), role("some", &["444455556666"])].into();
+    let roles: Vec<_> = roles.values().collect();
     let ledger = [record("i-0aa1", "ASIAOTHER22222222222", 1, ImdsVersion::V2)];
     let known = Known::default();
     let all = Facts {
-        roles: Some(&roles),
+        roles: Some(&roles[..]),
         records: Some(&ledger),
         ..facts(&known)
     };

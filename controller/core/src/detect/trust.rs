@@ -96,18 +96,18 @@ impl Trusts {
         self.more
     }
 
-    /// Of the account's roles what stands; of those of other accounts what was last said.
+    /// Of the roles that were looked at what stands; of those of other accounts what was last said.
     pub(super) fn findings(&self, facts: &Facts<'_>) -> Vec<Finding> {
-        let roles = facts.roles;
+        let roles = facts.roles.unwrap_or_default();
         let mut findings = Vec::new();
-        for role in roles.into_iter().flat_map(BTreeMap::values) {
+        for role in roles {
             let key = (role.arn.account().to_owned(), role.name.to_string());
             let said = self.last.get(&key);
             findings.extend(standing(role, said));
         }
-        let own = roles.and_then(|roles| Some(roles.values().next()?.arn.account()));
+        let own: BTreeSet<_> = roles.iter().map(|role| role.arn.account()).collect();
         let elsewhere = self.last.iter();
-        for ((account, name), said) in elsewhere.filter(|((of, _), _)| Some(&**of) != own) {
+        for ((account, name), said) in elsewhere.filter(|((of, _), _)| !own.contains(&**of)) {
             let partition = said.partition;
             let arn = arn_of(partition, account, name);
             for principal in &said.principals {
