@@ -9,7 +9,10 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::rig::copy;
+use crate::{
+    rig::copy,
+    tokens::{record, ship},
+};
 
 const FIRST: &str = "111111111111";
 const SECOND: &str = "222222222222";
@@ -322,4 +325,43 @@ fn a_trace_knows_the_homes_of_all_accounts() {
     );
     assert!(trace.contains("198.51.100.7 (1) home"), "{trace}");
     assert!(trace.contains("192.0.2.99 (1) AWAY"), "{trace}");
+}
+
+#[test]
+fn what_detect_and_tokens_ask_of_accounts_they_ask_of_all() {
+    let all = Organisation::of("nat", &[FIRST, SECOND]);
+    let roles = "iam/get-account-authorization-details.json";
+    let roles = all.path().join("cloud").join(SECOND).join(roles);
+    let text = fs::read_to_string(&roles).unwrap();
+    let service = "\"Service\": \"ec2.amazonaws.com\"";
+    fs::write(&roles, text.replacen(service, "\"AWS\": \"*\"", 1)).unwrap();
+    let event = serde_json::json!({
+        "eventVersion": "1.11",
+        "eventID": "4d0e2f8a-1111-2222-3333-444455556666",
+        "eventTime": "2026-05-01T00:00:00Z",
+        "eventSource": "s3.amazonaws.com",
+        "eventName": "ListBuckets",
+        "awsRegion": "eu-west-1",
+        "recipientAccountId": SECOND,
+    });
+    let trail = all.path().join("trail");
+    fs::create_dir(&trail).unwrap();
+    let events = serde_json::json!({ "Records": [event] }).to_string();
+    fs::write(trail.join("events.json"), events).unwrap();
+    let found = all.says(2, &["detect", "--cloudtrail", "trail", "--json"]);
+    let found: Vec<Value> = found
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|line: &Value| line["rule"] == "trust-anyone")
+        .collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0]["account"], SECOND);
+
+    all.says(0, &["run"]);
+    let mut delivered = record(1, 10);
+    delivered.host.account = SECOND.into();
+    ship(all.path(), &[delivered]);
+    let store = format!("file://{}/store", all.path().display());
+    let tokens = all.json(0, &["tokens", "--records", &store, "--json"]);
+    assert_eq!(tokens["tokens"][0]["pinned"], true, "{tokens}");
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::cli::{account, credpin, text};
 
 /// A record of the scenario's host, made some minutes ago.
-fn record(seq: u64, minutes: i64) -> Record {
+pub(crate) fn record(seq: u64, minutes: i64) -> Record {
     #[expect(clippy::disallowed_methods, reason = "the binary reads the clock too")]
     let time = Timestamp::now() - SignedDuration::from_mins(minutes);
     Record {
@@ -36,7 +36,7 @@ fn record(seq: u64, minutes: i64) -> Record {
 }
 
 /// Ships records, each in a batch of its own.
-fn ship(folder: &Path, records: &[Record]) {
+pub(crate) fn ship(folder: &Path, records: &[Record]) {
     for record in records {
         let key = Key::of(record, None).unwrap().to_string();
         let path = folder.join("store").join(key);
