@@ -25,7 +25,9 @@ pub(crate) fn error(status: StatusCode) -> Answer {
 /// IMDS's answer to a request for a session: its `token`, and for how many `seconds` it is good.
 pub(crate) fn session(token: String, seconds: u32) -> Answer {
     let mut answer = own("text/plain", token);
-    answer.headers_mut().insert(TOKEN_TTL, seconds.into());
+    answer
+        .headers_mut()
+        .insert(TOKEN_TTL.clone(), seconds.into());
     answer
 }
 

@@ -125,7 +125,7 @@ pub fn report(findings: &[Finding]) -> String {
 
 async fn session(upstream: &Upstream) -> Result<HeaderMap, String> {
     let path = CanonicalPath::parse("/latest/api/token").map_err(told)?;
-    let ttl = (TOKEN_TTL, HeaderValue::from_static("1"));
+    let ttl = (TOKEN_TTL.clone(), HeaderValue::from_static("1"));
     let answered = upstream.ask(Method::PUT, &path, ttl).await;
     let answered = answered.map_err(|error| {
         format!(

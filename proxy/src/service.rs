@@ -72,7 +72,7 @@ impl Service {
         if admitted.method == Method::PUT {
             return self.new_session(&admitted, connection).await;
         }
-        let Some(token) = admitted.headers.remove(TOKEN) else {
+        let Some(token) = admitted.headers.remove(&TOKEN) else {
             return self.forward(admitted, false, connection).await;
         };
         let left = match self.sessions.check(token.as_bytes(), connection.consumer()) {
@@ -92,7 +92,8 @@ impl Service {
             }
         };
         // IMDS says how long the session lasts yet. The client's, not the proxy's own.
-        if let Some(seconds) = answer.headers_mut().get_mut(TOKEN_TTL) {
+        let headers = answer.headers_mut().iter_mut();
+        for (_, seconds) in headers.filter(|(name, _)| *name == TOKEN_TTL) {
             *seconds = left.into();
         }
         answer

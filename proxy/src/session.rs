@@ -83,7 +83,7 @@ impl Sessions {
 impl Ttl {
     /// What the header says, if it is there once and says what IMDS takes.
     pub(crate) fn asked(headers: &HeaderMap) -> Option<Self> {
-        let mut values = headers.get_all(TOKEN_TTL).iter();
+        let mut values = headers.get_all(&TOKEN_TTL).iter();
         let (value, None) = (values.next()?, values.next()) else {
             return None;
         };

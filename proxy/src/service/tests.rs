@@ -85,7 +85,7 @@ impl Host {
             service,
             token: String::new(),
         };
-        let ttl = (TOKEN_TTL, "60".to_owned());
+        let ttl = (TOKEN_TTL.clone(), "60".to_owned());
         let made = host.ask("127.0.0.1", "PUT", "/latest/api/token", ttl).await;
         let body = http_body_util::BodyExt::collect(made.into_body()).await;
         host.token = String::from_utf8(body.unwrap().to_bytes().to_vec()).unwrap();
@@ -117,7 +117,7 @@ impl Host {
 
     /// The status of a credential that `from` asks for.
     async fn credential(&self, from: &str) -> u16 {
-        let token = (TOKEN, self.token.clone());
+        let token = (TOKEN.clone(), self.token.clone());
         self.ask(from, "GET", ROLE, token).await.status().as_u16()
     }
 

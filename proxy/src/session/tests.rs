@@ -79,7 +79,7 @@ fn a_ttl_is_what_imds_takes() {
     let asked = |values: &[&str]| {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append(TOKEN_TTL, value.parse().unwrap());
+            headers.append(TOKEN_TTL.clone(), value.parse().unwrap());
         }
         Ttl::asked(&headers).map(Ttl::seconds)
     };

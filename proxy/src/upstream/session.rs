@@ -190,7 +190,7 @@ fn renew(upstream: &Upstream) -> Landing<Result<Known, UpstreamError>> {
 async fn ask(upstream: &Upstream) -> Result<Known, UpstreamError> {
     let path = CanonicalPath::parse("/latest/api/token").expect("it is canonical");
     let asked = Instant::now();
-    let answered = upstream.ask(Method::PUT, &path, (TOKEN_TTL, SECONDS.into()));
+    let answered = upstream.ask(Method::PUT, &path, (TOKEN_TTL.clone(), SECONDS.into()));
     let Answered { status, body, .. } = answered.await?;
     let no_session = || UpstreamError::NoSession {
         upstream: upstream.url().clone(),

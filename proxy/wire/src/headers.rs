@@ -1,17 +1,19 @@
 //! Headers that are a connection's own, and headers that travel.
 
-use http::HeaderMap;
 use http::header::{
     CONNECTION, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
 };
+use http::{HeaderMap, HeaderValue};
+
+// Not constants: each use of one makes it anew, which costs more than to compare it.
 
 /// The session token of IMDSv2.
-pub const TOKEN: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
+pub static TOKEN: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
 /// How long a session shall last, in seconds.
-pub const TOKEN_TTL: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds");
+pub static TOKEN_TTL: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds");
 
-const HOP_BY_HOP: [HeaderName; 9] = [
+static HOP_BY_HOP: [HeaderName; 9] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -22,6 +24,16 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     TRANSFER_ENCODING,
     UPGRADE,
 ];
+
+/// All values of the header that `is` tells, by going through the few headers that there are: that takes less
+/// than a look into the map.
+pub(crate) fn values(
+    headers: &HeaderMap,
+    is: impl Fn(&HeaderName) -> bool,
+) -> impl Iterator<Item = &HeaderValue> {
+    let named = headers.iter().filter(move |(name, _)| is(name));
+    named.map(|(_, value)| value)
+}
 
 /// Whether all of `headers` is meant for the other end. Most requests and answers are so.
 pub fn is_end_to_end(headers: &HeaderMap) -> bool {
@@ -41,7 +53,7 @@ pub fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
         .flat_map(|options| options.as_bytes().split(|byte| *byte == b','))
         .filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok())
         .collect();
-    for name in named.into_iter().chain(HOP_BY_HOP) {
+    for name in named.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
     headers

@@ -58,17 +58,11 @@ impl CanonicalPath {
         if !decoded.starts_with('/') {
             return Err(PathError::Relative);
         }
-        let mut path = String::with_capacity(decoded.len());
-        for segment in decoded.split('/').filter(|s| !s.is_empty()) {
-            if segment == "." || segment == ".." {
-                return Err(PathError::Dots);
-            }
-            path.push('/');
-            path.push_str(segment);
-        }
-        if decoded.ends_with('/') {
-            path.push('/');
-        }
+        let path = if is_plain(&decoded) {
+            decoded.into_owned()
+        } else {
+            rebuilt(&decoded)?
+        };
         let credential = Place::of_credential(&path);
         Ok(Self {
             text: path,
@@ -111,7 +105,8 @@ impl Place {
     fn of_credential(path: &str) -> Option<Self> {
         // A canonical path has one slash before each segment.
         let mut end = 0;
-        let mut segments = path.split('/').skip(1).map(|segment| {
+        let segments = path.as_bytes().split(|byte| *byte == b'/');
+        let mut segments = segments.skip(1).map(|segment| {
             let start = end + 1;
             end = start + segment.len();
             (segment, start..end)
@@ -119,8 +114,8 @@ impl Place {
         let mut identity = false;
         loop {
             let (segment, _) = segments.next()?;
-            identity |= segment.eq_ignore_ascii_case("identity-credentials");
-            if segment.eq_ignore_ascii_case("security-credentials") {
+            identity |= segment.eq_ignore_ascii_case(b"identity-credentials");
+            if segment.eq_ignore_ascii_case(b"security-credentials") {
                 let (name, place) = segments.next()?;
                 return (!name.is_empty()).then_some(Self {
                     name: place,
@@ -180,11 +175,51 @@ fn decode(raw: &str) -> Result<Cow<'_, str>, PathError> {
     }
 }
 
+/// Whether a path that begins with a slash has no doubled one and no segment that begins with a dot, as
+/// nearly all have: it is canonical then.
+fn is_plain(path: &str) -> bool {
+    let mut pairs = path.as_bytes().windows(2);
+    !pairs.any(|pair| pair == b"//" || pair == b"/.")
+}
+
+/// The path with one slash before each segment.
+fn rebuilt(path: &str) -> Result<String, PathError> {
+    let mut text = String::with_capacity(path.len());
+    for segment in path.split('/').filter(|s| !s.is_empty()) {
+        if segment == "." || segment == ".." {
+            return Err(PathError::Dots);
+        }
+        text.push('/');
+        text.push_str(segment);
+    }
+    if path.ends_with('/') {
+        text.push('/');
+    }
+    Ok(text)
+}
+
 /// The characters of versions, MAC addresses, role names (`\w+=,.@-`) and of the tags that the
 /// metadata service can show (`+-=.,_:@`; Amazon EC2 User Guide, "View tags using IMDS").
 fn is_allowed(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"/-._~+=,:@".contains(&byte)
+    ALLOWED[usize::from(byte)]
 }
+
+const ALLOWED: [bool; 256] = {
+    let mut allowed = [false; 256];
+    // ASCII: all others are false.
+    let mut byte = 0_u8;
+    while byte < 128 {
+        allowed[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"/-._~+=,:@";
+    let mut at = 0;
+    while at < others.len() {
+        allowed[others[at] as usize] = true;
+        at += 1;
+    }
+    allowed
+};
 
 #[cfg(test)]
 mod tests {
@@ -199,6 +234,15 @@ mod tests {
     fn credential(raw: &str) -> Option<String> {
         let path = CanonicalPath::parse(raw).unwrap();
         path.credential().map(|name| name.to_string())
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_plain_is_canonical(path in "/[a.]{0,3}(/{1,2}[a.]{0,3}){0,3}") {
+            if is_plain(&path) {
+                prop_assert_eq!(rebuilt(&path), Ok(path));
+            }
+        }
     }
 
     proptest! {

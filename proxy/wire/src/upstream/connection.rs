@@ -7,7 +7,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::task::Poll;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -83,18 +83,7 @@ impl Connection {
     }
 
     /// Sends `request` and takes the answer to its end, with a body of at most `most` bytes, by `until`.
-    ///
-    /// In a box, so that it is compiled here and not where it is awaited.
-    pub fn ask<'a>(
-        &'a mut self,
-        request: &'a Request,
-        most: usize,
-        until: Instant,
-    ) -> Pin<Box<dyn Future<Output = Result<Answered, Unanswered>> + Send + 'a>> {
-        Box::pin(self.ask_by(request, most, until))
-    }
-
-    async fn ask_by(
+    pub async fn ask(
         &mut self,
         request: &Request,
         most: usize,

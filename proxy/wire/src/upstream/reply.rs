@@ -7,6 +7,8 @@ use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use crate::headers::values;
+
 /// The longest head, its end included.
 pub(super) const MAX_HEAD: usize = 16 << 10;
 /// The most headers of one.
@@ -124,8 +126,8 @@ fn framing(
     is_1_1: bool,
     is_head: bool,
 ) -> Result<Framing, Malformed> {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let mut codings = values(headers, |name| *name == TRANSFER_ENCODING);
+    let mut lengths = values(headers, |name| *name == CONTENT_LENGTH);
     let coding = codings.next();
     let length = lengths.next();
     let several = codings.next().is_some() || lengths.next().is_some();
@@ -157,7 +159,7 @@ fn digits(text: &[u8]) -> Option<u64> {
 
 fn keeps_open(headers: &HeaderMap, is_1_1: bool) -> bool {
     let says = |word: &str| {
-        let values = headers.get_all(CONNECTION).iter();
+        let values = values(headers, |name| *name == CONNECTION);
         let mut words = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
         words.any(|said| said.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
     };
