@@ -385,7 +385,11 @@ fn what_no_cut_reaches_is_said_and_holds_nobody_up() {
         "arn:aws:iam::{ACCOUNT}:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_0123456789abcdef"
     );
     let there = "arn:aws:iam::444455556666:role/data";
+    let linked = format!(
+        "arn:aws:iam::{ACCOUNT}:role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS"
+    );
     for (parent, why) in [
+        (session_of(&linked, "ecs", B), Why::ServiceLinked),
         (root, Why::Root),
         (session_of(&center, "alice", B), Why::IdentityCenter),
         (
@@ -442,6 +446,26 @@ fn a_federated_users_token_is_cut_on_the_user_that_made_it() {
             said(&next),
             ["deny user/ci all temporary credentials issued before 2026-05-01T10:10:30Z"]
         );
+    }
+}
+
+#[test]
+fn a_console_session_is_cut_as_its_users_or_its_roles() {
+    for (who, cut) in [
+        (
+            user(C),
+            "deny user/ci all temporary credentials issued before 2026-05-01T10:10:30Z",
+        ),
+        (
+            session("data", "alice", C),
+            "deny role/data all that its session alice got before 2026-05-01T10:10:30Z",
+        ),
+    ] {
+        let console = json!({"sessionCredentialFromConsole": "true"});
+        let event = call(minute(1), &who, "GetCallerIdentity", &console);
+        let trace = traced(&[event], C, minute(10));
+        let next = round(&trace, &facts(&trace), false, WAIT, minute(10));
+        assert_eq!(said(&next), [cut]);
     }
 }
 
