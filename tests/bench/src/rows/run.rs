@@ -1,11 +1,12 @@
 //! Programs that run to their end.
 
 use std::env;
-use std::fs;
-use std::process::{Child, Command, Stdio};
+use std::fs::{self, File};
+use std::io::{Read, Seek};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 
 /// Between two looks at a process.
@@ -30,18 +31,18 @@ pub(super) fn answer<T: DeserializeOwned>(mut command: Command) -> Result<T> {
 /// How long a program takes that ends with one of `codes`.
 pub(super) fn timed(command: Command, codes: &[i32]) -> Result<Duration> {
     let begun = Instant::now();
-    let (mut child, program) = start(command)?;
-    let status = child.wait()?;
+    let mut started = Started::new(command)?;
+    let status = started.child.wait()?;
     let taken = begun.elapsed();
-    let is_known = status.code().is_some_and(|code| codes.contains(&code));
-    ensure!(is_known, "{program} ended with {status}");
+    started.ended(status, codes)?;
     Ok(taken)
 }
 
 /// The same, and the most memory that it had resident, in bytes, as of the last look at it.
 pub(super) fn peak(command: Command, codes: &[i32]) -> Result<(Duration, u64)> {
     let begun = Instant::now();
-    let (mut child, program) = start(command)?;
+    let mut started = Started::new(command)?;
+    let child = &mut started.child;
     let mut peak = 0;
     let status = loop {
         peak = high_water(child.id()).unwrap_or(peak);
@@ -55,17 +56,42 @@ pub(super) fn peak(command: Command, codes: &[i32]) -> Result<(Duration, u64)> {
         std::thread::sleep(LOOK);
     };
     let taken = begun.elapsed();
-    let is_known = status.code().is_some_and(|code| codes.contains(&code));
-    ensure!(is_known, "{program} ended with {status}");
+    started.ended(status, codes)?;
     Ok((taken, peak))
 }
 
-fn start(mut command: Command) -> Result<(Child, String)> {
-    let program = command.get_program().display().to_string();
-    clean(&mut command).stdout(Stdio::null());
-    let child = command.spawn();
-    let child = child.with_context(|| format!("cannot run {program}: build it"))?;
-    Ok((child, program))
+/// A program that runs. What it complains of is told if it fails.
+struct Started {
+    program: String,
+    child: Child,
+    complaints: File,
+}
+
+impl Started {
+    fn new(mut command: Command) -> Result<Self> {
+        let program = command.get_program().display().to_string();
+        let complaints = tempfile::tempfile()?;
+        let stderr = complaints.try_clone()?;
+        let child = clean(&mut command)
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .spawn();
+        Ok(Self {
+            child: child.with_context(|| format!("cannot run {program}: build it"))?,
+            program,
+            complaints,
+        })
+    }
+
+    fn ended(mut self, status: ExitStatus, codes: &[i32]) -> Result<()> {
+        if status.code().is_some_and(|code| codes.contains(&code)) {
+            return Ok(());
+        }
+        let mut said = String::new();
+        self.complaints.rewind()?;
+        self.complaints.read_to_string(&mut said)?;
+        bail!("{} ended with {status}: {said}", self.program)
+    }
 }
 
 /// Without anything of this process's environment but where programs are.
