@@ -17,6 +17,7 @@ mod drain;
 mod ends;
 mod idle;
 mod linger;
+mod pass;
 mod screen;
 mod stall;
 

@@ -9,6 +9,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use crate::pass::pass_shutdown;
+
 /// A stream whose other end has a limited time to take what is written to it.
 ///
 /// The time runs from the first byte that found no room until a flush finds that all was taken. So
@@ -88,9 +90,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stalling<S> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
+    pass_shutdown!();
 }
 
 #[cfg(test)]
