@@ -15,6 +15,7 @@
 mod alarm;
 mod drain;
 mod ends;
+mod gather;
 mod idle;
 mod linger;
 mod pass;

@@ -29,6 +29,7 @@ use tracing::{debug, warn};
 
 use crate::drain::{self, Drain, Member};
 use crate::ends::Ends;
+use crate::gather::Gathering;
 use crate::head::MAX_HEAD;
 use crate::idle::Idling;
 use crate::linger::Lingering;
@@ -164,7 +165,8 @@ async fn accept(
 
 /// Answers `client` until its connection ends.
 async fn converse(stream: TcpStream, client: &Arc<dyn Client>, drain: &Arc<Drain>) {
-    let stream = Lingering::new(Stalling::new(stream, TAKE_TIMEOUT), LINGER);
+    let stream = Stalling::new(Gathering::new(stream), TAKE_TIMEOUT);
+    let stream = Lingering::new(stream, LINGER);
     let stream = Screened::new(stream);
     let refused = stream.refused();
     let stream = Idling::new(stream, HEAD_TIMEOUT);
