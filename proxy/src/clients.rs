@@ -14,7 +14,7 @@ use crate::shares::Share;
 /// A client that was let in, and the place that it has.
 struct Guest {
     service: Arc<Service>,
-    connection: Connection,
+    connection: Arc<Connection>,
     _share: Share,
 }
 
@@ -25,7 +25,7 @@ impl Host for Service {
             let share = self.gate.enter(&connection).await?;
             let guest: Arc<dyn Client> = Arc::new(Guest {
                 service: self,
-                connection,
+                connection: Arc::new(connection),
                 _share: share,
             });
             Some(guest)
@@ -35,6 +35,8 @@ impl Host for Service {
 
 impl Client for Guest {
     fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answering {
-        Box::pin(async move { self.service.answer(request, &self.connection).await })
+        let taken = self.service.take(request, &self.connection);
+        let (service, connection) = (Arc::clone(&self.service), Arc::clone(&self.connection));
+        Box::pin(service.answer(taken, connection))
     }
 }

@@ -38,6 +38,13 @@ pub(crate) struct Answered {
     pub(crate) body: Zeroizing<Vec<u8>>,
 }
 
+/// A request on its way.
+pub(crate) struct Outgoing {
+    request: Request,
+    /// With the proxy's own token.
+    in_session: bool,
+}
+
 /// The metadata service gave no answer that can be passed on.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum UpstreamError {
@@ -134,20 +141,20 @@ impl Upstream {
         session::standing(self).await
     }
 
-    /// Sends on what the guard let in, without any token in it. `in_session`: with the proxy's own.
+    /// What the guard let in, as it is sent on: without any token in it. `in_session`: with the proxy's own.
+    pub(crate) fn outgoing(&self, admitted: &Admitted, in_session: bool) -> Outgoing {
+        Outgoing {
+            request: self.request(&admitted.method, &admitted.path, &admitted.headers),
+            in_session,
+        }
+    }
+
+    /// Sends it.
     pub(crate) fn forward(
         &self,
-        admitted: &Admitted,
-        in_session: bool,
+        outgoing: Outgoing,
     ) -> impl Future<Output = Result<Answered, UpstreamError>> {
-        let request = self.request(&admitted.method, &admitted.path, &admitted.headers);
-        async move {
-            if in_session {
-                session::send(self, request, Lane::Client).await
-            } else {
-                self.send(&request, Lane::Client).await
-            }
-        }
+        session::send(self, outgoing, Lane::Client)
     }
 
     /// What is at `path`, in the proxy's own session.
@@ -156,8 +163,11 @@ impl Upstream {
         path: &CanonicalPath,
         lane: Lane,
     ) -> Result<Answered, UpstreamError> {
-        let request = self.request(&Method::GET, path, &HeaderMap::new());
-        session::send(self, request, lane).await
+        let outgoing = Outgoing {
+            request: self.request(&Method::GET, path, &HeaderMap::new()),
+            in_session: true,
+        };
+        session::send(self, outgoing, lane).await
     }
 
     /// A request of the proxy itself outside of its session.
@@ -217,7 +227,7 @@ impl Upstream {
 
     fn done(
         &self,
-        connection: Connection,
+        connection: Box<Connection>,
         request: &Request,
         begun: Instant,
         answered: Result<connection::Answered, Unanswered>,

@@ -27,7 +27,7 @@ const ROLE: &str = "/latest/meta-data/iam/security-credentials/example-role";
 struct Host {
     imds: MockImds,
     dir: TempDir,
-    service: Service,
+    service: Arc<Service>,
     token: String,
 }
 
@@ -82,7 +82,7 @@ impl Host {
         let mut host = Self {
             imds,
             dir,
-            service,
+            service: Arc::new(service),
             token: String::new(),
         };
         let ttl = (TOKEN_TTL.clone(), "60".to_owned());
@@ -110,9 +110,9 @@ impl Host {
             original: None,
         };
         let connection = Connection::new(ends);
-        self.service
-            .answer(request.body(()).unwrap(), &connection)
-            .await
+        let taken = self.service.take(request.body(()).unwrap(), &connection);
+        let service = Arc::clone(&self.service);
+        service.answer(taken, Arc::new(connection)).await
     }
 
     /// The status of a credential that `from` asks for.

@@ -1,18 +1,17 @@
 //! The proxy's own session with the metadata service: one, for all that it asks.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderValue, Method, StatusCode};
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
-use super::{Answered, Lane, Upstream, UpstreamError};
+use super::{Answered, Lane, Outgoing, Upstream, UpstreamError};
 use crate::flight::{Flight, Landing};
 use crate::headers::TOKEN_TTL;
 use crate::jitter::jittered;
 use crate::path::CanonicalPath;
-use credpin_wire::upstream::request::Request;
 
 /// The session, and what was last heard about sessions.
 pub(crate) struct Session {
@@ -36,13 +35,12 @@ pub(crate) enum Standing {
 enum Known {
     /// Nothing was asked yet.
     Nothing,
-    Token(Held),
+    Token(Arc<Held>),
     Refused(StatusCode),
     /// It could not be asked, and nothing better is known.
     Away,
 }
 
-#[derive(Clone)]
 struct Held {
     token: HeaderValue,
     renew: Instant,
@@ -108,35 +106,46 @@ pub(super) async fn standing(upstream: &Upstream) -> Standing {
     }
 }
 
-/// Sends `request` in the proxy's session. A session that is refused is renewed once. Where there
-/// are none to be had, the metadata service decides about a request without.
-pub(super) async fn send(
+/// Sends a request, in the proxy's session if it is to be in one. A session that is refused is renewed
+/// once. Where there are none to be had, the metadata service decides about a request without.
+pub(super) fn send(
     upstream: &Upstream,
-    mut request: Request,
+    outgoing: Outgoing,
     lane: Lane,
-) -> Result<Answered, UpstreamError> {
-    let Some(held) = held(upstream).await? else {
-        return upstream.send(&request, lane).await;
-    };
-    request.put_into(&held.token);
-    let answered = upstream.send(&request, lane).await?;
-    if answered.status != StatusCode::UNAUTHORIZED {
-        return Ok(answered);
-    }
-    forget(upstream, &held.token);
-    // Seldom needed, and large: in a box it takes no room in what answers every request.
-    let again = async {
-        let Some(held) = self::held(upstream).await? else {
+) -> impl Future<Output = Result<Answered, UpstreamError>> {
+    let Outgoing {
+        mut request,
+        in_session,
+    } = outgoing;
+    // Not an `async fn`, which would keep room for its arguments twice.
+    async move {
+        let held = if in_session {
+            held(upstream).await?
+        } else {
+            None
+        };
+        if let Some(held) = &held {
+            request.put_into(&held.token);
+        }
+        let answered = upstream.send(&request, lane).await?;
+        let Some(held) = held.filter(|_| answered.status == StatusCode::UNAUTHORIZED) else {
             return Ok(answered);
         };
-        request.put_into(&held.token);
-        upstream.send(&request, lane).await
-    };
-    Box::pin(again).await
+        forget(upstream, &held);
+        // Seldom needed, and large: in a box it takes no room in what answers every request.
+        let again = async {
+            let Some(held) = self::held(upstream).await? else {
+                return Ok(answered);
+            };
+            request.put_into(&held.token);
+            upstream.send(&request, lane).await
+        };
+        Box::pin(again).await
+    }
 }
 
 /// The session that is good now; nothing where the metadata service gives none.
-async fn held(upstream: &Upstream) -> Result<Option<Held>, UpstreamError> {
+async fn held(upstream: &Upstream) -> Result<Option<Arc<Held>>, UpstreamError> {
     let now = Instant::now();
     match upstream.0.session.known() {
         Known::Token(held) if now < held.until => {
@@ -155,9 +164,9 @@ async fn held(upstream: &Upstream) -> Result<Option<Held>, UpstreamError> {
     }
 }
 
-fn forget(upstream: &Upstream, token: &HeaderValue) {
+fn forget(upstream: &Upstream, refused: &Arc<Held>) {
     let mut known = upstream.0.session.lock();
-    if matches!(&*known, Known::Token(held) if held.token == token) {
+    if matches!(&*known, Known::Token(held) if Arc::ptr_eq(held, refused)) {
         *known = Known::Away;
     }
 }
@@ -205,11 +214,11 @@ async fn ask(upstream: &Upstream) -> Result<Known, UpstreamError> {
     }
     let mut token = HeaderValue::from_bytes(body.trim_ascii()).map_err(|_| no_session())?;
     token.set_sensitive(true);
-    Ok(Known::Token(Held {
+    Ok(Known::Token(Arc::new(Held {
         token,
         renew: asked + RENEW,
         until: asked + LIFE,
-    }))
+    })))
 }
 
 #[cfg(test)]
@@ -232,7 +241,7 @@ mod tests {
             let seen = imds.handle().requests();
             seen.iter().filter(|it| it.method == Method::PUT).count()
         };
-        let token = async || held(&upstream).await.unwrap().unwrap().token;
+        let token = async || held(&upstream).await.unwrap().unwrap().token.clone();
         let first = token().await;
         // Only for these moments: while time stands still, timeouts do not wait for sockets.
         let pass = async |time| {

@@ -160,7 +160,7 @@ impl Heads {
         if name.is_empty() || !TOKEN.has_all(name) {
             return Err(Flaw::HeaderName);
         }
-        if !OF_VALUE.has_all(value) {
+        if !has_no_control(value) {
             return Err(Flaw::HeaderValue);
         }
         let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
@@ -204,8 +204,6 @@ struct Bytes([bool; 256]);
 static TOKEN: Bytes = Bytes::alphanumeric_and(b"!#$%&'*+-.^_`|~");
 /// RFC 3986, sections 3.3 and 3.4.
 static OF_TARGET: Bytes = Bytes::alphanumeric_and(b"/-._~%!$&'()*+,;=:@?");
-/// RFC 9110, section 5.5.
-static OF_VALUE: Bytes = Bytes::but_control();
 
 impl Bytes {
     const fn alphanumeric_and(others: &[u8]) -> Self {
@@ -223,20 +221,16 @@ impl Bytes {
         Self(is)
     }
 
-    /// A tab is no such control.
-    const fn but_control() -> Self {
-        let mut is = [true; 256];
-        let mut byte = 0;
-        while byte < 128_u8 {
-            is[byte as usize] = byte == b'\t' || !byte.is_ascii_control();
-            byte += 1;
-        }
-        Self(is)
-    }
-
     fn has_all(&self, bytes: &[u8]) -> bool {
         bytes.iter().all(|byte| self.0[usize::from(*byte)])
     }
+}
+
+/// What a value may be (RFC 9110, section 5.5); a tab is no such control. All of it is looked at in any case:
+/// values are the most of a head, and without a way out in between they are compared many bytes at a time.
+fn has_no_control(value: &[u8]) -> bool {
+    let is_one = |byte: u8| byte != b'\t' && byte.is_ascii_control();
+    !value.iter().fold(false, |any, byte| any | is_one(*byte))
 }
 
 impl Flaw {

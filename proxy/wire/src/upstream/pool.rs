@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::connection::Connection;
 
-/// The connections that there are.
+/// The connections that there are. In boxes, since each goes from hand to hand with every request.
 pub struct Pool {
     address: SocketAddr,
     connect_timeout: Duration,
@@ -24,7 +24,7 @@ pub struct Pool {
 struct Idle {
     /// In the order in which they became idle, with when each was last used to ask; the last is used
     /// again first.
-    connections: Vec<(Connection, Instant)>,
+    connections: Vec<(Box<Connection>, Instant)>,
     /// Whether a task looks after them.
     swept: bool,
 }
@@ -44,7 +44,7 @@ impl Pool {
     }
 
     /// A connection that was used before, to be used `now`. It may turn out to be closed only then.
-    pub fn reuse(&self, now: Instant) -> Option<Connection> {
+    pub fn reuse(&self, now: Instant) -> Option<Box<Connection>> {
         loop {
             let (connection, since) = lock(&self.idle).connections.pop()?;
             if now - since < IDLE && connection.is_quiet() {
@@ -54,16 +54,16 @@ impl Pool {
     }
 
     /// A new connection, as soon as there are few enough.
-    pub async fn open(&self) -> io::Result<Connection> {
+    pub async fn open(&self) -> io::Result<Box<Connection>> {
         let place = Arc::clone(&self.open).acquire_owned().await;
         let place = place.map_err(io::Error::other)?;
         let stream = timeout(self.connect_timeout, TcpStream::connect(self.address)).await??;
         stream.set_nodelay(true)?;
-        Ok(Connection::new(stream, place))
+        Ok(Box::new(Connection::new(stream, place)))
     }
 
     /// Takes back a connection on which something was asked at `asked`, and the answer read to its end.
-    pub fn give_back(&self, connection: Connection, asked: Instant) {
+    pub fn give_back(&self, connection: Box<Connection>, asked: Instant) {
         if !connection.is_reusable() {
             return;
         }

@@ -3,6 +3,8 @@
 //! It fails closed. An answer whose end could be told in two ways is none: what follows it on the
 //! connection would be taken for another request's.
 
+use std::mem::MaybeUninit;
+
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -79,14 +81,16 @@ impl Head {
     }
 
     fn one(bytes: &[u8], is_head: bool) -> Result<Option<(Self, usize)>, Malformed> {
-        let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let mut parsed = httparse::Response::new(&mut fields);
-        let length = match parsed.parse(bytes) {
-            Ok(httparse::Status::Complete(length)) if length <= MAX_HEAD => length,
-            Ok(httparse::Status::Partial) if bytes.len() < MAX_HEAD => return Ok(None),
-            Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(Malformed::Large),
-            Err(error) => return Err(error.into()),
-        };
+        let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let mut parsed = httparse::Response::new(&mut []);
+        let config = httparse::ParserConfig::default();
+        let length =
+            match config.parse_response_with_uninit_headers(&mut parsed, bytes, &mut fields) {
+                Ok(httparse::Status::Complete(length)) if length <= MAX_HEAD => length,
+                Ok(httparse::Status::Partial) if bytes.len() < MAX_HEAD => return Ok(None),
+                Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(Malformed::Large),
+                Err(error) => return Err(error.into()),
+            };
         let code = parsed.code.unwrap_or_default();
         let status = StatusCode::from_u16(code).map_err(|_| Malformed::Status(code))?;
         let is_1_1 = parsed.version == Some(1);
