@@ -33,8 +33,10 @@ pub struct Assumers {
     pub account: bool,
     /// Whether anybody may, of whatever account.
     pub anybody: bool,
-    /// Others: users, and principals of other accounts.
+    /// Others: users, principals of other accounts, and those whom identity providers vouch for.
     pub others: BTreeSet<String>,
+    /// Services. EC2 is one where instances can have the role.
+    pub services: BTreeSet<String>,
 }
 
 /// Every role that sessions of the `fleet`'s roles may become, one after the other, in the order of their
@@ -74,7 +76,11 @@ pub fn chained<'a>(estate: &Estate, fleet: impl IntoIterator<Item = &'a RoleName
 
 fn assumers(role: &Role, estate: &Estate, by_id: &BTreeMap<&str, &RoleName>) -> Assumers {
     let account = role.arn.account();
-    let mut by = Assumers::default();
+    let mut by = Assumers {
+        others: role.trusted_providers.clone(),
+        services: role.trusted_services.clone(),
+        ..Assumers::default()
+    };
     for principal in &role.trusted {
         let arn: Option<Arn> = principal.parse().ok();
         let own = arn.filter(|arn| arn.account() == account);
@@ -122,6 +128,8 @@ mod tests {
                 path: "/team/".into(),
                 tags: BTreeMap::new(),
                 trusted: trusted.iter().map(|&principal| principal.into()).collect(),
+                trusted_services: BTreeSet::new(),
+                trusted_providers: BTreeSet::new(),
                 last_used: None,
                 profiles: BTreeSet::new(),
                 attached: BTreeSet::new(),

@@ -242,6 +242,10 @@ pub struct Role {
     pub tags: BTreeMap<String, String>,
     /// AWS principals that its trust policy lets assume it: ARNs, account ids, `*`.
     pub trusted: BTreeSet<String>,
+    /// Services that it lets assume it, as `ec2.amazonaws.com`.
+    pub trusted_services: BTreeSet<String>,
+    /// Identity providers whose users it lets assume it: ARNs, names of hosts, `*` where it may be any.
+    pub trusted_providers: BTreeSet<String>,
     /// ARNs of the instance profiles that hold it.
     pub profiles: BTreeSet<Arn>,
     /// ARNs of its attached managed policies.

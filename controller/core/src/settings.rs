@@ -228,6 +228,8 @@ mod tests {
                 .into_iter()
                 .collect(),
             trusted: BTreeSet::new(),
+            trusted_services: BTreeSet::new(),
+            trusted_providers: BTreeSet::new(),
             profiles: BTreeSet::new(),
             attached: BTreeSet::new(),
             last_used: None,

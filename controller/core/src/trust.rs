@@ -13,30 +13,57 @@ pub fn trusted(policy: Option<&str>) -> BTreeSet<String> {
     let Some(policy) = policy else {
         return BTreeSet::new();
     };
+    principals(policy, "AWS", &["sts:assumerole"])
+}
+
+/// The services that `policy` lets assume the role, as `ec2.amazonaws.com`.
+pub fn trusted_services(policy: Option<&str>) -> BTreeSet<String> {
+    let named = policy.map(|policy| principals(policy, "Service", &["sts:assumerole"]));
+    // Anybody is one of the others.
+    let mut named = named.unwrap_or_default();
+    named.remove(ANYBODY);
+    named
+}
+
+/// The identity providers whose users `policy` lets assume the role, by ARN or by a host's name. A policy
+/// that is not there may name any.
+pub fn trusted_providers(policy: Option<&str>) -> BTreeSet<String> {
+    let by = ["sts:assumerolewithsaml", "sts:assumerolewithwebidentity"];
+    let Some(policy) = policy else {
+        return [ANYBODY.to_owned()].into();
+    };
+    let mut providers = principals(policy, "Federated", &by);
+    let anybody = principals(policy, "AWS", &by);
+    providers.extend(anybody.into_iter().filter(|principal| principal == ANYBODY));
+    providers
+}
+
+/// The principals of a kind that some statement allows one of these actions.
+fn principals(policy: &str, kind: &str, by: &[&str]) -> BTreeSet<String> {
     let Ok(policy) = serde_json::from_str::<Value>(policy) else {
         return [ANYBODY.to_owned()].into();
     };
     one_or_many(&policy["Statement"])
-        .filter(|statement| statement["Effect"] == "Allow" && lets_assume(statement))
-        .flat_map(principals)
+        .filter(|statement| statement["Effect"] == "Allow" && lets(statement, by))
+        .flat_map(|statement| principals_of(statement, kind))
         .collect()
 }
 
-/// Whether a statement covers `sts:AssumeRole`. What is written in another way than as a list of
+/// Whether a statement covers one of these actions. What is written in another way than as a list of
 /// actions may.
-fn lets_assume(statement: &Value) -> bool {
+fn lets(statement: &Value, by: &[&str]) -> bool {
     let mut actions = one_or_many(&statement["Action"]).peekable();
     actions.peek().is_none()
         || actions.any(|action| {
             let action = action.as_str().unwrap_or(ANYBODY).to_ascii_lowercase();
-            action == "sts:assumerole" || action.contains(['*', '?'])
+            by.contains(&action.as_str()) || action.contains(['*', '?'])
         })
 }
 
-fn principals(statement: &Value) -> Vec<String> {
+fn principals_of(statement: &Value, kind: &str) -> Vec<String> {
     match &statement["Principal"] {
         Value::Object(kinds) => kinds
-            .get("AWS")
+            .get(kind)
             .into_iter()
             .flat_map(one_or_many)
             .filter_map(|principal| principal.as_str().map(str::to_owned))
@@ -91,5 +118,26 @@ mod tests {
         );
         assert_eq!(trusted(Some("{")), ["*".to_owned()].into());
         assert_eq!(trusted(None), [].into());
+    }
+
+    #[test]
+    fn services_and_identity_providers_are_found_beside_the_principals_of_accounts() {
+        let policy = r#"{"Version":"2012-10-17","Statement":[
+            {"Effect":"Allow","Principal":{"Service":["ec2.amazonaws.com","lambda.amazonaws.com"],"AWS":"a"},"Action":"sts:AssumeRole"},
+            {"Effect":"Allow","Principal":{"Federated":"idp"},"Action":"sts:AssumeRoleWithWebIdentity"},
+            {"Effect":"Allow","Principal":{"Federated":"gone"},"Action":"sts:TagSession"},
+            {"Effect":"Deny","Principal":{"Service":"ecs.amazonaws.com"},"Action":"sts:*"}]}"#;
+        let texts = |found: BTreeSet<String>| found.into_iter().collect::<Vec<_>>();
+        assert_eq!(texts(trusted(Some(policy))), ["a"]);
+        assert_eq!(
+            texts(trusted_services(Some(policy))),
+            ["ec2.amazonaws.com", "lambda.amazonaws.com"]
+        );
+        assert_eq!(texts(trusted_providers(Some(policy))), ["idp"]);
+        let anybody = policy.replace(r#"{"Federated":"idp"}"#, r#""*""#);
+        assert_eq!(texts(trusted_providers(Some(&anybody))), ["*"]);
+        // What was not seen may name anybody.
+        assert_eq!(texts(trusted_providers(None)), ["*"]);
+        assert_eq!(texts(trusted_services(Some("{"))), [""; 0]);
     }
 }

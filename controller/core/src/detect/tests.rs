@@ -159,6 +159,8 @@ fn role(name: &str, trusted: &[&str]) -> (RoleName, Role) {
         path: "/".to_owned(),
         tags: BTreeMap::new(),
         trusted: trusted.iter().map(|&who| who.to_owned()).collect(),
+        trusted_services: BTreeSet::new(),
+        trusted_providers: BTreeSet::new(),
         profiles: BTreeSet::new(),
         attached: BTreeSet::new(),
         last_used: None,

@@ -201,6 +201,8 @@ impl Fleet {
             path: "/".into(),
             tags: [].into(),
             trusted: BTreeSet::new(),
+            trusted_services: BTreeSet::new(),
+            trusted_providers: BTreeSet::new(),
             profiles: [profile(name)].into(),
             attached: BTreeSet::new(),
             last_used: None,

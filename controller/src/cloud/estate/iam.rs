@@ -59,6 +59,8 @@ pub(super) fn cuts(seen: &IamView) -> BTreeSet<PolicyName> {
 }
 
 fn role(shape: &RoleDetail) -> Result<Role, FieldError> {
+    let trust = shape.assume_role_policy_document.as_ref();
+    let trust = trust.map(PolicyText::as_str);
     Ok(Role {
         name: required("RoleName", shape.role_name.as_ref())?,
         id: required("RoleId", shape.role_id.as_ref())?,
@@ -69,12 +71,9 @@ fn role(shape: &RoleDetail) -> Result<Role, FieldError> {
             .iter()
             .map(|tag| (tag.key.clone(), tag.value.clone()))
             .collect(),
-        trusted: trust::trusted(
-            shape
-                .assume_role_policy_document
-                .as_ref()
-                .map(PolicyText::as_str),
-        ),
+        trusted: trust::trusted(trust),
+        trusted_services: trust::trusted_services(trust),
+        trusted_providers: trust::trusted_providers(trust),
         profiles: shape
             .instance_profile_list
             .iter()

@@ -221,6 +221,8 @@ fn role(role: Role) -> estate::Role {
         path: "/".to_owned(),
         tags: BTreeMap::new(),
         trusted: BTreeSet::new(),
+        trusted_services: BTreeSet::new(),
+        trusted_providers: BTreeSet::new(),
         profiles: [id(role.profile())].into(),
         attached: BTreeSet::new(),
         last_used: None,
