@@ -1,8 +1,11 @@
 //! Roles that can be assumed with a fleet's tokens, by their trust policies.
 //!
 //! A session made by `AssumeRole` carries none of the keys that EC2 gives its credentials (IAM User
-//! Guide, "AWS global condition context keys"), so no pin follows it: whoever holds a token at home can
-//! take it further. Who may assume a role is what its trust policy says *and*, where that names a whole
+//! Guide, "AWS global condition context keys"), so the pin of the instances' role does not follow it: whoever
+//! holds a token at home can take it further, unless the role that he assumes is pinned by itself. What that
+//! pin has to admit is told by its [`Callers`].
+//!
+//! Who may assume a role is what its trust policy says *and*, where that names a whole
 //! account, what the policies of those who ask say. These are not looked at: what is found here may be
 //! more than can be done, and is never less.
 
@@ -14,6 +17,11 @@ use crate::{
     estate::{Estate, Role},
     id::{Arn, RoleName},
 };
+
+mod callers;
+
+pub(crate) use callers::Chains;
+pub use callers::{Callers, Stated, Stranger, StrangerKind};
 
 /// A role that sessions of others may become.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -42,11 +50,7 @@ pub struct Assumers {
 /// Every role that sessions of the `fleet`'s roles may become, one after the other, in the order of their
 /// names.
 pub fn chained<'a>(estate: &Estate, fleet: impl IntoIterator<Item = &'a RoleName>) -> Vec<Chained> {
-    let by_id: BTreeMap<&str, &RoleName> = estate
-        .roles
-        .values()
-        .map(|role| (role.id.as_str(), &role.name))
-        .collect();
+    let by_id = by_id(estate);
     let mut rest: Vec<Chained> = estate
         .roles
         .values()
@@ -72,6 +76,12 @@ pub fn chained<'a>(estate: &Estate, fleet: impl IntoIterator<Item = &'a RoleName
     }
     found.sort_by(|one, other| one.role.cmp(&other.role));
     found
+}
+
+/// What trust policies call a role whose name they do not have.
+fn by_id(estate: &Estate) -> BTreeMap<&str, &RoleName> {
+    let roles = estate.roles.values();
+    roles.map(|role| (role.id.as_str(), &role.name)).collect()
 }
 
 fn assumers(role: &Role, estate: &Estate, by_id: &BTreeMap<&str, &RoleName>) -> Assumers {

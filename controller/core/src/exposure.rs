@@ -41,6 +41,9 @@ pub enum Exposure {
     Nothing,
     /// Part of the account was not seen, so nothing can be counted.
     Unknown,
+    /// Sessions that were made by assuming the role pass wherever those are who may do so, and nowhere else. No
+    /// host has its tokens, so there is nothing to count by instance.
+    ByEgress,
     /// A pin, and what it admits beyond the token's own host.
     Limited(Limits),
 }
@@ -153,6 +156,7 @@ impl fmt::Display for Exposure {
             Exposure::Everything => return f.write_str("everything: usable from anywhere"),
             Exposure::Nothing => return f.write_str("nothing: no host has its tokens"),
             Exposure::Unknown => return f.write_str("not known: the view is incomplete"),
+            Exposure::ByEgress => return f.write_str("by egress: wherever who may assume it is"),
             Exposure::Limited(limits) => limits,
         };
         let some = |count: u64, one: &str, many: &str| match count {

@@ -9,12 +9,13 @@
 //! | `EndpointIpv4`, `EndpointIpv6` | through an endpoint, but from an address of the host |
 //! | `Derived`, where asked for | sessions named like an instance's that EC2 did not deliver |
 //! | `SelfDefence`, where asked for | calls that would change the pin, or the role, from anywhere |
+//! | `ChainedPublic`, `ChainedEndpoint`, where asked for | sessions that were made by assuming the role, but from where those are who may |
 //!
 //! Each statement compares a property of the *credential* (where it was delivered) with one of the
 //! *network* (where it is used). Comparing the credential's side with a literal would only say where
 //! it was issued, and a stolen token passes that everywhere.
 //!
-//! All but `Derived` look only at credentials that EC2 delivered, and all but `SelfDefence` not at calls that a service makes on
+//! All but `Derived` and the last two look only at credentials that EC2 delivered, and all but `SelfDefence` not at calls that a service makes on
 //! the caller's behalf, for which AWS shows no usable network key.
 
 use std::{
@@ -34,6 +35,7 @@ use crate::{
 };
 
 mod admitted;
+mod chained;
 mod cover;
 mod divide;
 mod fit;
@@ -41,9 +43,11 @@ mod pack;
 mod size;
 
 pub use admitted::{Admitted, Public};
+pub(crate) use chained::widened;
+pub use chained::{chained, is_chained};
 pub use cover::Cover;
 pub use fit::{Fitted, fit};
-pub use pack::Room;
+pub use pack::{Room, pack};
 
 /// Data planes that a caller reaches inside its VPC or by a protocol of their own, where AWS shows
 /// no network key that a pin could use (AWS's example data-perimeter policies list them). They are

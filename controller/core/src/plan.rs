@@ -6,7 +6,7 @@
 //! another it goes by way of what both admit, with a wait between (`plan/transition.rs`), so whichever
 //! of them a part of IAM still sees, no host is out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use credpin_ledger::Record;
 use jiff::Timestamp;
@@ -14,17 +14,18 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{
-    chain::{self, Chained},
+    chain::{self, Callers, Chained, Chains},
     estate::{Estate, Gap, LivePolicy, Role},
     exposure::{self, Exposure, OfAccount},
     footprint::{self, Footprint},
     id::{AccountId, Arn, PolicyName, RoleName, VpcId},
-    pin::Admitted,
+    pin::{self, Admitted},
     policy::Document,
     settings::{DEFAULT_POLICY_QUOTA, Mode, Settings},
 };
 
 mod absence;
+mod chained;
 mod difference;
 mod doubts;
 mod edit;
@@ -38,6 +39,7 @@ mod transition;
 mod wants_replay;
 
 pub use absence::Absence;
+pub use chained::ChainedPlan;
 pub use difference::{Difference, difference};
 pub use edit::Edit;
 pub use hold::Hold;
@@ -68,7 +70,7 @@ pub struct Plan {
     pub gaps: BTreeSet<Gap>,
     /// Every role that has instances or a pin, or is to have one, by name.
     pub roles: Vec<RolePlan>,
-    /// Roles that can be assumed with the tokens of these, and that no pin follows to.
+    /// Roles that can be assumed with the tokens of these. The pins of these do not follow there.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub chained: Vec<Chained>,
     /// What is open now, of all roles together.
@@ -98,6 +100,10 @@ pub struct RolePlan {
     pub pin: Option<Pin>,
     /// The pin that is attached now.
     pub in_force: Option<Pin>,
+    /// The part of its pin that is about sessions which others make by assuming it, where the config opts it in or
+    /// that is in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chained: Option<ChainedPlan>,
     /// What is open now.
     pub exposure_now: Exposure,
     /// What the pin would leave open.
@@ -138,7 +144,8 @@ pub enum Outcome {
     Unchanged,
     /// There are steps.
     Change,
-    /// Something stands in the way; what is in force stays as it is, or is widened only.
+    /// Something stands in the way; what is in force stays as it is, or is widened only. Where that is in the way of
+    /// one part of the pin only, the other goes on.
     Held,
     /// An operator released it: the pin stays off until `release --undo`.
     Released,
@@ -175,6 +182,7 @@ pub fn plan(estate: &Estate, records: &[Record], settings: &Settings, now: Times
     let (mut footprints, others) = footprint::of_roles(estate, settings, &kept);
     let of_roles = footprints.values().flat_map(|footprint| &footprint.hosts);
     let fleet = exposure::Hosts::new(estate, of_roles.chain(&others));
+    let callers = callers(estate, settings, &seen, &footprints);
     let evidence = Evidence::new(records, now);
     let seen: Vec<_> = seen
         .into_iter()
@@ -186,7 +194,7 @@ pub fn plan(estate: &Estate, records: &[Record], settings: &Settings, now: Times
                     && !role.profiles.is_empty()
                     && settings.mode_of(role) == Mode::Enforce
             };
-            footprint.is_some() || !live.is_empty() || awaited()
+            footprint.is_some() || !live.is_empty() || awaited() || callers.contains_key(&role.name)
         })
         .collect();
     let plan_role = |(role, live, in_force, footprint): Seen<'_>, spare_policies| {
@@ -196,6 +204,7 @@ pub fn plan(estate: &Estate, records: &[Record], settings: &Settings, now: Times
             role,
             live,
             in_force,
+            callers: callers.get(&role.name),
             fleet: &fleet,
             spare_policies,
             now,
@@ -236,6 +245,35 @@ pub fn plan(estate: &Estate, records: &[Record], settings: &Settings, now: Times
         roles,
         warnings,
     }
+}
+
+/// A role with its policies and its pin in force.
+type Pinned<'a> = (&'a Role, Vec<Live<'a>>, Option<Result<Pin, Edit>>);
+
+/// Who may assume each role whose sessions are to be pinned that others make, or are.
+fn callers<'a>(
+    estate: &Estate,
+    settings: &Settings,
+    seen: &[Pinned<'a>],
+    footprints: &BTreeMap<RoleName, Footprint>,
+) -> BTreeMap<&'a RoleName, Callers> {
+    let is_in_force = |pin: &Option<Result<Pin, Edit>>| {
+        let pin = pin.iter().filter_map(|read| read.as_ref().ok());
+        let mut policies = pin.flat_map(|pin| &pin.policies);
+        policies.any(|policy| policy.document.statements.iter().any(pin::is_chained))
+    };
+    let wanted = seen.iter().filter(|(role, _, in_force)| {
+        settings.chained_rule(role).is_some() || is_in_force(in_force)
+    });
+    let wanted: Vec<&Role> = wanted.map(|(role, ..)| *role).collect();
+    if wanted.is_empty() {
+        return BTreeMap::new();
+    }
+    let chains = Chains::new(estate, settings, footprints);
+    let callers = wanted.into_iter();
+    callers
+        .map(|role| (&role.name, chains.callers(role)))
+        .collect()
 }
 
 /// A role with what is there of it: its policies, its pin in force, its footprint.

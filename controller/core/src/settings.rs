@@ -12,9 +12,11 @@ use crate::{
     wildcard,
 };
 
+mod chained;
 mod rollout;
 mod safety;
 
+pub use chained::ChainedRule;
 pub use rollout::CanaryShare;
 pub use safety::{IdleAfter, MaxNarrowing, PercentError, Propagation, ReplayMaxAge};
 
@@ -51,6 +53,9 @@ pub struct Settings {
     pub mode: Mode,
     /// Rules by role name; the first that matches decides.
     pub roles: Vec<RoleRule>,
+    /// Rules for roles that others assume; the first that matches decides. A role that none names is left
+    /// alone.
+    pub chained: Vec<ChainedRule>,
     /// Whether these are decisions for several accounts: then it is no slip of the pen that they name what is
     /// not in this one.
     pub shared: bool,

@@ -27,6 +27,10 @@ use crate::{
     settings::Settings,
 };
 
+mod chained;
+
+pub use chained::{chained, chained_locked_out, chained_promised};
+
 /// A call that would not be decided as promised.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Counterexample {
@@ -58,6 +62,14 @@ pub enum Promise {
     ServiceIsAdmitted,
     /// A data plane that shows no network key is left alone.
     ExemptIsAdmitted,
+    /// A call by a session that a host made by assuming the role is admitted where the host is.
+    ChainedIsAdmitted,
+    /// The same of a host that is launched now, with what every host of its subnet leaves by.
+    ChainedLaunchIsAdmitted,
+    /// The same of other callers, where the config says that they are.
+    StatedIsAdmitted,
+    /// A call by such a session from anywhere else is denied.
+    ChainedOutsiderIsDenied,
 }
 
 /// The action that stands for all that a pin covers.
@@ -113,7 +125,10 @@ impl Promise {
     fn is_to_deny(self) -> bool {
         matches!(
             self,
-            Promise::OutsiderIsDenied | Promise::PinCannotBeTakenOff | Promise::DerivedIsDenied
+            Promise::OutsiderIsDenied
+                | Promise::PinCannotBeTakenOff
+                | Promise::DerivedIsDenied
+                | Promise::ChainedOutsiderIsDenied
         )
     }
 }
@@ -292,11 +307,7 @@ fn outsiders(
     others: Vec<IpAddr>,
     hubs: &[&VpcId],
 ) -> BTreeSet<Position> {
-    let strangers: [IpAddr; 3] = [
-        Ipv4Addr::new(192, 0, 2, 1).into(),
-        Ipv4Addr::new(203, 0, 113, 254).into(),
-        Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1).into(),
-    ];
+    let strangers = strangers();
     let admitted = footprint.public_of(host);
     let internet = host
         .public
@@ -353,6 +364,15 @@ fn outsiders(
         .chain(same_address_elsewhere)
         .chain(beside_it)
         .collect()
+}
+
+/// Addresses of blocks for documentation, which nobody calls from.
+fn strangers() -> [IpAddr; 3] {
+    [
+        Ipv4Addr::new(192, 0, 2, 1).into(),
+        Ipv4Addr::new(203, 0, 113, 254).into(),
+        Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1).into(),
+    ]
 }
 
 fn v4(net: &IpNet) -> Option<Ipv4Net> {
@@ -428,6 +448,12 @@ impl fmt::Display for Counterexample {
             Promise::DerivedIsDenied => "by a session made of its own",
             Promise::ServiceIsAdmitted => "made by a service for it",
             Promise::ExemptIsAdmitted => "to an exempt data plane",
+            Promise::ChainedIsAdmitted => "by a session of the role that it assumed, from home",
+            Promise::ChainedLaunchIsAdmitted => "by such a session, launched now",
+            Promise::StatedIsAdmitted => {
+                "by a session of the role, from where callers are said to be"
+            }
+            Promise::ChainedOutsiderIsDenied => "by a session of the role, from outside",
         };
         match denied_by {
             Some(sid) => write!(

@@ -34,7 +34,7 @@ impl OfAccount {
             match exposure {
                 Exposure::Everything => account.everything += instances as u64,
                 Exposure::Unknown => account.unknown += instances as u64,
-                Exposure::Nothing => {}
+                Exposure::Nothing | Exposure::ByEgress => {}
                 Exposure::Limited(Limits { instances, .. }) => limited.extend(instances),
             }
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use ipnet::{IpNet, Ipv4Net};
 
+use super::is_chained;
 use crate::{
     footprint::Host,
     id::VpcId,
@@ -43,7 +44,10 @@ impl Admitted {
     /// What `documents` let pass together.
     pub fn by(documents: &[&Document]) -> Self {
         let mut admitted = Self::default();
-        let on_all = |statement: &&Statement| statement.resources == Resources::Every;
+        // Others say nothing of the tokens that EC2 delivers.
+        let on_all = |statement: &&Statement| {
+            statement.resources == Resources::Every && !is_chained(statement)
+        };
         for statement in documents
             .iter()
             .flat_map(|document| &document.statements)

@@ -54,17 +54,19 @@ pub struct Fitted {
 }
 
 /// Divides the VPCs of `footprint` into groups as finely as `room` allows, and gives the documents of
-/// its pin. `before` is what the role's documents say now. Where nothing fits, there are no groups
-/// and the error is the whole pin, as one document that is too large.
+/// its pin, with room for the statements `beside` it. `before` is what the role's documents say now. Where
+/// nothing fits, there are no groups and the error is the whole pin, as one document that is too large.
 pub fn fit(
     footprint: &mut Footprint,
     settings: &Settings,
     fleet: &Hosts,
     room: Room,
     before: &[Option<Document>],
+    beside: Vec<Statement>,
 ) -> Result<Fitted, Document> {
     footprint.groups = BTreeMap::new();
     let mut search = Search::new(footprint, settings, fleet, room, before);
+    search.common.extend(beside.iter().map(Statement::size));
     let groups = search.best().or_else(|| {
         let lossy = settings.allow_lossy.then(|| search.lossy());
         lossy.flatten()
@@ -77,10 +79,15 @@ pub fn fit(
         .into_iter()
         .filter(|(vpc, groups)| !matches!(groups.as_slice(), [all] if is_whole(vpc, all)))
         .collect();
-    let statements = super::statements(footprint, settings);
+    let mut statements = super::statements(footprint, settings);
+    statements.extend(beside.iter().cloned());
     match pack::pack(statements, room, before) {
         Some(documents) => Ok(Fitted { documents }),
-        None => Err(super::of(footprint, settings)),
+        None => {
+            let mut whole = super::of(footprint, settings);
+            whole.statements.extend(beside);
+            Err(whole)
+        }
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) fn fits(sizes: &[usize], room: Room) -> bool {
 
 /// The documents by their number, of which some may be empty; none where they do not fit. `before`
 /// is what is in each now.
-pub(super) fn pack(
+pub fn pack(
     statements: Vec<Statement>,
     room: Room,
     before: &[Option<Document>],

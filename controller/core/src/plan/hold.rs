@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::{ATTACHED_POLICIES_QUOTA, Absence, Edit, Narrowing, WantsReplay};
 use crate::{
-    egress::Unknown, estate::Gap, footprint::LaunchGap, policy::MANAGED_POLICY_QUOTA,
-    verify::Counterexample,
+    chain::Stranger, egress::Unknown, estate::Gap, footprint::LaunchGap, id::RoleName,
+    policy::MANAGED_POLICY_QUOTA, verify::Counterexample,
 };
 
 /// A reason to hold a role. Its `Display` says what is wrong and the way out.
@@ -47,6 +47,18 @@ pub enum Hold {
     Narrowing(Narrowing),
     /// A call would not be decided as promised (invariant 5).
     Unproven(Counterexample),
+    /// Somebody may assume the role, and where he calls from is not known.
+    Caller(Stranger),
+    /// Nobody whose place is known may assume the role. Nothing is amiss, as where it has no instance.
+    NoCaller,
+    /// Instances of that role may assume this one, and it has none now.
+    AbsentCaller(RoleName),
+    /// The statement for derived sessions is asked for, and it cannot tell sessions that were made by
+    /// assuming the role from those.
+    NamedAlike,
+    /// What stands in the way of the part of a pin that is about sessions that were made by assuming the
+    /// role. Its other part goes on.
+    Chained(Box<Hold>),
 }
 
 impl fmt::Display for Hold {
@@ -113,6 +125,26 @@ impl fmt::Display for Hold {
                 )
             }
             Hold::Unproven(found) => write!(f, "not proven safe: {found}"),
+            Hold::Caller(stranger) => stranger.fmt(f),
+            Hold::NoCaller => f.write_str(
+                "no instance may assume it, so there is nothing to make a pin of",
+            ),
+            Hold::AbsentCaller(role) => write!(
+                f,
+                "{role} may assume it and has no instance now, so where that would call from is not known; \
+                 allow-launch-gap = true accepts that such calls are denied until the next run"
+            ),
+            Hold::NamedAlike => f.write_str(
+                "pin-derived denies sessions that are named like an instance, and who assumes the role names \
+                 its session as he likes; leave pin-derived out, or give instances a role of their own",
+            ),
+            Hold::Chained(hold) => match &**hold {
+                Hold::Unsaid => f.write_str(
+                    "its sessions that others make are pinned, and no [[chained]] of the config names it: mode = \
+                     \"enforce\" there keeps that true, and mode = \"observe\" takes it off",
+                ),
+                hold => hold.fmt(f),
+            },
         }
     }
 }

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::{
+    pin::is_chained,
     policy::{Document, Test},
     request::Key,
     settings::MaxNarrowing,
@@ -24,13 +25,15 @@ pub struct Narrowing {
 }
 
 /// What goes from `old` to `new`, if that is more than `allowed`. One address may always go: that a
-/// host or a gateway is replaced is everyday life.
+/// host or a gateway is replaced is everyday life. Looked at are statements about sessions of instances, or
+/// those about sessions that others make.
 pub(super) fn beyond(
     old: &[&Document],
     new: &[&Document],
+    chained: bool,
     allowed: MaxNarrowing,
 ) -> Option<Narrowing> {
-    let (old, new) = (listed(old), listed(new));
+    let (old, new) = (listed(old, chained), listed(new, chained));
     let mut worst: Option<Narrowing> = None;
     for v6 in [false, true] {
         let of_family = |net: &&IpNet| matches!(net, IpNet::V6(_)) == v6;
@@ -59,8 +62,9 @@ pub(super) fn beyond(
 }
 
 /// The prefixes that documents admit, public ones and those at endpoints, joined.
-fn listed(documents: &[&Document]) -> Vec<IpNet> {
+fn listed(documents: &[&Document], chained: bool) -> Vec<IpNet> {
     let statements = documents.iter().flat_map(|document| &document.statements);
+    let statements = statements.filter(|statement| is_chained(statement) == chained);
     let lists = statements.flat_map(|statement| {
         statement
             .conditions()
@@ -118,7 +122,7 @@ mod tests {
 
     fn goes(old: &[&str], new: &[&str]) -> Option<u8> {
         let allowed = MaxNarrowing::default();
-        beyond(&[&admits(old)], &[&admits(new)], allowed).map(|found| found.percent)
+        beyond(&[&admits(old)], &[&admits(new)], false, allowed).map(|found| found.percent)
     }
 
     #[test]

@@ -5,18 +5,21 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::{
-    ATTACHED_POLICIES_QUOTA, Absence, Coverage, Edit, Hold, Live, Outcome, Pin, PinPolicy,
-    RolePlan, Step, narrowing, policy_arn, policy_names,
+    ATTACHED_POLICIES_QUOTA, Absence, ChainedPlan, Coverage, Edit, Hold, Live, Outcome, Pin,
+    PinPolicy, RolePlan, Step,
+    chained::Part,
+    narrowing, policy_arn, policy_names,
     transition::{self, Rules, Transition, Way},
     wants_replay,
 };
 use crate::{
+    chain::Callers,
     estate::{Estate, LivePolicy, Role},
     exposure::{self, Exposure},
     footprint::Footprint,
     id::Arn,
     pin::{self, Room},
-    policy::{Document, MANAGED_POLICY_QUOTA, SEAL_LENGTH},
+    policy::{Document, MANAGED_POLICY_QUOTA, SEAL_LENGTH, Statement},
     settings::{DEFAULT_MAX_POLICIES, Mode, Settings},
     verify::{self, Counterexample},
 };
@@ -30,34 +33,63 @@ pub(super) struct RolePlanner<'a> {
     pub(super) live: Vec<Live<'a>>,
     /// What is attached, or why it cannot be read.
     pub(super) in_force: Option<Result<Pin, Edit>>,
+    /// Who may assume it, where sessions that they make are to be pinned or are.
+    pub(super) callers: Option<&'a Callers>,
     pub(super) fleet: &'a exposure::Hosts,
     /// Policies that the account's quota still leaves room for.
     pub(super) spare_policies: usize,
     pub(super) now: Timestamp,
 }
 
+/// What a pin is to have, and what it has.
+struct Scope {
+    /// What is done about tokens of the role's instances.
+    mode: Mode,
+    /// The pin has what is about these.
+    instances: bool,
+    /// And what is about sessions that others make.
+    chained: bool,
+    /// It is to be in force.
+    is_written: bool,
+    /// Something about instances is in force.
+    instances_in_force: bool,
+    /// Sessions that others make may be denied, by what is in force or will be.
+    watches_callers: bool,
+}
+
 impl RolePlanner<'_> {
     /// What is to be done about it.
     pub(super) fn plan(&self, mut footprint: Footprint, coverage: Coverage) -> RolePlan {
-        let mode = self.settings.mode_of(self.role);
-        let pin = (!footprint.hosts.is_empty()).then(|| self.fit(&mut footprint));
+        let has_hosts = !footprint.hosts.is_empty();
+        let part = self.callers.map(|callers| self.part(callers, has_hosts));
+        let scope = self.scope(has_hosts, part.as_ref());
+        let beside = self.beside(&scope, part.as_ref());
+        let pin = (scope.instances || !beside.is_empty())
+            .then(|| self.fit(&mut footprint, &scope, beside));
         let in_force = self.in_force.as_ref().and_then(|read| read.as_ref().ok());
         // Nothing is written then, so there is nothing to prove.
         let is_in_force = pin.is_some() && pin.as_ref() == in_force;
-        let mut holds = self.holds(mode, &footprint, pin.as_ref().filter(|_| !is_in_force));
+        let mut holds = self.holds(
+            &scope,
+            &footprint,
+            part.as_ref(),
+            pin.as_ref().filter(|_| !is_in_force),
+        );
         let transition = match &pin {
-            Some(pin) if mode == Mode::Enforce => self.transition(pin, &footprint),
+            Some(pin) if scope.is_written => self.transition(pin, &footprint, &scope),
             _ => Transition::default(),
         };
         let unions = transition.unions.iter();
-        let unsafe_unions = unions.flat_map(|union| self.locked_out(union, &footprint));
+        let unsafe_unions = unions.flat_map(|union| self.locked_out(&[union], &footprint, &scope));
         holds.extend(unsafe_unions.map(Hold::Unproven));
-        let outcome = self.outcome(mode, &footprint, &holds);
+        let outcome = self.outcome(&scope, part.as_ref(), &footprint, &holds);
         let mut steps = transition.steps;
         match outcome {
-            Outcome::Change if mode == Mode::Enforce && pin.is_some() => {}
+            Outcome::Change if scope.is_written && pin.is_some() => {}
             Outcome::Change => steps = self.detach(),
-            // To admit more than before is safe, whatever becomes of the rest.
+            // To admit more than before is safe, whatever becomes of the rest. What others make of the role
+            // is widened only, where it is held, and holds up nothing else.
+            Outcome::Held if holds.is_empty() => {}
             Outcome::Held if holds.iter().all(|hold| matches!(hold, Hold::Narrowing(_))) => {
                 steps.truncate(transition.widening);
             }
@@ -67,17 +99,11 @@ impl RolePlanner<'_> {
             Outcome::Change if steps.is_empty() => Outcome::Unchanged,
             other => other,
         };
-        let measure = |pin: &Pin| {
-            if self.estate.gaps.is_empty() {
-                exposure::of(&footprint, &pin.documents(), self.fleet)
-            } else {
-                Exposure::Unknown
-            }
-        };
         let before = in_force.filter(|_| !is_in_force);
-        let mut warnings =
-            before.map_or_else(Vec::new, |pin| self.stale(&pin.documents(), &footprint));
-        if outcome == Outcome::Held && !warnings.is_empty() {
+        let mut warnings = before.map_or_else(Vec::new, |pin| {
+            self.stale(&pin.documents(), &footprint, &scope)
+        });
+        if outcome == Outcome::Held && steps.is_empty() && !warnings.is_empty() {
             warnings.push(format!(
                 "that stays so while the role is held: see to what holds it, or take the pin off \
                  with `credpin release {}`",
@@ -92,14 +118,28 @@ impl RolePlanner<'_> {
                 )
             }));
         }
-        let exposure_now = in_force.map_or(Exposure::Everything, measure);
+        let exposure_now = self.exposure(in_force, &footprint);
         let exposure_pinned = match &pin {
             Some(_) if is_in_force => Some(exposure_now.clone()),
-            pin => pin.as_ref().map(measure),
+            pin => pin.as_ref().map(|pin| self.exposure(Some(pin), &footprint)),
         };
+        let (stage, mode) = match &part {
+            Some(part) if !has_hosts => (part.stage, part.mode),
+            _ => (self.settings.stage_of(self.role), scope.mode),
+        };
+        if let Some(part) = &part {
+            let of_part = part.holds.iter().cloned().map(Box::new);
+            holds.extend(of_part.map(Hold::Chained));
+        }
+        let chained = self.callers.zip(part).map(|(callers, part)| ChainedPlan {
+            stage: part.stage,
+            mode: part.mode,
+            in_force: part.is_in_force,
+            callers: callers.clone(),
+        });
         RolePlan {
             role: self.role.name.clone(),
-            stage: self.settings.stage_of(self.role),
+            stage,
             mode,
             outcome,
             exposure_now,
@@ -109,34 +149,125 @@ impl RolePlanner<'_> {
             pin,
             in_force: in_force.cloned(),
             footprint,
+            chained,
             coverage,
             warnings,
         }
     }
 
-    fn outcome(&self, mode: Mode, footprint: &Footprint, holds: &[Hold]) -> Outcome {
+    /// Which parts the pin has. Where neither is written, it has all that it could have.
+    fn scope(&self, has_hosts: bool, part: Option<&Part>) -> Scope {
+        let stage = self.settings.stage_of(self.role);
+        let is_readable = !matches!(self.in_force, Some(Err(_)));
+        let instances_in_force = if is_readable && part.is_some() {
+            !self.statements_in_force(false).is_empty()
+        } else {
+            self.in_force.is_some()
+        };
+        let mode = self.settings.comes_of(stage, self.role, instances_in_force);
+        let writes_instances = has_hosts && mode == Mode::Enforce;
+        let writes_chained = part.is_some_and(Part::is_written);
+        let is_written = writes_instances || writes_chained;
+        Scope {
+            mode,
+            instances: if is_written {
+                writes_instances
+            } else {
+                has_hosts
+            },
+            chained: if is_written {
+                writes_chained
+            } else {
+                part.is_some_and(|part| !part.is_idle())
+            },
+            is_written,
+            instances_in_force,
+            watches_callers: part.is_some_and(|part| writes_chained || part.is_in_force),
+        }
+    }
+
+    /// Statements that the pin has beside those of the role's live instances.
+    fn beside(&self, scope: &Scope, part: Option<&Part>) -> Vec<Statement> {
+        let of_part = part.filter(|_| scope.chained);
+        let of_part = of_part.map_or(&[][..], |part| &part.statements);
+        // Those of a role that has no instance now stay.
+        let stays = scope.is_written && scope.mode == Mode::Enforce && !scope.instances;
+        let of_instances = stays.then(|| self.statements_in_force(false));
+        let mut beside = of_instances.unwrap_or_default();
+        beside.extend(of_part.iter().cloned());
+        beside
+    }
+
+    /// What `pin` leaves open; none leaves everything.
+    fn exposure(&self, pin: Option<&Pin>, footprint: &Footprint) -> Exposure {
+        let Some(pin) = pin else {
+            return Exposure::Everything;
+        };
+        if !self.estate.gaps.is_empty() {
+            return Exposure::Unknown;
+        }
+        let is_chained = |pin: &Pin| {
+            let mut documents = pin.documents().into_iter();
+            documents.all(|document| document.statements.iter().all(pin::is_chained))
+        };
+        if self.callers.is_some() && is_chained(pin) {
+            return if footprint.hosts.is_empty() {
+                Exposure::ByEgress
+            } else {
+                Exposure::Everything
+            };
+        }
+        exposure::of(footprint, &pin.documents(), self.fleet)
+    }
+
+    fn outcome(
+        &self,
+        scope: &Scope,
+        part: Option<&Part>,
+        footprint: &Footprint,
+        holds: &[Hold],
+    ) -> Outcome {
         let attached = self.in_force.is_some();
+        let observes_instances = scope.mode == Mode::Observe;
+        let observes_part = part.is_none_or(|part| part.mode == Mode::Observe);
+        let has_one_part = part.is_some() && footprint.hosts.is_empty();
+        let observes_all = observes_part && (observes_instances || has_one_part);
+        // All that is attached goes by somebody's word.
+        let goes = || {
+            let instances =
+                !scope.instances_in_force || (observes_instances && self.settings.names(self.role));
+            let chained = part.is_none_or(|part| {
+                !part.is_in_force || (part.mode == Mode::Observe && part.is_said)
+            });
+            instances && chained
+        };
         match () {
             () if self.live.iter().any(|live| live.policy.released) => Outcome::Released,
-            // Taking a pin off needs no view of the fleet, but somebody's word.
-            () if mode == Mode::Observe && attached && self.settings.names(self.role) => {
-                Outcome::Change
-            }
+            // Taking a pin off needs no view of the fleet.
+            () if !scope.is_written && attached && goes() => Outcome::Change,
             () if self.live.iter().any(|live| live.policy.is_rolled_back()) => Outcome::RolledBack,
-            () if mode == Mode::Observe && !attached => Outcome::Observed,
+            () if observes_all && !attached => Outcome::Observed,
             () if holds
                 .iter()
                 .any(|hold| !matches!(hold, Hold::NoInstance(_))) =>
             {
                 Outcome::Held
             }
-            () if footprint.hosts.is_empty() => Outcome::Idle,
+            () if part.is_some_and(Part::is_held) => Outcome::Held,
+            () if footprint.hosts.is_empty() && part.is_none_or(Part::is_idle) => Outcome::Idle,
             () => Outcome::Change,
         }
     }
 
     /// What stands in the way of a pin, where that is another one than is in force.
-    fn holds(&self, mode: Mode, footprint: &Footprint, pin: Option<&Pin>) -> Vec<Hold> {
+    fn holds(
+        &self,
+        scope: &Scope,
+        footprint: &Footprint,
+        part: Option<&Part>,
+        pin: Option<&Pin>,
+    ) -> Vec<Hold> {
+        let mode = scope.mode;
         let mut holds: Vec<Hold> = self.estate.gaps.iter().cloned().map(Hold::Gap).collect();
         if self.settings.own_role.as_ref() == Some(&self.role.arn) {
             holds.push(Hold::OwnRole);
@@ -155,30 +286,22 @@ impl RolePlanner<'_> {
         if self.in_force.is_some() && self.settings.excludes(&self.role.name) {
             holds.push(Hold::Excluded);
         } else if mode == Mode::Observe
-            && self.in_force.is_some()
+            && scope.instances_in_force
             && !self.settings.names(self.role)
         {
             holds.push(Hold::Unsaid);
         }
         if footprint.hosts.is_empty() {
             // What was not seen whole may have instances.
-            if mode == Mode::Enforce && self.estate.gaps.is_empty() {
+            if mode == Mode::Enforce && self.estate.gaps.is_empty() && part.is_none() {
                 let absence = Absence::of(self.role, self.settings, self.now);
                 holds.push(Hold::NoInstance(absence));
             }
+        } else {
+            self.holds_of_instances(scope, footprint, &mut holds);
+        }
+        if footprint.hosts.is_empty() && !scope.chained {
             return holds;
-        }
-        if self.settings.pin_derived && self.role.may_assume_itself() {
-            holds.push(Hold::SelfAssumable);
-        }
-        // What has a pin is kept true: that denies less, or what is gone.
-        if mode == Mode::Enforce && self.in_force.is_none() {
-            let wants = wants_replay::of(&self.role.name, self.settings, self.now);
-            holds.extend(wants.map(Hold::Replay));
-        }
-        holds.extend(footprint.unknown.iter().cloned().map(Hold::UnknownEgress));
-        if !self.settings.allow_launch_gap {
-            holds.extend(footprint.launch_gaps.iter().cloned().map(Hold::LaunchGap));
         }
         if self.places() == 0 {
             holds.push(Hold::AttachmentQuota(self.attached_by_others()));
@@ -186,9 +309,11 @@ impl RolePlanner<'_> {
         if self.live.is_empty() && self.spare_policies == 0 {
             holds.push(Hold::PolicyQuota(self.estate.customer_policies));
         }
-        if let (Some(Ok(now)), Some(pin)) = (&self.in_force, pin) {
+        if let (Some(Ok(now)), Some(pin)) = (&self.in_force, pin)
+            && scope.instances
+        {
             let allowed = self.settings.max_narrowing;
-            let beyond = narrowing::beyond(&now.documents(), &pin.documents(), allowed);
+            let beyond = narrowing::beyond(&now.documents(), &pin.documents(), false, allowed);
             holds.extend(beyond.map(Hold::Narrowing));
         }
         if let Some(pin) = pin {
@@ -198,15 +323,38 @@ impl RolePlanner<'_> {
                     .filter(|size| *size > MANAGED_POLICY_QUOTA)
                     .map(Hold::TooLarge),
             );
-            let found = verify::verify(self.role, footprint, self.settings, &pin.documents());
+            let documents = pin.documents();
+            let found = if scope.instances {
+                verify::verify(self.role, footprint, self.settings, &documents)
+            } else {
+                verify::locked_out(self.role, footprint, self.settings, &documents)
+            };
+            holds.extend(found.into_iter().map(Hold::Unproven));
+            let found = self.callers_locked_out(&documents, scope);
             holds.extend(found.into_iter().map(Hold::Unproven));
         }
         holds
     }
 
-    /// The pin of `footprint`, its hosts kept apart as finely as there is room for. What does not fit
-    /// is one document that is too large.
-    fn fit(&self, footprint: &mut Footprint) -> Pin {
+    /// What stands in the way of pinning the tokens of instances.
+    fn holds_of_instances(&self, scope: &Scope, footprint: &Footprint, holds: &mut Vec<Hold>) {
+        if self.settings.pin_derived && self.role.may_assume_itself() {
+            holds.push(Hold::SelfAssumable);
+        }
+        // What has a pin is kept true: that denies less, or what is gone.
+        if scope.mode == Mode::Enforce && !scope.instances_in_force {
+            let wants = wants_replay::of(&self.role.name, self.settings, self.now);
+            holds.extend(wants.map(Hold::Replay));
+        }
+        holds.extend(footprint.unknown.iter().cloned().map(Hold::UnknownEgress));
+        if !self.settings.allow_launch_gap {
+            holds.extend(footprint.launch_gaps.iter().cloned().map(Hold::LaunchGap));
+        }
+    }
+
+    /// The pin of `footprint`, its hosts kept apart as finely as there is room for, with the statements
+    /// `beside`. What does not fit is one document that is too large.
+    fn fit(&self, footprint: &mut Footprint, scope: &Scope, beside: Vec<Statement>) -> Pin {
         let most = self.settings.max_policies.unwrap_or(DEFAULT_MAX_POLICIES);
         let room = Room {
             // Where there is no place the role is held, and what it would have is shown.
@@ -223,10 +371,18 @@ impl RolePlanner<'_> {
                 Some(live.read.as_ref().ok()?.document.clone())
             })
             .collect();
-        match pin::fit(footprint, self.settings, self.fleet, room, &before) {
-            Ok(fitted) => self.named(fitted.documents),
-            Err(too_large) => self.named(vec![too_large]),
-        }
+        let documents = if scope.instances {
+            match pin::fit(footprint, self.settings, self.fleet, room, &before, beside) {
+                Ok(fitted) => fitted.documents,
+                Err(too_large) => vec![too_large],
+            }
+        } else {
+            let whole = || Document {
+                statements: beside.clone(),
+            };
+            pin::pack(beside.clone(), room, &before).unwrap_or_else(|| vec![whole()])
+        };
+        self.named(documents)
     }
 
     /// Policies that can be attached to the role as its pin: one place is kept free, so that a thief
@@ -255,7 +411,7 @@ impl RolePlanner<'_> {
     }
 
     /// The steps that put `pin` into force.
-    fn transition(&self, pin: &Pin, footprint: &Footprint) -> Transition {
+    fn transition(&self, pin: &Pin, footprint: &Footprint, scope: &Scope) -> Transition {
         let called_for = |live: &LivePolicy| {
             let mut policies = pin.policies.iter();
             policies.find(|policy| policy.policy == live.name)
@@ -286,7 +442,8 @@ impl RolePlanner<'_> {
             then: Some(&policy.document),
         });
         let ways: Vec<Way<'_>> = there.chain(new).collect();
-        let locks_out = |document: &Document| !self.locked_out(document, footprint).is_empty();
+        let locks_out =
+            |document: &Document| !self.locked_out(&[document], footprint, scope).is_empty();
         transition::steps(
             &ways,
             &Rules {
@@ -310,15 +467,29 @@ impl RolePlanner<'_> {
     }
 
     /// Live hosts that documents of before deny: a reason to hurry.
-    fn stale(&self, documents: &[&Document], footprint: &Footprint) -> Vec<String> {
-        verify::locked_out(self.role, footprint, self.settings, documents)
+    fn stale(&self, documents: &[&Document], footprint: &Footprint, scope: &Scope) -> Vec<String> {
+        self.locked_out(documents, footprint, scope)
             .iter()
             .map(|found| format!("the pin in force is stale: {found}"))
             .collect()
     }
 
-    /// Calls of live hosts that `document` denies by itself.
-    fn locked_out(&self, document: &Document, footprint: &Footprint) -> Vec<Counterexample> {
-        verify::locked_out(self.role, footprint, self.settings, &[document])
+    /// Calls of live hosts that `documents` deny, and of sessions that callers made.
+    fn locked_out(
+        &self,
+        documents: &[&Document],
+        footprint: &Footprint,
+        scope: &Scope,
+    ) -> Vec<Counterexample> {
+        let mut found = verify::locked_out(self.role, footprint, self.settings, documents);
+        found.extend(self.callers_locked_out(documents, scope));
+        found
+    }
+
+    fn callers_locked_out(&self, documents: &[&Document], scope: &Scope) -> Vec<Counterexample> {
+        let callers = self.callers.filter(|_| scope.watches_callers);
+        callers.map_or_else(Vec::new, |callers| {
+            verify::chained_locked_out(self.role, callers, self.settings, documents)
+        })
     }
 }

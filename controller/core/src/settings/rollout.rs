@@ -39,6 +39,10 @@ impl Settings {
             .iter()
             .find(|rule| rule.is_about(role))
             .map_or(self.mode, |rule| rule.mode);
+        Self::tightened(configured, role)
+    }
+
+    pub(super) fn tightened(configured: Mode, role: &Role) -> Mode {
         let tagged = match role.tags.get(super::MODE_TAG).map(String::as_str) {
             Some(ENFORCE) => Mode::Enforce,
             Some(CANARY) => Mode::Canary,
@@ -51,13 +55,18 @@ impl Settings {
     /// enforced, those that are tagged so, and those that have a pin: going from `enforce` to `canary`
     /// takes none off.
     pub fn mode_of(&self, role: &Role) -> Mode {
-        match self.stage_of(role) {
+        self.comes_of(self.stage_of(role), role, role.has_pin())
+    }
+
+    /// What comes of `stage` for `role`, which has a pin or has none.
+    pub(crate) fn comes_of(&self, stage: Mode, role: &Role, pinned: bool) -> Mode {
+        match stage {
             Mode::Canary => {
                 let tagged = role
                     .tags
                     .get(super::MODE_TAG)
                     .is_some_and(|tag| tag == CANARY);
-                if tagged || self.canary_share.has(&role.name) || role.has_pin() {
+                if tagged || self.canary_share.has(&role.name) || pinned {
                     Mode::Enforce
                 } else {
                     Mode::Observe

@@ -19,7 +19,7 @@ use credpin_core::{
     plan::{self, Plan, Step, policy_arn, policy_name, role_of},
     policy::Document,
     position::Position,
-    settings::{Mode, Settings},
+    settings::{ChainedRule, Mode, Settings},
 };
 
 pub(crate) const NOW: &str = "2026-11-23T12:00:00Z";
@@ -139,6 +139,7 @@ impl Fleet {
 
     pub(crate) fn host(self, name: &str, role: &str, subnet: &str, private: &str) -> Self {
         self.role(role)
+            .edit_role(role, |it| it.profiles.extend([profile(role)]))
             .host_with(name, Some(role), subnet, &[(private, None)], &[])
     }
 
@@ -151,6 +152,7 @@ impl Fleet {
         public: &str,
     ) -> Self {
         self.role(role)
+            .edit_role(role, |it| it.profiles.extend([profile(role)]))
             .host_with(name, Some(role), subnet, &[(private, Some(public))], &[])
     }
 
@@ -245,6 +247,32 @@ impl Fleet {
         self
     }
 
+    /// A role without instances that these may assume: roles of the fleet, or principals as a trust policy
+    /// has them.
+    pub(crate) fn assumed(self, name: &str, by: &[&str]) -> Self {
+        let is_new = !self.estate.roles.contains_key(name);
+        self.role(name).edit_role(name, |role| {
+            if is_new {
+                role.profiles.clear();
+            }
+            for principal in by {
+                let word = |c: char| c.is_ascii_lowercase();
+                role.trusted.insert(if principal.chars().all(word) {
+                    format!("arn:aws:iam::111122223333:role/{principal}")
+                } else {
+                    (*principal).to_owned()
+                });
+            }
+        })
+    }
+
+    /// Opts a role in whose sessions others make.
+    pub(crate) fn chained(self, name: &str, change: impl FnOnce(&mut ChainedRule)) -> Self {
+        let mut rule = ChainedRule::new(id(name), Mode::Enforce);
+        change(&mut rule);
+        self.settings(|settings| settings.chained.push(rule))
+    }
+
     pub(crate) fn edit_policy(mut self, role: &str, change: impl FnOnce(&mut LivePolicy)) -> Self {
         let name = policy_name(&id(role));
         change(self.estate.policies.get_mut(&name).expect("a pinned role"));
@@ -271,6 +299,16 @@ impl Fleet {
     /// The account after all steps of its plan, or the first `steps` of them.
     pub(crate) fn applied(mut self, steps: usize) -> Self {
         for step in self.plan().steps().take(steps) {
+            self.carry_out(step);
+        }
+        self
+    }
+
+    /// The account after the first steps of one role.
+    pub(crate) fn applied_to(mut self, role: &str, steps: usize) -> Self {
+        let plan = self.plan();
+        let role = plan.role(&id(role)).expect("a role of this fleet");
+        for step in role.steps.iter().take(steps) {
             self.carry_out(step);
         }
         self

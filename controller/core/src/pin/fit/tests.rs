@@ -191,7 +191,15 @@ fn value_of(
 /// What was found for a case: none where nothing fits.
 fn found(case: &Case, fleet: &Hosts) -> Option<usize> {
     let mut footprint = case.footprint();
-    fit(&mut footprint, &Settings::default(), fleet, case.room, &[]).ok()?;
+    fit(
+        &mut footprint,
+        &Settings::default(),
+        fleet,
+        case.room,
+        &[],
+        vec![],
+    )
+    .ok()?;
     let groups: Vec<(usize, BTreeSet<IpNet>)> = footprint
         .hosts
         .iter()
@@ -249,7 +257,15 @@ fn nothing_takes_in_strangers_unless_that_is_allowed() {
     let hosts = case.hosts();
     let fleet = Hosts::new(&Estate::default(), &hosts);
     let mut footprint = case.footprint();
-    let too_large = fit(&mut footprint, &Settings::default(), &fleet, case.room, &[]).unwrap_err();
+    let too_large = fit(
+        &mut footprint,
+        &Settings::default(),
+        &fleet,
+        case.room,
+        &[],
+        vec![],
+    )
+    .unwrap_err();
     assert!(too_large.size() > case.room.characters);
     assert_eq!(footprint.groups, [].into());
 
@@ -257,7 +273,7 @@ fn nothing_takes_in_strangers_unless_that_is_allowed() {
         allow_lossy: true,
         ..Settings::default()
     };
-    let fitted = fit(&mut footprint, &settings, &fleet, case.room, &[]).unwrap();
+    let fitted = fit(&mut footprint, &settings, &fleet, case.room, &[], vec![]).unwrap();
     let [document] = fitted.documents.as_slice() else {
         panic!("{fitted:?}")
     };
@@ -286,7 +302,15 @@ fn no_list_is_lossy_where_an_exact_one_fits() {
             allow_lossy,
             ..Settings::default()
         };
-        fit(&mut case.footprint(), &settings, &fleet, case.room, &[]).unwrap()
+        fit(
+            &mut case.footprint(),
+            &settings,
+            &fleet,
+            case.room,
+            &[],
+            vec![],
+        )
+        .unwrap()
     };
     assert_eq!(of(true), of(false));
 }
@@ -304,7 +328,7 @@ fn it_is_never_worse_than_one_list_cut_until_it_fits() {
             allow_lossy: true,
             ..Settings::default()
         };
-        let ours = fit(&mut footprint, &settings, &fleet, case.room, &[]);
+        let ours = fit(&mut footprint, &settings, &fleet, case.room, &[], vec![]);
         let cut_to = |length: u8| {
             let cut = |net: &IpNet| IpNet::new(net.addr(), length).unwrap().trunc();
             let list: BTreeSet<IpNet> = footprint.egress[&vpc()].iter().map(cut).collect();

@@ -1,0 +1,261 @@
+//! Where sessions of a role come from that were made by assuming it.
+//!
+//! A session of AssumeRole is used where whoever assumed the role is. So the trust policies are followed
+//! back: a role that may assume it brings the footprint of its own instances along, and then whoever may
+//! assume that role comes in question. That ends at instances, whose egress is known, or at somebody of
+//! whom nothing is known: a user, a service, another account. Those the operator has to answer for.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use ipnet::IpNet;
+use serde::Serialize;
+
+use super::{Assumers, assumers};
+use crate::{
+    egress::Unknown,
+    estate::{Estate, Role},
+    footprint::{Footprint, Host, Launch, LaunchGap},
+    id::{RoleName, VpcId},
+    settings::{ChainedRule, Settings},
+};
+
+/// EC2 as a principal, in its partitions.
+const EC2: [&str; 2] = ["ec2.amazonaws.com", "ec2.amazonaws.com.cn"];
+
+/// Who may have a session of a role by assuming it, and where they call from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Callers {
+    /// Roles whose instances may, be it by way of other roles.
+    pub roles: BTreeSet<RoleName>,
+    /// Live instances of these.
+    #[serde(skip)]
+    pub hosts: Vec<Host>,
+    /// Subnets that more of them may be launched in.
+    #[serde(skip)]
+    pub launches: Vec<Launch>,
+    /// Public prefixes that all of them leave from, and what the config adds.
+    pub public: BTreeSet<IpNet>,
+    /// VPCs whose endpoints they use, and what the config adds.
+    pub vpcs: BTreeSet<VpcId>,
+    /// Of these, what the config adds.
+    #[serde(skip)]
+    pub stated: Stated,
+    /// Those of whom it is not known where they call from.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub strangers: BTreeSet<Stranger>,
+    /// Roles that instances may have, and none has now.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub absent: BTreeSet<RoleName>,
+    /// What could not be told about where the instances leave.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub unknown: BTreeSet<Unknown>,
+    /// Why one that is launched now would be denied until the next run.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub launch_gaps: BTreeSet<LaunchGap>,
+}
+
+/// Where callers are, by the operator's word.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stated {
+    /// Public prefixes.
+    pub prefixes: BTreeSet<IpNet>,
+    /// VPCs.
+    pub vpcs: BTreeSet<VpcId>,
+}
+
+/// Somebody who may assume a role, and of whom it is not known where he calls from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Stranger {
+    /// Who, as the trust policy says it.
+    pub principal: String,
+    /// What he is.
+    pub kind: StrangerKind,
+    /// The role that he may assume.
+    pub role: RoleName,
+    /// What stands for that role as a whole, where it is another one than the one that is to be pinned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_way_of: Option<String>,
+}
+
+/// What a [`Stranger`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StrangerKind {
+    /// A service of AWS.
+    Service,
+    /// All of the role's own account.
+    Account,
+    /// A user, somebody of another account or of an identity provider, or anybody.
+    Principal,
+}
+
+/// Every role's trust policy, and what its instances' footprints are.
+pub(crate) struct Chains<'a> {
+    estate: &'a Estate,
+    settings: &'a Settings,
+    footprints: &'a BTreeMap<RoleName, Footprint>,
+    by_id: BTreeMap<&'a str, &'a RoleName>,
+}
+
+impl<'a> Chains<'a> {
+    pub(crate) fn new(
+        estate: &'a Estate,
+        settings: &'a Settings,
+        footprints: &'a BTreeMap<RoleName, Footprint>,
+    ) -> Self {
+        Self {
+            estate,
+            settings,
+            footprints,
+            by_id: super::by_id(estate),
+        }
+    }
+
+    /// The callers of `role`. Its own instances are among them only where they may assume it, be it by way
+    /// of another role.
+    pub(crate) fn callers(&self, role: &Role) -> Callers {
+        let mut callers = Callers::default();
+        let mut seen: BTreeSet<&RoleName> = BTreeSet::new();
+        let mut rest = vec![role];
+        while let Some(of) = rest.pop() {
+            let rule = self.settings.chained_rule(of);
+            let by = assumers(of, self.estate, &self.by_id);
+            callers.stranger(of, role, &by, rule);
+            if let Some(rule) = rule {
+                callers.state(rule);
+            }
+            for next in self.next(&by, rule) {
+                if !seen.insert(&next.name) {
+                    continue;
+                }
+                match self.footprints.get(&next.name) {
+                    Some(footprint) => callers.add(&next.name, footprint),
+                    None if by_ec2(&next.trusted_services) => {
+                        callers.absent.insert(next.name.clone());
+                    }
+                    None => {}
+                }
+                rest.push(next);
+            }
+        }
+        callers
+    }
+
+    /// The roles of the account that may assume a role, but for those that the config answers for.
+    fn next(&self, by: &Assumers, rule: Option<&ChainedRule>) -> Vec<&'a Role> {
+        let is_said = |role: &Role| {
+            let mut said = rule.into_iter().flat_map(|rule| &rule.assumed_by);
+            by.account && said.any(|glob| glob.matches(role.name.as_str()))
+        };
+        let roles = self.estate.roles.values();
+        roles
+            .filter(|role| by.roles.contains(&role.name) || is_said(role))
+            .filter(|role| !rule.is_some_and(|rule| rule.callers.contains(role.arn.as_str())))
+            .collect()
+    }
+}
+
+fn by_ec2(services: &BTreeSet<String>) -> bool {
+    EC2.iter().any(|ec2| services.contains(*ec2))
+}
+
+impl Callers {
+    /// Whether nothing at all is known of where they call from.
+    pub fn is_empty(&self) -> bool {
+        self.hosts.is_empty() && self.public.is_empty() && self.vpcs.is_empty()
+    }
+
+    fn add(&mut self, role: &RoleName, footprint: &Footprint) {
+        self.roles.insert(role.clone());
+        self.hosts.extend(footprint.hosts.iter().cloned());
+        self.launches.extend(footprint.launches.iter().cloned());
+        for (vpc, egress) in &footprint.egress {
+            self.vpcs.insert(vpc.clone());
+            self.public.extend(egress);
+        }
+        self.unknown.extend(footprint.unknown.iter().cloned());
+        // Endpoints are known by their VPC, so private addresses do not matter.
+        let gaps = footprint.launch_gaps.iter();
+        let gaps = gaps.filter(|gap| !matches!(gap, LaunchGap::SeveralAddresses(_)));
+        self.launch_gaps.extend(gaps.cloned());
+    }
+
+    fn state(&mut self, rule: &ChainedRule) {
+        self.stated.prefixes.extend(&rule.prefixes);
+        self.stated.vpcs.extend(rule.vpcs.iter().cloned());
+        self.public.extend(&rule.prefixes);
+        self.vpcs.extend(rule.vpcs.iter().cloned());
+    }
+
+    /// Takes in those who may assume `of`, on the way to `role`, and are nobody that `rule` answers for.
+    fn stranger(&mut self, of: &Role, role: &Role, by: &Assumers, rule: Option<&ChainedRule>) {
+        let said = |principal: &str| rule.is_some_and(|rule| rule.callers.contains(principal));
+        let mut add = |principal: &str, kind| {
+            self.strangers.insert(Stranger {
+                principal: principal.to_owned(),
+                kind,
+                role: of.name.clone(),
+                by_way_of: (of.name != role.name).then(|| of.arn.to_string()),
+            });
+        };
+        for service in by.services.iter().filter(|it| !EC2.contains(&it.as_str())) {
+            add(service, StrangerKind::Service);
+        }
+        let (partition, account) = (of.arn.partition(), of.arn.account());
+        let root = format!("arn:{partition}:iam::{account}:root");
+        let roles_are_said = rule.is_some_and(|rule| !rule.assumed_by.is_empty());
+        if by.account && !roles_are_said && !said(&root) && !said(account) {
+            add(&root, StrangerKind::Account);
+        }
+        let anybody = by.anybody.then_some("*");
+        let others = by.others.iter().map(String::as_str).chain(anybody);
+        for other in others.filter(|other| !said(other)) {
+            add(other, StrangerKind::Principal);
+        }
+    }
+}
+
+impl fmt::Display for Stranger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            principal,
+            kind,
+            role,
+            by_way_of,
+        } = self;
+        let who = if principal == "*" {
+            "anybody"
+        } else {
+            principal
+        };
+        write!(
+            f,
+            "{who} may assume {role}, and where such a call comes from is not known; "
+        )?;
+        match kind {
+            StrangerKind::Service => {
+                f.write_str("give the service a role of its own")?;
+            }
+            StrangerKind::Account => write!(
+                f,
+                "name the roles that do in its [[chained]]: assumed-by = [\"…\"], or all of it in callers, with \
+                 the prefixes and vpcs that it calls from"
+            )?,
+            StrangerKind::Principal => write!(
+                f,
+                "say so in the [[chained]] of {role}: callers = [\"{principal}\"], with the prefixes and vpcs that \
+                 it calls from"
+            )?,
+        }
+        match by_way_of {
+            Some(arn) => write!(
+                f,
+                "; or answer for {role} as a whole where it is assumed from: callers = [\"{arn}\"]"
+            ),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What is to be done about sessions of a role that others made by assuming it: a part of its pin, which is
+//! opted in and held by itself.
+
+use serde::Serialize;
+
+use super::{Hold, narrowing, role::RolePlanner, wants_replay};
+use crate::{
+    chain::Callers,
+    pin,
+    policy::{Document, MANAGED_POLICY_QUOTA, SEAL_LENGTH, Statement},
+    settings::Mode,
+    verify,
+};
+
+/// The part of a role's pin that is about sessions which others made by assuming it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ChainedPlan {
+    /// What the operator wants done about it.
+    pub stage: Mode,
+    /// What comes of that.
+    pub mode: Mode,
+    /// Whether it is in force now.
+    pub in_force: bool,
+    /// Who makes such sessions, and where they call from.
+    pub callers: Callers,
+}
+
+/// The same while it is planned.
+pub(super) struct Part {
+    pub(super) stage: Mode,
+    pub(super) mode: Mode,
+    /// Whether a rule of the config says so.
+    pub(super) is_said: bool,
+    pub(super) is_in_force: bool,
+    /// What stands in the way.
+    pub(super) holds: Vec<Hold>,
+    /// What the pin is to have of it. Where it is held, this admits what is admitted now too.
+    pub(super) statements: Vec<Statement>,
+}
+
+impl Part {
+    /// Whether a run writes it. What is held is not begun with, and what is in force is widened meanwhile: that
+    /// locks nobody out, and leaves nobody out who came since.
+    pub(super) fn is_written(&self) -> bool {
+        if self.is_said {
+            self.mode == Mode::Enforce && (self.holds.is_empty() || self.is_in_force)
+        } else {
+            self.is_in_force
+        }
+    }
+
+    /// Whether it would be written, but for what stands in the way.
+    pub(super) fn is_held(&self) -> bool {
+        let is_wanted = self.mode == Mode::Enforce || (self.is_in_force && !self.is_said);
+        is_wanted && !self.holds.is_empty() && !self.is_idle()
+    }
+
+    /// Whether there is nobody whom it could admit.
+    pub(super) fn is_idle(&self) -> bool {
+        let mut holds = self.holds.iter().peekable();
+        holds.peek().is_some() && holds.all(|hold| matches!(hold, Hold::NoCaller))
+    }
+}
+
+impl RolePlanner<'_> {
+    /// What is to be done about sessions that `callers` make.
+    pub(super) fn part(&self, callers: &Callers, has_hosts: bool) -> Part {
+        let now = self.statements_in_force(true);
+        let is_in_force = !now.is_empty();
+        let is_said = self.settings.chained_rule(self.role).is_some();
+        let stage = self.settings.chained_stage_of(self.role);
+        let mode = self.settings.comes_of(stage, self.role, is_in_force);
+        let then = pin::chained(callers, self.settings);
+        let mut holds = self.holds_of_callers(callers, has_hosts);
+        if !is_said {
+            holds.push(Hold::Unsaid);
+        } else if mode == Mode::Enforce && !is_in_force {
+            let wants = wants_replay::of(&self.role.name, self.settings, self.now);
+            holds.extend(wants.map(Hold::Replay));
+        }
+        let (old, new) = (document(now.clone()), document(then.clone()));
+        if is_in_force {
+            let beyond = narrowing::beyond(&[&old], &[&new], true, self.settings.max_narrowing);
+            holds.extend(beyond.map(Hold::Narrowing));
+        }
+        let largest = then.iter().map(|one| document(vec![one.clone()]).size());
+        let largest = largest.max().unwrap_or_default();
+        if largest > MANAGED_POLICY_QUOTA - SEAL_LENGTH {
+            holds.push(Hold::TooLarge(largest));
+        }
+        if !callers.is_empty() {
+            let found = verify::chained(self.role, callers, self.settings, &[&new]);
+            holds.extend(found.into_iter().map(Hold::Unproven));
+        }
+        let is_held = !holds.is_empty() && is_in_force;
+        let statements = if is_held {
+            pin::widened(then, &now)
+        } else {
+            then
+        };
+        Part {
+            stage,
+            mode,
+            is_said,
+            is_in_force,
+            holds,
+            statements,
+        }
+    }
+
+    /// Why it is not known where all of them call from.
+    fn holds_of_callers(&self, callers: &Callers, has_hosts: bool) -> Vec<Hold> {
+        let mut holds: Vec<Hold> = callers
+            .strangers
+            .iter()
+            .cloned()
+            .map(Hold::Caller)
+            .collect();
+        if holds.is_empty() && callers.is_empty() {
+            return vec![Hold::NoCaller];
+        }
+        holds.extend(callers.unknown.iter().cloned().map(Hold::UnknownEgress));
+        if !self.settings.allow_launch_gap {
+            let absent = callers.absent.iter().cloned();
+            holds.extend(absent.map(Hold::AbsentCaller));
+            let gaps = callers.launch_gaps.iter().cloned();
+            holds.extend(gaps.map(Hold::LaunchGap));
+        }
+        if self.settings.pin_derived && has_hosts {
+            holds.push(Hold::NamedAlike);
+        }
+        holds
+    }
+
+    /// Statements of the pin in force that are about such sessions, or those that are not.
+    pub(super) fn statements_in_force(&self, chained: bool) -> Vec<Statement> {
+        let pin = self.in_force.as_ref().and_then(|read| read.as_ref().ok());
+        let policies = pin.into_iter().flat_map(|pin| &pin.policies);
+        policies
+            .flat_map(|policy| &policy.document.statements)
+            .filter(|statement| pin::is_chained(statement) == chained)
+            .cloned()
+            .collect()
+    }
+}
+
+fn document(statements: Vec<Statement>) -> Document {
+    Document { statements }
+}

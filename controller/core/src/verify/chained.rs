@@ -1,0 +1,191 @@
+//! The proof of a pin by egress: sessions that were made by assuming the role.
+
+use std::net::IpAddr;
+
+use super::{
+    ANY_ACTION, Call, Counterexample, Promise, broken, ends, home_positions, neighbours, newcomer,
+    nobodys_vpc, strangers,
+};
+use crate::{
+    chain::Callers,
+    credential::Session,
+    estate::Role,
+    id::{InstanceId, VpcId},
+    pin::EXEMPT_ACTIONS,
+    policy::Document,
+    position::Position,
+    request::Request,
+    settings::Settings,
+};
+
+/// What such sessions are called, when they are not called like an instance.
+const ANY_NAME: &str = "session";
+
+/// Calls of sessions of `role` that would not be decided as promised; none means proven.
+pub fn chained(
+    role: &Role,
+    callers: &Callers,
+    settings: &Settings,
+    documents: &[&Document],
+) -> Vec<Counterexample> {
+    broken(calls(role, callers, settings), documents)
+}
+
+/// Calls of sessions that live hosts made, or others by the operator's word, and that `documents` deny.
+pub fn chained_locked_out(
+    role: &Role,
+    callers: &Callers,
+    settings: &Settings,
+    documents: &[&Document],
+) -> Vec<Counterexample> {
+    let ours = calls(role, callers, settings).filter(|call| {
+        !call.promise.is_to_deny() && !matches!(call.promise, Promise::ChainedLaunchIsAdmitted)
+    });
+    broken(ours, documents)
+}
+
+/// Every call that the proof looks at, and whether it has to be denied: for others to decide.
+pub fn chained_promised<'a>(
+    role: &'a Role,
+    callers: &'a Callers,
+    settings: &'a Settings,
+) -> impl Iterator<Item = (Request, bool)> + use<'a> {
+    let calls = calls(role, callers, settings);
+    calls.map(|call| (call.request, call.promise.is_to_deny()))
+}
+
+fn calls<'a>(
+    role: &'a Role,
+    callers: &'a Callers,
+    settings: &'a Settings,
+) -> impl Iterator<Item = Call> + use<'a> {
+    let any = Session::of(role, ANY_NAME);
+    calls_of_hosts(role, callers, settings)
+        .chain(calls_of_launches(any.clone(), callers))
+        .chain(calls_of_stated(any.clone(), callers))
+        .chain(calls_from_outside(any, callers))
+}
+
+/// What is exempt is so from anywhere: one place stands for all.
+fn calls_from_outside(session: Session, callers: &Callers) -> impl Iterator<Item = Call> {
+    let outside = outsiders(callers);
+    let exempt = outside.first().cloned().into_iter().flat_map(|from| {
+        EXEMPT_ACTIONS.map(|action| {
+            let request = session.used_from(&from, action.replace('*', "Any"));
+            call(&newcomer(), &from, request, Promise::ExemptIsAdmitted)
+        })
+    });
+    let exempt: Vec<Call> = exempt.collect();
+    let denied = outside.into_iter().map(move |from| {
+        let request = session.used_from(&from, ANY_ACTION);
+        call(
+            &newcomer(),
+            &from,
+            request,
+            Promise::ChainedOutsiderIsDenied,
+        )
+    });
+    denied.chain(exempt)
+}
+
+/// Each host, wherever it calls from, with a session of its own name and one of another.
+fn calls_of_hosts<'a>(
+    role: &'a Role,
+    callers: &'a Callers,
+    settings: &'a Settings,
+) -> impl Iterator<Item = Call> + use<'a> {
+    let any = Session::of(role, ANY_NAME);
+    callers.hosts.iter().flat_map(move |host| {
+        let hubs: Vec<&VpcId> = settings.hub_vpcs.iter().flatten().collect();
+        let like_it = Session::of(role, host.instance.as_str());
+        let homes = home_positions(host, &hubs);
+        let calls = homes.into_iter().flat_map(|home| {
+            let requests = [
+                (any.used_from(&home, ANY_ACTION), Promise::ChainedIsAdmitted),
+                (
+                    like_it.used_from(&home, ANY_ACTION),
+                    Promise::ChainedIsAdmitted,
+                ),
+                (
+                    any.used_by_a_service(&home, ANY_ACTION),
+                    Promise::ServiceIsAdmitted,
+                ),
+            ];
+            requests.map(|(request, promise)| call(&host.instance, &home, request, promise))
+        });
+        calls.collect::<Vec<_>>()
+    })
+}
+
+/// Hosts that are not there yet, of roles that may assume this one.
+fn calls_of_launches(session: Session, callers: &Callers) -> impl Iterator<Item = Call> + use<'_> {
+    callers.launches.iter().flat_map(move |launch| {
+        let public = launch.public.iter().flat_map(ends).map(Position::Internet);
+        let inside = launch.ipv4.map(|net| Position::Endpoint {
+            vpc: launch.vpc.clone(),
+            address: net.network().into(),
+        });
+        let homes = public.chain(inside).map(|home| {
+            let request = session.used_from(&home, ANY_ACTION);
+            call(
+                &newcomer(),
+                &home,
+                request,
+                Promise::ChainedLaunchIsAdmitted,
+            )
+        });
+        homes.collect::<Vec<_>>()
+    })
+}
+
+/// Callers that are no hosts of ours, from where the operator says that they are.
+fn calls_of_stated(session: Session, callers: &Callers) -> impl Iterator<Item = Call> + use<'_> {
+    let public = callers.stated.prefixes.iter().flat_map(ends);
+    let inside = callers.stated.vpcs.iter();
+    let homes = public
+        .map(Position::Internet)
+        .chain(inside.map(|vpc| Position::Endpoint {
+            vpc: vpc.clone(),
+            address: [10, 0, 0, 1].into(),
+        }));
+    homes.map(move |home| {
+        let request = session.used_from(&home, ANY_ACTION);
+        call(&newcomer(), &home, request, Promise::StatedIsAdmitted)
+    })
+}
+
+/// Positions where no caller is: right beside their own, and far away.
+fn outsiders(callers: &Callers) -> Vec<Position> {
+    let hosts = callers.hosts.iter().flat_map(|host| &host.public);
+    let public = hosts.chain(&callers.stated.prefixes);
+    let admitted = |address: &IpAddr| callers.public.iter().any(|net| net.contains(address));
+    let mut outside: Vec<_> = public
+        .flat_map(neighbours)
+        .chain(strangers())
+        .filter(|address| !admitted(address))
+        .collect();
+    outside.sort();
+    outside.dedup();
+    let foreign = nobodys_vpc();
+    let inside = callers.hosts.iter().flat_map(|host| host.private());
+    // The same address elsewhere is another one.
+    let inside = inside.take(1).map(|net| net.addr()).chain(strangers());
+    let through = inside.map(|address| Position::Endpoint {
+        vpc: foreign.clone(),
+        address,
+    });
+    outside
+        .into_iter()
+        .map(Position::Internet)
+        .chain(through)
+        .collect()
+}
+
+fn call(instance: &InstanceId, from: &Position, request: Request, promise: Promise) -> Call {
+    Call {
+        instance: instance.clone(),
+        from: from.clone(),
+        request,
+        promise,
+    }
+}
