@@ -10,8 +10,8 @@ use credpin_core::{
     id::{AccountId, RegionName},
     plan::MOST_POLICIES,
     settings::{
-        Glob, IdleAfter, Lists, Mode, Propagation, ReplayMaxAge, RoleRule, Scope, Settings,
-        StatedEgress,
+        ChainedRule, Glob, IdleAfter, Lists, Mode, Propagation, ReplayMaxAge, RoleRule, Scope,
+        Settings, StatedEgress,
     },
 };
 use credpin_ledger::StoreUrl;
@@ -204,6 +204,7 @@ fn config(mut table: Table<'_, '_>) -> Config {
         .parsed("max-narrowing", |text| text.parse().map_err(said))
         .unwrap_or_default();
     settings.roles = table.tables("role", role);
+    settings.chained = table.tables("chained", chained);
     settings.egress = table.tables("egress", egress);
     config.controller_roles = table
         .list("controller-roles", |text| Ok(Glob::new(text)))
@@ -331,6 +332,45 @@ fn role(table: &mut Table<'_, '_>) -> Option<RoleRule> {
         account,
         mode: mode?,
     })
+}
+
+fn chained(table: &mut Table<'_, '_>) -> Option<ChainedRule> {
+    let role = role(table);
+    let assumed_by = table.list("assumed-by", |text| match text {
+        "" => Err("is empty, and no role is named so: write a name, or a pattern as web-*".into()),
+        _ => Ok(Glob::new(text)),
+    });
+    let callers = table.list("callers", caller);
+    let prefixes = table.list("prefixes", public_prefix);
+    let vpcs = table.list("vpcs", |text| text.parse().map_err(said));
+    if table.named("callers") && !table.named("prefixes") && !table.named("vpcs") {
+        table.mistake(
+            "callers are named and not where they call from: prefixes, vpcs or both are missing",
+        );
+    }
+    Some(ChainedRule {
+        role: role?,
+        assumed_by: assumed_by.unwrap_or_default(),
+        callers: callers.unwrap_or_default().into_iter().collect(),
+        prefixes: prefixes.unwrap_or_default().into_iter().collect(),
+        vpcs: vpcs.unwrap_or_default().into_iter().collect(),
+    })
+}
+
+/// Somebody who may assume a role, as trust policies have him. Services call from addresses of AWS's own, and
+/// some with the role's credentials beside those of who is served, so nobody can answer for one.
+fn caller(text: &str) -> Result<String, String> {
+    // A provider of identities that is named like a service.
+    const COGNITO: &str = "cognito-identity.amazonaws.com";
+    let mut ends = [".amazonaws.com", ".amazonaws.com.cn"].iter();
+    let is_service = !text.starts_with("arn:") && ends.any(|end| text.ends_with(end));
+    match text {
+        "" => Err("is empty: write it as the trust policy does, an ARN most often".into()),
+        _ if is_service && text != COGNITO => Err(format!(
+            "`{text}` is a service, and where it calls from is not to be known: give it a role of its own"
+        )),
+        _ => Ok(text.to_owned()),
+    }
 }
 
 fn egress(table: &mut Table<'_, '_>) -> Option<StatedEgress> {

@@ -6,8 +6,8 @@ use credpin_core::{
     estate::{Estate, Gap},
     exposure::{Exposure, OfAccount},
     id::RoleName,
-    plan::{self, Outcome, Plan},
-    settings::{Mode, Settings},
+    plan::{self, Outcome, Pin, Plan},
+    settings::Settings,
     verify,
 };
 use credpin_ledger::Record;
@@ -162,18 +162,26 @@ impl Run {
             .chain(&self.applied.released_meanwhile)
             .collect();
         for role in &mut plan.roles {
-            if role.outcome != Outcome::Change || stopped.contains(&role.role) {
+            if !role.reaches_its_pin() || stopped.contains(&role.role) {
                 continue;
             }
             role.steps.clear();
             role.warnings.clear();
-            if role.mode == Mode::Observe {
+            if !role.is_enforced {
                 role.outcome = Outcome::Observed;
                 role.in_force = None;
+                if let Some(chained) = &mut role.chained {
+                    chained.in_force = false;
+                }
                 role.exposure_now = Exposure::Everything;
             } else {
-                role.outcome = Outcome::Unchanged;
+                if role.outcome == Outcome::Change {
+                    role.outcome = Outcome::Unchanged;
+                }
                 role.in_force = role.pin.clone();
+                if let Some(chained) = &mut role.chained {
+                    chained.in_force = role.pin.as_ref().is_some_and(Pin::has_chained);
+                }
                 if let Some(pinned) = &role.exposure_pinned {
                     role.exposure_now = pinned.clone();
                 }

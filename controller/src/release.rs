@@ -10,7 +10,7 @@ use credpin_core::{
     id::{Arn, PolicyName, RoleName, VersionId},
     plan::{POLICY_PATH, Plan, RELEASED_TAG, policy_name, policy_names, role_of},
     policy::{Document, ParseError},
-    settings::{Mode, Settings},
+    settings::Settings,
     verify::{self, Counterexample},
 };
 use jiff::Timestamp;
@@ -340,12 +340,13 @@ async fn undo_one<C: WriteIam>(
 /// What the next run makes of a pin that it was given back.
 fn next_run(seen: &Estate, settings: &Settings, attached: bool, role: &RoleName) -> &'static str {
     let role = seen.roles.get(role);
-    let enforced = role.is_some_and(|role| settings.mode_of(role) == Mode::Enforce);
+    let is_named = |role| settings.names(role) || settings.chained_rule(role).is_some();
+    let enforced = role.is_some_and(|role| settings.enforces(role));
     match (enforced, attached) {
         (true, true) => "the next one brings the pin up to date",
         (true, false) => "the next one puts the pin in force again",
         (false, false) => "the config says observe, so the next one leaves the pin off",
-        (false, true) if role.is_some_and(|role| settings.names(role)) => {
+        (false, true) if role.is_some_and(is_named) => {
             "the config says observe, so the next one takes the pin off"
         }
         (false, true) => "no [[role]] of the config names it, so the next one holds it as it is",

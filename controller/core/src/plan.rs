@@ -88,6 +88,9 @@ pub struct RolePlan {
     pub stage: Mode,
     /// What comes of that: `canary` is `enforce` for some roles, and `observe` for the others.
     pub mode: Mode,
+    /// Whether its pin is to be in force, all of it or a part.
+    #[serde(skip)]
+    pub is_enforced: bool,
     /// What comes of it.
     pub outcome: Outcome,
     /// What stands in the way of enforcing; told in `observe` too.
@@ -257,11 +260,8 @@ fn callers<'a>(
     seen: &[Pinned<'a>],
     footprints: &BTreeMap<RoleName, Footprint>,
 ) -> BTreeMap<&'a RoleName, Callers> {
-    let is_in_force = |pin: &Option<Result<Pin, Edit>>| {
-        let pin = pin.iter().filter_map(|read| read.as_ref().ok());
-        let mut policies = pin.flat_map(|pin| &pin.policies);
-        policies.any(|policy| policy.document.statements.iter().any(pin::is_chained))
-    };
+    let is_in_force =
+        |pin: &Option<Result<Pin, Edit>>| matches!(pin, Some(Ok(pin)) if pin.has_chained());
     let wanted = seen.iter().filter(|(role, _, in_force)| {
         settings.chained_rule(role).is_some() || is_in_force(in_force)
     });
@@ -334,7 +334,26 @@ impl Plan {
     }
 }
 
+impl RolePlan {
+    /// Whether the pin is in force as it stands here, once the steps are done. What is held is widened only, but
+    /// for a pin of which one part is held: that has all that it is to have.
+    pub fn reaches_its_pin(&self) -> bool {
+        let is_whole = |hold: &Hold| matches!(hold, Hold::Chained(_));
+        match self.outcome {
+            Outcome::Change => true,
+            Outcome::Held => !self.steps.is_empty() && self.holds.iter().all(is_whole),
+            _ => false,
+        }
+    }
+}
+
 impl Pin {
+    /// Whether any of it is about sessions that others make by assuming the role.
+    pub fn has_chained(&self) -> bool {
+        let mut policies = self.policies.iter();
+        policies.any(|policy| policy.document.statements.iter().any(pin::is_chained))
+    }
+
     /// What its policies say.
     pub fn documents(&self) -> Vec<&Document> {
         self.policies

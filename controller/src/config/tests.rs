@@ -68,6 +68,7 @@ fn every_key_is_read() {
                 replays: Replays::default(),
                 propagation: Propagation::of_seconds(120),
                 max_narrowing: "50%".parse().unwrap(),
+                chained: Vec::new(),
                 roles: vec![RoleRule {
                     name: Glob::new("web-*"),
                     account: Some("111122223333".parse().unwrap()),
@@ -202,7 +203,7 @@ mode = 7
         [
             "credpin.toml:1:9: mode: `strict` is no mode: write observe, canary or enforce",
             "credpin.toml:2:1: hub-vpc: unknown key; known here: mode, hub-vpcs, allow-launch-gap, \
-             max-policies, policy-quota, ipv6-lists, private-ipv4-lists, allow-lossy, pin-derived, self-defence, exclude, canary-share, replay-max-age, idle-after, without-replay, propagation, max-narrowing, role, egress, controller-roles, accept, cloud, records, state, publish-pins, regions, account, organization, concurrency",
+             max-policies, policy-quota, ipv6-lists, private-ipv4-lists, allow-lossy, pin-derived, self-defence, exclude, canary-share, replay-max-age, idle-after, without-replay, propagation, max-narrowing, role, chained, egress, controller-roles, accept, cloud, records, state, publish-pins, regions, account, organization, concurrency",
             "credpin.toml:3:16: pin-derived: wants true or false, not string",
             "credpin.toml:4:15: ipv6-lists: lists have no `/64`: write addresses or subnets",
             "credpin.toml:6:8: egress.vpc: `0abc` is not a VPC id (vpc-…)",
@@ -213,6 +214,41 @@ mode = 7
              traffic leaves from",
             "credpin.toml:9:1: role: name is missing",
             "credpin.toml:10:8: role.mode: wants a text in quotes, not integer",
+        ]
+    );
+}
+
+#[test]
+fn a_role_that_others_assume_is_opted_in_by_a_rule_of_its_own() {
+    let text = r#"[[chained]]
+name = "deploy"
+mode = "enforce"
+assumed-by = ["web-*"]
+callers = ["arn:aws:iam::111122223333:user/ci", "cognito-identity.amazonaws.com"]
+prefixes = ["203.0.113.64/28"]
+vpcs = ["vpc-0c1"]
+"#;
+    let config = parse("credpin.toml", text).unwrap();
+    let rule = ChainedRule {
+        assumed_by: vec![Glob::new("web-*")],
+        callers: [
+            "arn:aws:iam::111122223333:user/ci".into(),
+            "cognito-identity.amazonaws.com".into(),
+        ]
+        .into(),
+        prefixes: ["203.0.113.64/28".parse().unwrap()].into(),
+        vpcs: ["vpc-0c1".parse().unwrap()].into(),
+        ..ChainedRule::new(Glob::new("deploy"), Mode::Enforce)
+    };
+    assert_eq!(config.settings.chained, [rule]);
+    assert_eq!(
+        mistakes("[[chained]]\nname = \"deploy\"\ncallers = [\"lambda.amazonaws.com\"]\nfrom = []"),
+        [
+            "credpin.toml:1:1: chained: callers are named and not where they call from: prefixes, vpcs or both are missing",
+            "credpin.toml:1:1: chained: mode is missing",
+            "credpin.toml:3:13: chained.callers: `lambda.amazonaws.com` is a service, and where it calls from is not to be \
+             known: give it a role of its own",
+            "credpin.toml:4:1: chained.from: unknown key; known here: name, account, mode, assumed-by, callers, prefixes, vpcs",
         ]
     );
 }

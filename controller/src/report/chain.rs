@@ -5,8 +5,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use credpin_core::{
     chain::Chained,
     id::RoleName,
-    plan::{Outcome, Plan},
-    settings::Mode,
+    plan::{Pin, Plan},
 };
 
 use super::{Paint, text::dot};
@@ -33,7 +32,11 @@ pub(super) fn chains(out: &mut String, plan: &Plan, when: When, paint: Paint) {
     let _ = writeln!(
         out,
         "\n{}",
-        paint.yellow("Roles that can be assumed with these tokens; no pin follows there:")
+        paint.yellow(if plan.roles.iter().any(|role| role.chained.is_some()) {
+            "Roles that can be assumed with these tokens; pins of instances do not follow there:"
+        } else {
+            "Roles that can be assumed with these tokens; no pin follows there:"
+        })
     );
     let pinned = pinned(plan, when);
     for chained in named {
@@ -50,24 +53,51 @@ pub(super) fn chains(out: &mut String, plan: &Plan, when: When, paint: Paint) {
             1 => by.push("1 principal outside of it".into()),
             more => by.push(format!("{more} principals outside of it")),
         }
-        let _ = writeln!(out, "  {} by {}", chained.role, by.join(", "));
+        let by = by.join(", ");
+        let _ = writeln!(
+            out,
+            "  {}{} by {by}",
+            chained.role,
+            own_pin(plan, when, chained)
+        );
     }
     let anybody = wide.iter().filter(|chained| chained.by.anybody);
     list(
         out,
+        (plan, when),
         anybody,
         "by anybody, of whatever account, unless its conditions say no",
     );
     let account = wide.iter().filter(|chained| !chained.by.anybody);
     list(
         out,
+        (plan, when),
         account,
         "by whatever in the account has a policy that allows it",
     );
 }
 
-fn list<'a>(out: &mut String, roles: impl Iterator<Item = &'a &'a Chained>, by: &str) {
-    let names: Vec<&str> = roles.map(|chained| chained.role.as_str()).collect();
+/// What is to be said of a role that is pinned by egress itself.
+fn own_pin(plan: &Plan, when: When, chained: &Chained) -> &'static str {
+    let role = plan.role(&chained.role);
+    let is_pinned = role.is_some_and(|role| match &role.chained {
+        _ if when == When::Then && role.reaches_its_pin() => {
+            role.is_enforced && role.pin.as_ref().is_some_and(Pin::has_chained)
+        }
+        Some(part) => part.in_force,
+        None => false,
+    });
+    if is_pinned { " (pinned by egress)" } else { "" }
+}
+
+fn list<'a>(
+    out: &mut String,
+    (plan, when): (&Plan, When),
+    roles: impl Iterator<Item = &'a &'a Chained>,
+    by: &str,
+) {
+    let roles = roles.map(|chained| format!("{}{}", chained.role, own_pin(plan, when, chained)));
+    let names: Vec<String> = roles.collect();
     if names.is_empty() {
         return;
     }
@@ -79,8 +109,8 @@ fn list<'a>(out: &mut String, roles: impl Iterator<Item = &'a &'a Chained>, by: 
 }
 
 fn pinned(plan: &Plan, when: When) -> BTreeSet<&RoleName> {
-    let pinned = plan.roles.iter().filter(|role| match role.outcome {
-        Outcome::Change if when == When::Then => role.mode != Mode::Observe,
+    let pinned = plan.roles.iter().filter(|role| match when {
+        When::Then if role.reaches_its_pin() => role.is_enforced,
         _ => role.in_force.is_some(),
     });
     pinned.map(|role| &role.role).collect()

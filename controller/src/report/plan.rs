@@ -5,8 +5,9 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use credpin_core::{
     estate::Gap,
     exposure::{Exposure, Limits},
-    plan::{Difference, Hold, Outcome, Plan, RolePlan, difference},
-    policy::MANAGED_POLICY_QUOTA,
+    pin::is_chained,
+    plan::{ChainedPlan, Difference, Hold, Outcome, Plan, RolePlan, difference},
+    policy::{MANAGED_POLICY_QUOTA, Statement},
     settings::{Mode, Settings},
 };
 use ipnet::{IpNet, Ipv4Net};
@@ -109,12 +110,15 @@ pub(super) fn gaps<'a>(out: &mut String, gaps: impl Iterator<Item = &'a Gap>, pa
 }
 
 fn role(out: &mut String, role: &RolePlan, paint: Paint) {
-    let hosts = count(role.footprint.hosts.len(), "host");
+    let whose = match &role.chained {
+        Some(chained) if role.footprint.hosts.is_empty() => assumed_by(chained),
+        _ => count(role.footprint.hosts.len(), "host"),
+    };
     let (mark, what) = headline(role, paint);
     line(
         out,
         0,
-        &format!("{mark} {} {what} ({hosts})", paint.bold(role.role.as_str())),
+        &format!("{mark} {} {what} ({whose})", paint.bold(role.role.as_str())),
     );
     match Change::of(role) {
         Some(Change::Create) => admits(out, role),
@@ -163,6 +167,9 @@ pub(super) fn hold(hold: &Hold) -> String {
 }
 
 pub(super) fn hold_name(hold: &Hold) -> Option<String> {
+    if let Hold::Chained(hold) = hold {
+        return hold_name(hold).map(|name| format!("chained_{name}"));
+    }
     match serde_json::to_value(hold) {
         Ok(Value::String(name)) => Some(name),
         Ok(Value::Object(tagged)) => tagged.into_iter().next().map(|(name, _)| name),
@@ -185,6 +192,10 @@ fn headline(role: &RolePlan, paint: Paint) -> (String, String) {
         ),
     };
     match (Change::of(role), role.outcome) {
+        (Some(_), Outcome::Held) if role.reaches_its_pin() && !role.footprint.hosts.is_empty() => (
+            paint.red("!"),
+            "is held in part; the rest of its pin goes on".into(),
+        ),
         (Some(_), Outcome::Held) => (
             paint.red("!"),
             "is held; its pin is widened meanwhile".into(),
@@ -232,8 +243,40 @@ fn headline(role: &RolePlan, paint: Paint) -> (String, String) {
     }
 }
 
-/// Where a new pin lets the role's tokens be used from.
+/// Who makes a role's sessions by assuming it.
+fn assumed_by(chained: &ChainedPlan) -> String {
+    if chained.callers.roles.is_empty() {
+        return "assumed by no instance".to_owned();
+    }
+    format!("assumed by {}", listed(&chained.callers.roles))
+}
+
+/// Where a new pin lets the role's tokens be used from, and sessions that others make.
 fn admits(out: &mut String, role: &RolePlan) {
+    let pin = role.pin.iter().flat_map(|pin| pin.documents());
+    let statements: Vec<&Statement> = pin.flat_map(|document| &document.statements).collect();
+    if statements.iter().any(|statement| !is_chained(statement)) {
+        admits_instances(out, role);
+    }
+    if let Some(chained) = &role.chained
+        && statements.iter().any(|statement| is_chained(statement))
+    {
+        let callers = &chained.callers;
+        let whose = format!("sessions made by assuming it ({})", assumed_by(chained));
+        let from = match listed(&callers.public) {
+            none if none.is_empty() => "nowhere".to_owned(),
+            from => from,
+        };
+        line(out, 2, &format!("{whose}, from the internet: {from}"));
+        let vpcs = match listed(&callers.vpcs) {
+            none if none.is_empty() => "hubs only".to_owned(),
+            vpcs => format!("those of {vpcs}, or a hub"),
+        };
+        line(out, 2, &format!("through endpoints: {vpcs}"));
+    }
+}
+
+fn admits_instances(out: &mut String, role: &RolePlan) {
     for (vpc, egress) in &role.footprint.egress {
         let groups = role.footprint.groups.get(vpc).map(Vec::as_slice);
         let Some([groups @ .., rest]) = groups else {

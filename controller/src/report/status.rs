@@ -27,11 +27,22 @@ struct Row<'a> {
     hosts: usize,
     exposure: &'a Exposure,
     holds: Vec<String>,
+    /// What is about sessions that others make by assuming it, where the config opts that in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chained: Option<Chained>,
     /// Roles whose trust policies name this one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     can_assume: Vec<&'a RoleName>,
     recorded_hosts: Option<usize>,
     live_tokens: Option<usize>,
+}
+
+/// The part of a role's pin that is about sessions which others make.
+#[derive(Debug, Serialize)]
+struct Chained {
+    stage: Mode,
+    mode: Mode,
+    in_force: bool,
 }
 
 /// How a role's pin is.
@@ -118,6 +129,11 @@ impl<'a> Row<'a> {
             hosts: plan.footprint.hosts.len(),
             exposure: &plan.exposure_now,
             holds: plan.holds.iter().map(Hold::to_string).collect(),
+            chained: plan.chained.as_ref().map(|chained| Chained {
+                stage: chained.stage,
+                mode: chained.mode,
+                in_force: chained.in_force,
+            }),
             can_assume: can_assume.map(|chained| &chained.role).collect(),
             recorded_hosts: recorded.then_some(plan.coverage.recorded_hosts),
             live_tokens: recorded.then_some(plan.coverage.live_tokens),

@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use credpin_core::{
-    plan::{Outcome, Plan, RolePlan, Step},
-    settings::Mode,
-};
+use credpin_core::plan::{Outcome, Plan, RolePlan, Step};
 use serde::{Deserialize, Serialize};
 
 /// How many roles come to what.
@@ -54,7 +51,7 @@ impl Change {
         // A new document is put down before it is attached: the first change names the whole.
         let first = changes.into_iter().next()?;
         // A pin of several documents can gain one, or lose one, and stay.
-        let stays = role.in_force.is_some() && role.mode != Mode::Observe;
+        let stays = role.in_force.is_some() && role.is_enforced;
         Some(match first {
             Change::Create | Change::Detach if stays => Change::Update,
             other => other,

@@ -21,7 +21,7 @@ use crate::rig::{Account, Fault, Watched};
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 /// Scenarios whose plans have steps of every kind.
-const CHANGING: [&str; 4] = ["nat", "nat-replaced", "operator", "dual-stack"];
+const CHANGING: [&str; 5] = ["nat", "nat-replaced", "operator", "dual-stack", "chained"];
 
 async fn run(account: &Account, cloud: &Watched) -> Run {
     credpin::run(cloud, &account.settings, &[], NOW)

@@ -83,7 +83,7 @@ fn machines_are_told_the_same() {
         chained[1]["by"],
         json!({
             "roles": ["web"], "account": false, "anybody": false,
-            "others": ["arn:aws:iam::999988887777:user/ci"],
+            "others": ["arn:aws:iam::999988887777:user/ci"], "services": [],
         })
     );
     let status: Value = serde_json::from_str(&says(&["status", "--json"], &roles())).unwrap();

@@ -141,6 +141,7 @@ impl RolePlanner<'_> {
             role: self.role.name.clone(),
             stage,
             mode,
+            is_enforced: scope.is_written,
             outcome,
             exposure_now,
             exposure_pinned,

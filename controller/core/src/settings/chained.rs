@@ -49,6 +49,13 @@ impl Settings {
         self.chained.iter().find(|rule| rule.role.is_about(role))
     }
 
+    /// Whether anything of a role's pin is to be in force: what is about its instances, or about sessions that
+    /// others make by assuming it.
+    pub fn enforces(&self, role: &Role) -> bool {
+        let chained = self.comes_of(self.chained_stage_of(role), role, role.has_pin());
+        self.mode_of(role) == Mode::Enforce || chained == Mode::Enforce
+    }
+
     /// What the operator wants for sessions of `role` that were made by assuming it, as
     /// [`Settings::stage_of`] says of its instances'. The `mode` of all roles opts none in.
     pub fn chained_stage_of(&self, role: &Role) -> Mode {
