@@ -5,7 +5,7 @@
 mod fleet;
 
 use credpin_core::{
-    credential::Credential,
+    credential::{Credential, Session},
     evaluate,
     plan::{Hold, Outcome, Step},
     policy::Document,
@@ -115,13 +115,9 @@ fn before_and_after(before: &[Vpc], after: &[Vpc]) -> (Fleet, Fleet) {
         settings.max_narrowing = MaxNarrowing::of_percent(100).expect("a percentage");
     };
     let before = fleet_of(before).applied(usize::MAX);
-    let mut after = fleet_of(after).settings(everything_may_go);
-    after.estate.policies.clone_from(&before.estate.policies);
-    let attached = before.estate.roles["web"].attached.clone();
-    (
-        before,
-        after.edit_role("web", |role| role.attached = attached),
-    )
+    let after = fleet_of(after).settings(everything_may_go);
+    let after = after.with_policies_of(&before);
+    (before, after)
 }
 
 proptest! {
@@ -188,4 +184,99 @@ fn random_pairs_of_fleets_are_widened_and_narrowed() {
         waits += usize::from(written.count() == 2);
     }
     assert!(waits >= 15, "{waits}");
+}
+
+/// Sessions of `role` that live hosts of `web` made, each from where its host is.
+fn sessions_at_home(fleet: &Fleet, role: &str) -> Vec<Request> {
+    let session = Session::of(&fleet.estate.roles[role], "made-by-a-host");
+    let calls = calls_from_home(fleet).into_iter();
+    let positions = calls.map(|call| {
+        let (address, vpc) = (call.address(Key::SourceIp), call.value(Key::SourceVpc));
+        match (address, vpc) {
+            (Some(address), _) => Position::Internet(address),
+            (None, Some(vpc)) => Position::Endpoint {
+                vpc: id(vpc),
+                address: call.address(Key::VpcSourceIp).expect("beside the VPC"),
+            },
+            (None, None) => panic!("a call from nowhere"),
+        }
+    });
+    positions
+        .map(|position| session.used_from(&position, "s3:GetObject"))
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// Whichever document a part of IAM sees at whichever step: those of before, and any that were written since
+    /// the last wait.
+    #[test]
+    fn no_step_locks_out_a_session_that_a_live_host_made_or_lets_a_stranger_in(one in vpcs(), other in vpcs(), bits in any::<u32>()) {
+        let before = fleet_of(&one).with_a_chain().applied(usize::MAX);
+        let everything_may_go = |settings: &mut Settings| {
+            settings.max_narrowing = MaxNarrowing::of_percent(100).expect("a percentage");
+        };
+        let after = fleet_of(&other).with_a_chain().settings(everything_may_go);
+        let after = after.with_policies_of(&before);
+        let plan = after.plan();
+        for name in ["deploy", "admin"] {
+            let role = plan.role(&id(name)).expect("it is opted in");
+            let home = sessions_at_home(&after, name);
+            let stranger = Position::Internet(std::net::IpAddr::from(bits.to_be_bytes()));
+            let stranger = Session::of(&after.estate.roles[name], "thief").used_from(&stranger, "s3:GetObject");
+            let denies = |document: &Document, call: &Request| evaluate::denied_by([document], call).is_some();
+            let old: Vec<Document> = role.in_force.iter().flat_map(|pin| pin.documents()).cloned().collect();
+            let then: Vec<Document> = role.pin.iter().flat_map(|pin| pin.documents()).cloned().collect();
+            let is_out = |documents: &[Document]| documents.iter().any(|document| denies(document, &stranger));
+            let stays_out = is_out(&old) && is_out(&then);
+            let mut seen = old;
+            for step in &role.steps {
+                if let Step::Wait { .. } = step {
+                    seen = seen.split_off(seen.len() - 1);
+                }
+                let (Step::CreatePolicy { document, .. } | Step::CreateVersion { document, .. }) = step else { continue };
+                prop_assert_eq!(home.iter().find(|call| denies(document, call)), None, "{} {:?}", name, step);
+                seen.push(document.clone());
+                if stays_out {
+                    prop_assert!(seen.iter().all(|document| denies(document, &stranger)), "{} {:?}", name, step);
+                }
+            }
+            // Neither does what is in force and held.
+            if role.outcome == Outcome::Change {
+                let pin = role.pin.as_ref().expect("it changes");
+                for call in &home {
+                    prop_assert_eq!(evaluate::denied_by(pin.documents(), call), None);
+                }
+            }
+        }
+        let settled = after.applied(usize::MAX).plan();
+        prop_assert_eq!(settled.steps().count(), 0, "{:?}", settled.steps().collect::<Vec<_>>());
+    }
+}
+
+/// The property above says something only if such pins are drawn that change.
+#[test]
+fn random_chains_are_pinned_and_change() {
+    let mut runner = TestRunner::deterministic();
+    let (mut made, mut changed) = (0, 0);
+    for _ in 0..60 {
+        let mut draw = || vpcs().new_tree(&mut runner).unwrap().current();
+        let before = fleet_of(&draw()).with_a_chain();
+        let first = before.plan();
+        let admin = first.role(&id("admin")).expect("it is opted in");
+        made += usize::from(admin.outcome == Outcome::Change);
+        let before = before.applied(usize::MAX);
+        let after = fleet_of(&draw()).with_a_chain().with_policies_of(&before);
+        let plan = after.plan();
+        let steps = &plan.role(&id("admin")).expect("it is opted in").steps;
+        let updates = steps
+            .iter()
+            .any(|step| matches!(step, Step::CreateVersion { .. }));
+        changed += usize::from(updates);
+    }
+    assert!(
+        made >= 15 && changed >= 10,
+        "made {made}, changed {changed}"
+    );
 }

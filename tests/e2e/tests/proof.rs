@@ -14,12 +14,11 @@ use anyhow::{Result, ensure};
 use credpin::cloud::{Observe, dir::Dir, estate::estate};
 use credpin::config;
 use credpin_core::estate::Estate;
-use credpin_core::footprint::Footprint;
-use credpin_core::plan::{Plan, Step, plan};
+use credpin_core::plan::{Pin, Plan, RolePlan, Step, plan};
 use credpin_core::policy::Document;
 use credpin_core::request::Request;
 use credpin_core::settings::{MaxNarrowing, Settings};
-use credpin_core::verify::promised;
+use credpin_core::verify::{chained_promised, promised};
 use credpin_e2e::judge::{Decision, Fact, Judge, Policy, Question, allow_everything};
 use credpin_e2e::tools::Tools;
 use fleet::random::{fleet_of, vpcs};
@@ -49,6 +48,7 @@ async fn the_judge_decides_every_golden_plan_as_its_proof_does() -> Result<()> {
             .pins(&judge, &estate, &plan, &settings, usize::MAX)
             .await?;
     }
+    ensure!(judged.chained == 3, "chained: {}", judged.chained);
     judged.has_seen(200)
 }
 
@@ -59,13 +59,11 @@ async fn the_judge_decides_random_fleets_as_their_proof_does_at_every_step() -> 
     let mut judged = Judged::default();
     for _ in 0..PAIRS {
         let mut draw = || vpcs().new_tree(&mut runner).unwrap().current();
-        let before = fleet_of(&draw()).applied(usize::MAX);
-        let mut after = fleet_of(&draw()).settings(|settings| {
+        let before = fleet_of(&draw()).with_a_chain().applied(usize::MAX);
+        let after = fleet_of(&draw()).with_a_chain().settings(|settings| {
             settings.max_narrowing = MaxNarrowing::of_percent(100).unwrap();
         });
-        after.estate.policies.clone_from(&before.estate.policies);
-        let attached = before.estate.roles["web"].attached.clone();
-        let after = after.edit_role("web", |role| role.attached = attached);
+        let after = after.with_policies_of(&before);
         let plan = after.plan();
         judged
             .pins(&judge, &after.estate, &plan, &after.settings, CALLS)
@@ -75,6 +73,7 @@ async fn the_judge_decides_random_fleets_as_their_proof_does_at_every_step() -> 
             .await?;
     }
     ensure!(judged.unions > 5, "unions: {}", judged.unions);
+    ensure!(judged.chained > PAIRS, "chained: {}", judged.chained);
     judged.has_seen(500)
 }
 
@@ -84,6 +83,8 @@ struct Judged {
     denied: usize,
     allowed: usize,
     unions: usize,
+    /// Pins of roles that others assume.
+    chained: usize,
 }
 
 impl Judged {
@@ -98,7 +99,8 @@ impl Judged {
     ) -> Result<()> {
         for role in &plan.roles {
             let Some(pin) = &role.pin else { continue };
-            let calls = calls(estate, &role.role, &role.footprint, settings);
+            let calls = calls(estate, role, settings);
+            self.chained += usize::from(pin.has_chained());
             let documents = pin.documents();
             // A pin that is held may not keep its promises: the two have to agree all the same.
             let said = |request: &Request| {
@@ -124,7 +126,7 @@ impl Judged {
         settings: &Settings,
     ) -> Result<()> {
         for role in &plan.roles {
-            let home: Vec<(bool, Request)> = calls(estate, &role.role, &role.footprint, settings)
+            let home: Vec<(bool, Request)> = calls(estate, role, settings)
                 .into_iter()
                 .filter_map(|(call, denied)| (!denied).then_some((false, call)))
                 .collect();
@@ -180,14 +182,16 @@ impl Judged {
 
 /// What the proof looks at, each call once. Of calls to exempt data planes it uses patterns, which
 /// are no calls that the judge knows.
-fn calls(
-    estate: &Estate,
-    role: &credpin_core::id::RoleName,
-    footprint: &Footprint,
-    settings: &Settings,
-) -> Vec<(Request, bool)> {
+fn calls(estate: &Estate, plan: &RolePlan, settings: &Settings) -> Vec<(Request, bool)> {
     let mut seen = BTreeSet::new();
-    promised(&estate.roles[role], footprint, settings)
+    let role = &estate.roles[&plan.role];
+    let chained = plan
+        .chained
+        .iter()
+        .filter(|_| plan.pin.as_ref().is_some_and(Pin::has_chained));
+    let by_sessions = chained.flat_map(|part| chained_promised(role, &part.callers, settings));
+    promised(role, &plan.footprint, settings)
+        .chain(by_sessions)
         .filter(|(call, _)| resource(call).is_some())
         .filter(|(call, _)| seen.insert(format!("{call:?}")))
         .collect()

@@ -266,6 +266,23 @@ impl Fleet {
         })
     }
 
+    /// The same with `deploy`, which `web` may assume, and `admin`, which `deploy` may: both opted in.
+    pub(crate) fn with_a_chain(self) -> Self {
+        self.assumed("deploy", &["web"])
+            .assumed("admin", &["deploy"])
+            .chained("*", |_| {})
+    }
+
+    /// The same with what another fleet of the same roles has in IAM.
+    pub(crate) fn with_policies_of(mut self, before: &Fleet) -> Self {
+        self.estate.policies.clone_from(&before.estate.policies);
+        for (name, role) in &mut self.estate.roles {
+            role.attached
+                .clone_from(&before.estate.roles[name].attached);
+        }
+        self
+    }
+
     /// Opts a role in whose sessions others make.
     pub(crate) fn chained(self, name: &str, change: impl FnOnce(&mut ChainedRule)) -> Self {
         let mut rule = ChainedRule::new(id(name), Mode::Enforce);
