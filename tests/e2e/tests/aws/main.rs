@@ -4,6 +4,7 @@
 
 mod accounts;
 mod calls;
+mod chained;
 mod crash;
 mod lineage;
 mod release;
