@@ -1,7 +1,8 @@
 //! Which real calls a plan's pins would have denied.
 //!
 //! ```text
-//!  Event ──▶ is it of an instance's credential, and has its role a pin?
+//!  Event ──▶ is it of an instance's credential, or of a session that somebody made by assuming a role, and has that role
+//!              │ a pin for such?
 //!              │ the requests that it may have been ──▶ evaluate ──▶ all pass | all denied | unknown
 //!              ▼
 //!            Replay: per role how many of each, and in groups what was denied or unknown
@@ -28,7 +29,8 @@ use crate::{
     footprint::Host,
     id::{AccountId, RoleName, VpcId},
     lineage::{Homes, Place, Shared, Use, pool::Pool, short},
-    policy::Document,
+    pin::is_chained,
+    policy::{Document, Statement, Test},
     request::{Key, Request},
 };
 
@@ -205,6 +207,12 @@ impl Replay {
         addresses
     }
 
+    /// Whether the role's pin is about sessions that others make by assuming it, and their calls were looked at.
+    pub fn looks_at_sessions_of_others(&self, role: &RoleName) -> bool {
+        let role = self.pins.roles.get(role);
+        role.is_some_and(PinnedRole::has_chained)
+    }
+
     /// Services whose data events the trail does not have, each with what is unseen of it.
     pub fn unseen(&self) -> Vec<(&'static str, &'static str)> {
         let is_unseen = |(service, _): &(&str, &str)| !self.recorded.contains(service);
@@ -261,6 +269,7 @@ impl Replay {
         self.line.clear();
         for part in [
             &identity.principal_id,
+            &identity.session_context.ec2_role_delivery,
             &identity.session_context.ec2_issued_in_vpc,
             &event.source_ip_address,
             &event.vpc_endpoint_id,
@@ -339,18 +348,44 @@ impl Fold for Replay {
 }
 
 impl Pins {
-    /// The pinned role whose instance's credential signed a call, and that instance.
+    /// The pinned role whose session signed a call, and that session's name: an instance, or whatever who
+    /// assumed the role called it.
     fn role_of<'a>(&self, event: &'a Event<'_>) -> Option<(&RoleName, &PinnedRole, &'a str)> {
         let identity = &event.user_identity;
-        let instance = identity.instance()?;
+        let session = identity.session_name()?;
         let issuer = &identity.session_context.session_issuer;
+        if issuer.kind.as_deref().is_some_and(|kind| kind != "Role") {
+            return None;
+        }
         let ours = self.account.as_ref();
         let account = identity.account_id.as_deref();
         if ours.is_some_and(|ours| account.is_some_and(|account| account != ours.as_str())) {
             return None;
         }
         let (name, role) = self.roles.get_key_value(issuer.user_name.as_deref()?)?;
-        Some((name, role, instance))
+        let is_looked_at = identity.instance().is_some() || role.has_chained();
+        is_looked_at.then_some((name, role, session))
+    }
+}
+
+impl PinnedRole {
+    /// Whether its pin is about sessions that others make by assuming it.
+    fn has_chained(&self) -> bool {
+        let mut statements = self.documents.iter().flat_map(|it| &it.statements);
+        statements.any(is_chained)
+    }
+
+    /// VPCs whose endpoints such sessions may use.
+    fn chained_vpcs(&self) -> impl Iterator<Item = String> {
+        let statements = self.documents.iter().flat_map(|it| &it.statements);
+        let conditions = statements
+            .filter(|statement| is_chained(statement))
+            .flat_map(Statement::conditions);
+        let lists = conditions.filter_map(|(key, test)| match (key, test) {
+            (Key::SourceVpc, Test::StringNotEquals(texts)) => Some(texts),
+            _ => None,
+        });
+        lists.flatten().map(ToString::to_string)
     }
 }
 
@@ -373,11 +408,11 @@ fn decide(event: &Event<'_>, role: &PinnedRole, instance: &str, homes: &Homes) -
     if event.vpc_endpoint_id.is_none() && is_private(&address.into()) {
         return Outcome::Unknown("its address is private, and it names no endpoint");
     }
-    let signed = signed(event, role, host, instance);
+    let signed = sessions(event, role, host, instance);
     let mut denied_by = BTreeSet::new();
     let mut passes = false;
     for request in signed.requests {
-        for request in placed(request, event, address, homes) {
+        for request in placed(request, event, address, role, homes) {
             let documents = role.documents.iter();
             match evaluate::denied_by(documents, &request) {
                 Some(statement) => drop(denied_by.insert(statement.sid.clone())),
@@ -388,21 +423,65 @@ fn decide(event: &Event<'_>, role: &PinnedRole, instance: &str, homes: &Homes) -
     match (denied_by.into_iter().next(), passes) {
         (None, _) => Outcome::Pass,
         (Some(statement), false) => Outcome::Denied(statement),
-        (Some(_), true) if signed.is_sure => Outcome::Unknown("its endpoint is none that is known"),
-        (Some(_), true) => Outcome::Unknown("its instance is gone"),
+        (Some(_), true) => Outcome::Unknown(signed.doubt),
     }
+}
+
+/// What a call may have been, as far as who made the session decides.
+fn sessions(event: &Event<'_>, role: &PinnedRole, host: Option<&Host>, name: &str) -> Signed {
+    let identity = &event.user_identity;
+    let made = || Signed {
+        requests: vec![made_by_hand(event)],
+        doubt: UNKNOWN_ENDPOINT,
+    };
+    if identity.instance().is_none() {
+        return made();
+    }
+    let mut signed = signed(event, role, host, name);
+    // Who assumes a role may name the session as an instance.
+    if role.has_chained() && identity.session_context.ec2_role_delivery.is_none() {
+        signed.requests.extend(made().requests);
+        signed.doubt = "whether EC2 delivered its credential is not on record";
+    }
+    signed
 }
 
 /// What a call may have been, as far as the credential decides.
 struct Signed {
     requests: Vec<Request>,
-    is_sure: bool,
+    /// Why these may be decided differently.
+    doubt: &'static str,
 }
+
+const UNKNOWN_ENDPOINT: &str = "its endpoint is none that is known";
 
 /// A VPC and an address that are nobody's: ids of AWS are hexadecimal, and the address is of a block
 /// for documentation.
 const NO_VPC: &str = "vpc-0foreign";
 const NO_ADDRESS: &str = "192.0.2.255";
+
+/// A call by a session that EC2 did not deliver.
+fn made_by_hand(event: &Event<'_>) -> Request {
+    let identity = &event.user_identity;
+    let session = &identity.session_context;
+    let arn = session.session_issuer.arn.as_deref().unwrap_or_default();
+    let action = format!(
+        "{}:{}",
+        event.service().unwrap_or_default(),
+        event.event_name.as_deref().unwrap_or_default()
+    );
+    let request = Request::new(action)
+        .with(Key::ViaAwsService, false)
+        .with(Key::PrincipalArn, arn)
+        .with(
+            Key::UserId,
+            identity.principal_id.as_deref().unwrap_or_default(),
+        );
+    match session.attributes.creation_date.as_deref() {
+        Some(issued) => request.with(Key::TokenIssueTime, issued),
+        None => request,
+    }
+}
 
 fn signed(event: &Event<'_>, role: &PinnedRole, host: Option<&Host>, instance: &str) -> Signed {
     let identity = &event.user_identity;
@@ -414,18 +493,7 @@ fn signed(event: &Event<'_>, role: &PinnedRole, host: Option<&Host>, instance: &
         || event.aws_region.as_deref().unwrap_or_default(),
         |host| host.region.as_str(),
     );
-    let action = format!(
-        "{}:{}",
-        event.service().unwrap_or_default(),
-        event.event_name.as_deref().unwrap_or_default()
-    );
-    let base = Request::new(action)
-        .with(Key::ViaAwsService, false)
-        .with(Key::PrincipalArn, arn)
-        .with(
-            Key::UserId,
-            identity.principal_id.as_deref().unwrap_or_default(),
-        )
+    let base = made_by_hand(event)
         .with(
             Key::SourceInstanceArn,
             format!("arn:{partition}:ec2:{region}:{account}:instance/{instance}"),
@@ -434,10 +502,6 @@ fn signed(event: &Event<'_>, role: &PinnedRole, host: Option<&Host>, instance: &
             Key::RoleDelivery,
             session.ec2_role_delivery.as_deref().unwrap_or("2.0"),
         );
-    let base = match session.attributes.creation_date.as_deref() {
-        Some(issued) => base.with(Key::TokenIssueTime, issued),
-        None => base,
-    };
     if let Some(host) = host {
         let request = base.with(Key::Ec2InstanceSourceVpc, &host.vpc);
         let requests = vec![match host.primary_ipv4 {
@@ -446,7 +510,7 @@ fn signed(event: &Event<'_>, role: &PinnedRole, host: Option<&Host>, instance: &
         }];
         return Signed {
             requests,
-            is_sure: true,
+            doubt: UNKNOWN_ENDPOINT,
         };
     }
     // A host that is gone: where it was may be on record, and what address it had is not.
@@ -474,12 +538,18 @@ fn signed(event: &Event<'_>, role: &PinnedRole, host: Option<&Host>, instance: &
         .collect();
     Signed {
         requests,
-        is_sure: false,
+        doubt: "its instance is gone",
     }
 }
 
 /// `request` from where the call came.
-fn placed(request: Request, event: &Event<'_>, address: IpAddr, homes: &Homes) -> Vec<Request> {
+fn placed(
+    request: Request,
+    event: &Event<'_>,
+    address: IpAddr,
+    role: &PinnedRole,
+    homes: &Homes,
+) -> Vec<Request> {
     let Some(endpoint) = event.vpc_endpoint_id.as_deref() else {
         return vec![request.with(Key::SourceIp, address)];
     };
@@ -491,9 +561,15 @@ fn placed(request: Request, event: &Event<'_>, address: IpAddr, homes: &Homes) -
         return vec![in_vpc(vpc.as_str())];
     }
     // Of another account, shared with this one; or a stranger's.
-    let own = request.value(Key::Ec2InstanceSourceVpc).unwrap_or(NO_VPC);
+    let own = request.value(Key::Ec2InstanceSourceVpc);
+    let of_callers: Vec<String> = match own {
+        Some(_) => Vec::new(),
+        None => role.chained_vpcs().collect(),
+    };
+    let callers = of_callers.iter().map(String::as_str);
     let hubs = homes.hubs().iter().map(VpcId::as_str);
-    let vpcs: BTreeSet<&str> = hubs.chain([own, NO_VPC]).collect();
+    let known = hubs.chain(callers).chain(own);
+    let vpcs: BTreeSet<&str> = known.chain([NO_VPC]).collect();
     vpcs.into_iter().map(in_vpc).collect()
 }
 

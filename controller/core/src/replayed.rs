@@ -32,6 +32,9 @@ pub struct Replayed {
     pub denied: u64,
     /// Of these, those that nothing in the trail decides.
     pub unknown: u64,
+    /// Whether the pin was also about sessions that others make by assuming the role, and so the replay.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub chained: bool,
 }
 
 /// The text is nothing that a replay wrote.
@@ -107,6 +110,7 @@ mod tests {
             calls: 1000,
             denied: 0,
             unknown: 7,
+            chained: role == "api",
         }
     }
 

@@ -124,6 +124,7 @@ async fn keep(replay: &Replay, reading: &Reading, state: &RecordStore, now: Time
             calls: figures.calls,
             denied: figures.denied,
             unknown: figures.unknown,
+            chained: replay.looks_at_sessions_of_others(role),
         });
     }
     if let Err(error) = state::keep_replays(state, &replays).await {

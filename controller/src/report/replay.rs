@@ -141,7 +141,7 @@ pub fn triage(sorted: &[Denied], read: &Reading, paint: Paint) -> String {
             last = Some(kind);
         }
         let whose = match &denied.cause {
-            Cause::OtherHost(host) => format!(", where {host} is"),
+            Cause::OtherHost(host) | Cause::Assumed(host) => format!(", where {host} is"),
             _ => String::new(),
         };
         let _ = writeln!(
@@ -191,6 +191,10 @@ fn words(cause: &Cause) -> (&'static str, &'static str) {
         Cause::Stale => (
             "Stale pin",
             "from where its own host is, so the pin is out of date: `credpin run` now",
+        ),
+        Cause::Assumed(_) => (
+            "Assumed role",
+            "by a session of a role that was assumed, from where a host of ours is: `credpin run` now if that host may assume it, and look at the host if it may not",
         ),
         Cause::Service => (
             "Service call",

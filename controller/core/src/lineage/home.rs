@@ -51,6 +51,11 @@ impl Homes {
         self.hosts.get(instance)
     }
 
+    /// Whether no host is known.
+    pub fn is_empty(&self) -> bool {
+        self.hosts.is_empty()
+    }
+
     /// VPCs whose endpoints serve everybody.
     pub fn hubs(&self) -> &[VpcId] {
         &self.hubs

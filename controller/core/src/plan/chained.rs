@@ -75,7 +75,7 @@ impl RolePlanner<'_> {
         if !is_said {
             holds.push(Hold::Unsaid);
         } else if mode == Mode::Enforce && !is_in_force {
-            let wants = wants_replay::of(&self.role.name, self.settings, self.now);
+            let wants = wants_replay::of(&self.role.name, true, self.settings, self.now);
             holds.extend(wants.map(Hold::Replay));
         }
         let (old, new) = (document(now.clone()), document(then.clone()));

@@ -344,7 +344,7 @@ impl RolePlanner<'_> {
         }
         // What has a pin is kept true: that denies less, or what is gone.
         if scope.mode == Mode::Enforce && !scope.instances_in_force {
-            let wants = wants_replay::of(&self.role.name, self.settings, self.now);
+            let wants = wants_replay::of(&self.role.name, false, self.settings, self.now);
             holds.extend(wants.map(Hold::Replay));
         }
         holds.extend(footprint.unknown.iter().cloned().map(Hold::UnknownEgress));

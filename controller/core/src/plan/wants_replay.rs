@@ -19,12 +19,18 @@ pub enum WantsReplay {
     Denied(u64),
 }
 
-/// What is wrong with the replay of `role`.
-pub(super) fn of(role: &RoleName, settings: &Settings, now: Timestamp) -> Option<WantsReplay> {
+/// What is wrong with the replay of `role`: of calls by its instances, or by sessions that others make.
+pub(super) fn of(
+    role: &RoleName,
+    chained: bool,
+    settings: &Settings,
+    now: Timestamp,
+) -> Option<WantsReplay> {
     if settings.without_replay {
         return None;
     }
-    let Some(replayed) = settings.replays.of(role) else {
+    let replayed = settings.replays.of(role);
+    let Some(replayed) = replayed.filter(|replayed| replayed.chained || !chained) else {
         return Some(WantsReplay::Missing);
     };
     let allowed = i64::try_from(settings.replay_max_age.seconds()).unwrap_or(i64::MAX);

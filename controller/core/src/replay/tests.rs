@@ -111,6 +111,63 @@ fn a_call_that_can_be_derived_is_decided_as_the_pin_would() {
     assert_eq!(fate(theirs), "nothing of ours");
 }
 
+/// The pin of a role that hosts of `vpc-0a` assume.
+const CHAINED: &str = r#"{"Version":"2012-10-17","Statement":[
+{"Sid":"ChainedPublic","Effect":"Deny","NotAction":["es:ES*"],"Resource":"*","Condition":{"BoolIfExists":{"aws:ViaAWSService":"false"},"NotIpAddress":{"aws:SourceIp":"198.51.100.10/32"},"Null":{"aws:SourceVpc":"true","ec2:SourceInstanceARN":"true"}}},
+{"Sid":"ChainedEndpoint","Effect":"Deny","NotAction":["es:ES*"],"Resource":"*","Condition":{"BoolIfExists":{"aws:ViaAWSService":"false"},"Null":{"aws:SourceVpc":"false","ec2:SourceInstanceARN":"true"},"StringNotEquals":{"aws:SourceVpc":"vpc-0a"}}}
+]}"#;
+
+#[test]
+fn a_session_that_was_made_by_assuming_a_role_is_decided_as_its_pin_would() {
+    let mut pins = (*pins()).clone();
+    let role = pins.roles.get_mut("web").unwrap();
+    role.documents.push(Document::parse(CHAINED).unwrap());
+    let pins = Arc::new(pins);
+    let fate = |event: String| {
+        let replay = fold(Replay::new(Arc::clone(&pins)), &[event]);
+        match replay.groups().map(|(group, _)| group).next() {
+            Some(group) => format!("{:?} {}", group.fate, &*group.reason),
+            None if replay.total().pass == 1 => "pass".into(),
+            None => format!("{:?}", replay.total()),
+        }
+    };
+    let by = |endpoint: &str| format!(",\"vpcEndpointId\":\"{endpoint}\"");
+    let made = |name: &str, address: &str, more: &str| {
+        event(name, address, more).replace("\"ec2RoleDelivery\":\"2.0\",", "")
+    };
+    for (name, address, more, wanted) in [
+        ("ci", "198.51.100.10", String::new(), "pass"),
+        ("ci", "203.0.113.66", String::new(), "Denied ChainedPublic"),
+        ("ci", "10.0.9.9", by("vpce-0a"), "pass"),
+        ("ci", "10.0.1.5", by("vpce-0b"), "Denied ChainedEndpoint"),
+        (
+            "ci",
+            "10.0.1.5",
+            by("vpce-0shared"),
+            "Unknown its endpoint is none that is known",
+        ),
+        // Whoever named it so: the address is at home for both, or for neither, or who knows.
+        ("i-0a", "198.51.100.10", String::new(), "pass"),
+        ("i-0a", "10.0.1.5", by("vpce-0a"), "pass"),
+        (
+            "i-0a",
+            "10.0.1.6",
+            by("vpce-0a"),
+            "Unknown whether EC2 delivered its credential is not on record",
+        ),
+    ] {
+        assert_eq!(fate(made(name, address, &more)), wanted, "{name} {address}");
+    }
+    assert!(fate(made("i-0a", "203.0.113.66", "")).starts_with("Denied"));
+    assert_eq!(
+        fate(event("i-0a", "10.0.1.6", &by("vpce-0a"))),
+        "Denied EndpointIpv4"
+    );
+    let replay = Replay::new(pins);
+    assert!(replay.looks_at_sessions_of_others(&"web".parse().unwrap()));
+    assert!(!Replay::new(self::pins()).looks_at_sessions_of_others(&"web".parse().unwrap()));
+}
+
 #[test]
 fn what_cannot_be_derived_is_unknown_and_never_a_pass() {
     let by = |endpoint: &str| format!(",\"vpcEndpointId\":\"{endpoint}\"");
@@ -225,4 +282,38 @@ fn denials_by_a_pin_are_sorted_into_theft_another_host_a_stale_pin_and_a_service
             (Cause::Unknown, "203.0.113.70".into(), 1),
         ]
     );
+}
+
+#[test]
+fn denials_of_sessions_of_an_assumed_role_are_no_stale_pin_and_no_host_that_is_gone() {
+    let pin = ",\"errorCode\":\"AccessDenied\",\"errorMessage\":\"explicit deny: arn:aws:iam::111122223333:policy/credpin/credpin-web\"";
+    let cut = pin.replace("credpin-web", "cuts/cut-0123456789");
+    let events = [
+        event("ci", "203.0.113.66", pin),
+        event("ci", "198.51.100.10", pin),
+        event("ci", "203.0.113.70", &cut),
+    ];
+    let events = events.map(|event| event.replace("\"ec2RoleDelivery\":\"2.0\",", ""));
+    let denials = fold(Denials::default(), &events);
+    let causes = |homes: &Homes| -> Vec<(Cause, String)> {
+        let sorted = triage(&denials, homes).into_iter();
+        sorted
+            .map(|denied| (denied.cause, denied.place.to_string()))
+            .collect()
+    };
+    assert_eq!(
+        causes(&pins().homes),
+        [
+            (Cause::Theft, "203.0.113.66".into()),
+            (
+                Cause::Assumed("i-0a".parse().unwrap()),
+                "198.51.100.10".into()
+            ),
+            // A cut is no pin: whose session that was is not known.
+            (Cause::Unknown, "203.0.113.70".into()),
+        ]
+    );
+    // With no host to compare with, nothing is called a theft.
+    let unknown = |(cause, _): &(Cause, String)| *cause == Cause::Unknown;
+    assert!(causes(&Homes::default()).iter().all(unknown));
 }

@@ -27,6 +27,7 @@ fn replayed(replays: &[(&str, u64)]) -> Fleet {
         settings.without_replay = false;
         for (made, denied) in replays {
             settings.replays.add(Replayed {
+                chained: false,
                 role: id("web"),
                 made: made.parse().unwrap(),
                 calls: 1000,

@@ -197,6 +197,7 @@ async fn what_a_replay_of_one_account_said_lets_no_other_account_be_pinned() -> 
     let all = Organisation::build().await?;
     let mut replays = Replays::default();
     replays.add(Replayed {
+        chained: false,
         role: "web".parse()?,
         made: Timestamp::UNIX_EPOCH,
         calls: 7,
