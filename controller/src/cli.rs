@@ -330,7 +330,7 @@ pub enum Command {
         /// The role
         #[arg(long)]
         role: RoleName,
-        /// The instance that the token was delivered to
+        /// The instance that the token was delivered to, or that assumed the role, where [[chained]] names that
         #[arg(long)]
         instance: InstanceId,
         /// Where it is used: an address of the internet (198.51.100.9), or an address in the VPC of

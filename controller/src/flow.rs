@@ -53,8 +53,13 @@ impl Planned {
             else {
                 return false;
             };
-            let denied = verify::locked_out(role, &plan.footprint, settings, &pin.documents());
-            !denied.is_empty()
+            let documents = pin.documents();
+            let chained = plan.chained.iter().filter(|part| part.in_force);
+            let mut of_callers = chained.flat_map(|part| {
+                verify::chained_locked_out(role, &part.callers, settings, &documents)
+            });
+            let denied = verify::locked_out(role, &plan.footprint, settings, &documents);
+            !denied.is_empty() || of_callers.next().is_some()
         })
     }
 }

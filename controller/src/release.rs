@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use credpin_core::{
     estate::{Estate, Gap, LivePolicy, LiveVersion},
     id::{Arn, PolicyName, RoleName, VersionId},
+    pin::is_chained,
     plan::{POLICY_PATH, Plan, RELEASED_TAG, policy_name, policy_names, role_of},
     policy::{Document, ParseError},
     settings::Settings,
@@ -274,11 +275,28 @@ fn prove(
         return incomplete(unknown.to_string());
     }
     let documents: Vec<&Document> = documents.iter().collect();
+    let statements = documents.iter().flat_map(|document| &document.statements);
+    let (chained, of_instances): (Vec<_>, Vec<_>) =
+        statements.partition(|statement| is_chained(statement));
     // An earlier pin may not have kept hosts as far apart as today's would.
-    match verify::verify(known, &planned.footprint.undivided(), settings, &documents)
-        .into_iter()
-        .next()
-    {
+    let footprint = planned.footprint.undivided();
+    let mut found = if of_instances.is_empty() {
+        verify::locked_out(known, &footprint, settings, &documents)
+    } else {
+        verify::verify(known, &footprint, settings, &documents)
+    };
+    if !chained.is_empty() {
+        let Some(part) = &planned.chained else {
+            return incomplete("no [[chained]] of the config names it".into());
+        };
+        let strangers = part.callers.strangers.iter().map(ToString::to_string);
+        let unknown = part.callers.unknown.iter().map(ToString::to_string);
+        if let Some(why) = strangers.chain(unknown).next() {
+            return incomplete(why);
+        }
+        found.extend(verify::chained(known, &part.callers, settings, &documents));
+    }
+    match found.into_iter().next() {
         Some(found) => Err(ReleaseError::Unproven {
             version: version.clone(),
             found,

@@ -4,9 +4,10 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::{
-    credential::Credential,
+    credential::{Credential, Session},
     estate::Estate,
     evaluate,
+    footprint::Host,
     id::{InstanceId, RoleName},
     plan::{Pin, Plan},
     position::Position,
@@ -53,7 +54,7 @@ pub enum ExplainError {
     NoRole(RoleName),
     /// The role has no such instance.
     #[error(
-        "{instance} is no live instance of role {role}; it has {}",
+        "{instance} is no live instance of role {role}, nor of one that may assume it; it has {}",
         list(known)
     )]
     NoInstance {
@@ -77,7 +78,8 @@ fn list(instances: &[InstanceId]) -> String {
     }
 }
 
-/// How a call of `action` from `position` with the credential of `role` on `instance` is decided.
+/// How a call of `action` from `position` with the credential of `role` on `instance` is decided; or by a session
+/// of `role` that the instance made, where it has another role and may assume this one.
 pub fn explain(
     estate: &Estate,
     plan: &Plan,
@@ -91,24 +93,24 @@ pub fn explain(
     }
     let no_role = || ExplainError::NoRole(role.clone());
     let seen = estate.roles.get(role).ok_or_else(no_role)?;
-    let hosts = plan
-        .role(role)
-        .map(|plan| plan.footprint.hosts.as_slice())
-        .unwrap_or_default();
-    let host = hosts
-        .iter()
-        .find(|host| host.instance == *instance)
-        .ok_or_else(|| ExplainError::NoInstance {
+    let planned = plan.role(role);
+    let own = planned.map_or(&[][..], |plan| &plan.footprint.hosts);
+    let chained = planned.and_then(|plan| plan.chained.as_ref());
+    let callers = chained.map_or(&[][..], |part| &part.callers.hosts);
+    let is_it = |host: &&Host| host.instance == *instance;
+    let request = if let Some(host) = own.iter().find(is_it) {
+        Credential::of(seen, host).used_from(position, action)
+    } else if callers.iter().any(|host| is_it(&host)) {
+        // What it calls a session that it makes by assuming the role is its own to say.
+        Session::of(seen, instance.as_str()).used_from(position, action)
+    } else {
+        let known = own.iter().chain(callers).take(5);
+        return Err(ExplainError::NoInstance {
             role: role.clone(),
             instance: instance.clone(),
-            known: hosts
-                .iter()
-                .take(5)
-                .map(|host| host.instance.clone())
-                .collect(),
-        })?;
-    let request = Credential::of(seen, host).used_from(position, action);
-    let planned = plan.role(role);
+            known: known.map(|host| host.instance.clone()).collect(),
+        });
+    };
     Ok(Explanation {
         in_force: decide(planned.and_then(|plan| plan.in_force.as_ref()), &request),
         pinned: planned

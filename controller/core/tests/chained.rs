@@ -581,3 +581,23 @@ fn the_proof_finds_each_statement_that_is_missing_or_too_narrow() {
             .any(|it| it.denied_by.as_deref() == Some("ChainedEndpoint"))
     );
 }
+
+#[test]
+fn what_if_it_were_used_from_there_is_answered_for_sessions_that_an_instance_made() {
+    let fleet = web_and_deploy().chained("deploy", |_| {});
+    let by = |from: &str| fleet::denied(&fleet, "deploy", "i-web", from);
+    assert_eq!(by("198.51.100.1"), None);
+    assert_eq!(by("203.0.113.66").as_deref(), Some("ChainedPublic"));
+}
+
+#[test]
+fn a_rule_that_names_no_role_is_told() {
+    let plan = web_and_deploy()
+        .chained("deploy", |_| {})
+        .chained("deplay", |_| {})
+        .plan();
+    assert_eq!(
+        plan.warnings,
+        ["[[chained]] deplay: no role has such a name"]
+    );
+}

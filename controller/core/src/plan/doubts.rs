@@ -59,7 +59,12 @@ pub(super) fn idle_settings(
         });
         (!seen).then(|| format!("[[egress]] {}: it was not seen", egress.scope))
     });
-    let warnings: Vec<String> = idle.chain(egress).collect();
+    let chained = settings.chained.iter().filter_map(|rule| {
+        let mut roles = estate.roles.values();
+        let is_idle = rule.role.is_of(account) && !roles.any(|role| rule.role.is_about(role));
+        is_idle.then(|| format!("[[chained]] {}: no role has such a name", rule.role.name))
+    });
+    let warnings: Vec<String> = idle.chain(chained).chain(egress).collect();
     warnings.into_iter()
 }
 

@@ -78,12 +78,20 @@ fn the_controllers_sample_has_every_setting_and_states_true_defaults() {
         (mode, allow_launch_gap)
     );
     assert_eq!((on.settings.roles.len(), on.settings.egress.len()), (1, 2));
+    assert_eq!(on.settings.chained.len(), 1);
     assert_eq!((on.accounts.len(), on.organization.is_some()), (2, true));
     assert_eq!(on.concurrency, controller::Concurrency::default());
 
     let mistakes = controller::parse("credpin.toml", "x = 1").unwrap_err();
     let mut all = known(&mistakes.to_string(), "known here: ");
-    let tables = ["role", "egress", "account", "organization", "accept"];
+    let tables = [
+        "role",
+        "chained",
+        "egress",
+        "account",
+        "organization",
+        "accept",
+    ];
     all.retain(|key| !tables.contains(&key.as_str()));
     let mut named = keys(&sample);
     all.sort();
