@@ -9,6 +9,7 @@ mod findings;
 mod last_run;
 mod lock;
 mod overview;
+mod row;
 mod within;
 
 pub use findings::{Told, ToldError};

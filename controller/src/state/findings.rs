@@ -1,15 +1,16 @@
 //! What `credpin detect --new` told, so that it tells it once.
 //!
-//! A row of objects `detect/NUMBER.json`, of which the highest counts. A run that ends writes the next
-//! number, which of several only one can (a conditional put, as the lock's). One that was too late takes
-//! in what the other wrote and tries again. A run that was killed before that wrote nothing: the next
+//! A row of objects `detect/NUMBER.json`. A run that ends adds one. One that was too late takes in what
+//! the other wrote and tries again. A run that was killed before that wrote nothing: the next
 //! one tells the same again.
 
 use credpin_core::detect::{Known, KnownError};
 use credpin_ledger::{ObjectError, RecordStore};
 use thiserror::Error;
 
-use super::PREFIX;
+use super::row::Row;
+
+const ROW: Row = Row("detect");
 
 /// How often a run tries to write what it told, each time after another one did.
 const TRIES: usize = 10;
@@ -45,10 +46,10 @@ impl Told {
     /// What is kept; nothing where no run has told anything.
     pub async fn read(store: &RecordStore) -> Result<Self, ToldError> {
         for _ in 0..TRIES {
-            let Some(number) = numbers(store).await?.pop() else {
+            let Some(number) = ROW.numbers(store).await?.pop() else {
                 return Ok(Self::default());
             };
-            let name = name(number);
+            let name = ROW.name(number);
             // A later one may have taken its place meanwhile.
             let Some(bytes) = store.get_object(&name).await? else {
                 continue;
@@ -64,18 +65,8 @@ impl Told {
     pub async fn replace(self, store: &RecordStore, mut known: Known) -> Result<(), ToldError> {
         let mut last = self.number;
         for _ in 0..TRIES {
-            let number = last + 1;
-            let is_first = store.create_object(&name(number), known.to_json()).await?;
-            let numbers = numbers(store).await?;
-            // Its number may have been free again, because others came and went meanwhile.
-            if is_first && numbers.last() == Some(&number) {
-                for old in numbers.into_iter().filter(|old| *old < number) {
-                    store.delete_object(&name(old)).await?;
-                }
+            if ROW.add(store, last + 1, known.to_json()).await? {
                 return Ok(());
-            }
-            if is_first {
-                store.delete_object(&name(number)).await?;
             }
             let other = Self::read(store).await?;
             last = other.number;
@@ -83,20 +74,6 @@ impl Told {
         }
         Err(ToldError::Contended)
     }
-}
-
-async fn numbers(store: &RecordStore) -> Result<Vec<u64>, ObjectError> {
-    let names = store.names_in(&format!("{PREFIX}/detect")).await?;
-    let mut numbers: Vec<u64> = names
-        .iter()
-        .filter_map(|name| name.strip_suffix(".json")?.parse().ok())
-        .collect();
-    numbers.sort_unstable();
-    Ok(numbers)
-}
-
-fn name(number: u64) -> String {
-    format!("{PREFIX}/detect/{number:012}.json")
 }
 
 #[cfg(test)]
@@ -160,7 +137,7 @@ mod tests {
             assert_eq!(left.findings, [], "{owner}");
         }
         assert_eq!(report(9).without_told(&told.known).findings.len(), 1);
-        assert_eq!(numbers(&store).await.unwrap().len(), 1, "old ones go");
+        assert_eq!(ROW.numbers(&store).await.unwrap().len(), 1, "old ones go");
     }
 
     #[tokio::test]
@@ -173,7 +150,7 @@ mod tests {
             told.replace(&store, known).await.unwrap();
         }
         // The number that it wants is free again.
-        assert_eq!(numbers(&store).await.unwrap(), [3]);
+        assert_eq!(ROW.numbers(&store).await.unwrap(), [3]);
         let known = late.known.clone().after(&report(7), Some(now()), now());
         late.replace(&store, known).await.unwrap();
         let told = Told::read(&store).await.unwrap();

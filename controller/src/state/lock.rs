@@ -1,10 +1,8 @@
 //! One run at a time: two that write to the same policies would each undo the other's step.
 //!
-//! The lock is a row of objects `lock/NUMBER.json`, of which the highest counts. Whoever wants it
-//! creates the next number, which of several only one can (a conditional put; it needs no more than
-//! that of a store), looks whether nobody was faster by a number more, and removes those before it. A
-//! run that ends writes into its own that it has; one that was killed holds the lock until its lease is
-//! over. A run stops before that by itself.
+//! The lock is a row of objects `lock/NUMBER.json`: whoever adds one has it. A run that ends writes into
+//! its own that it has; one that was killed holds the lock until its lease is over. A run stops before
+//! that by itself.
 
 use std::time::Duration;
 
@@ -13,7 +11,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::PREFIX;
+use super::row::Row;
+
+const ROW: Row = Row("lock");
 
 /// How long a run has the lock.
 const LEASE: Duration = Duration::from_mins(30);
@@ -76,7 +76,7 @@ impl Lock {
         holder: &str,
         now: Timestamp,
     ) -> Result<Self, LockError> {
-        let newest = numbers(store).await?.pop();
+        let newest = ROW.numbers(store).await?.pop();
         if let Some(number) = newest
             && let Some(says) = read(store, number).await?
             && !says.released
@@ -102,25 +102,18 @@ impl Lock {
             number,
             says,
         };
-        if !store.create_object(&name(number), lock.text()).await? {
-            return Err(LockError::Lost);
+        if ROW.add(store, number, lock.text()).await? {
+            Ok(lock)
+        } else {
+            Err(LockError::Lost)
         }
-        // Its number may have been free again, because others came and went meanwhile.
-        let numbers = numbers(store).await?;
-        if numbers.last() != Some(&number) {
-            store.delete_object(&name(number)).await?;
-            return Err(LockError::Lost);
-        }
-        for old in numbers.into_iter().filter(|old| *old < number) {
-            store.delete_object(&name(old)).await?;
-        }
-        Ok(lock)
     }
 
     /// Gives it back.
     pub async fn release(mut self) -> Result<(), ObjectError> {
         self.says.released = true;
-        self.store.put_object(&name(self.number), self.text()).await
+        let name = ROW.name(self.number);
+        self.store.put_object(&name, self.text()).await
     }
 
     fn text(&self) -> Vec<u8> {
@@ -128,19 +121,9 @@ impl Lock {
     }
 }
 
-async fn numbers(store: &RecordStore) -> Result<Vec<u64>, ObjectError> {
-    let names = store.names_in(&format!("{PREFIX}/lock")).await?;
-    let mut numbers: Vec<u64> = names
-        .iter()
-        .filter_map(|name| name.strip_suffix(".json")?.parse().ok())
-        .collect();
-    numbers.sort_unstable();
-    Ok(numbers)
-}
-
 /// What the lock of this number says; none where it was removed meanwhile.
 async fn read(store: &RecordStore, number: u64) -> Result<Option<Says>, LockError> {
-    let name = name(number);
+    let name = ROW.name(number);
     let Some(bytes) = store.get_object(&name).await? else {
         return Ok(None);
     };
@@ -148,10 +131,6 @@ async fn read(store: &RecordStore, number: u64) -> Result<Option<Says>, LockErro
     says.filter(|says| says.schema == 1)
         .map(Some)
         .ok_or(LockError::Unreadable(name))
-}
-
-fn name(number: u64) -> String {
-    format!("{PREFIX}/lock/{number:012}.json")
 }
 
 #[cfg(test)]
@@ -186,7 +165,7 @@ mod tests {
         assert!(Lock::take(&store, "three", at(2)).await.is_err());
         second.release().await.unwrap();
         assert_eq!(
-            numbers(&store).await.unwrap(),
+            ROW.numbers(&store).await.unwrap(),
             [2],
             "what is over is removed"
         );
@@ -222,7 +201,10 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_lock_is_told_and_not_taken_over() {
         let (_folder, store) = store();
-        store.put_object(&name(7), b"{}".to_vec()).await.unwrap();
+        store
+            .put_object(&ROW.name(7), b"{}".to_vec())
+            .await
+            .unwrap();
         let refused = Lock::take(&store, "one", at(0)).await.unwrap_err();
         assert!(
             refused
