@@ -175,6 +175,27 @@ pub struct Revoke {
     pub json: bool,
 }
 
+/// What `explain` is asked.
+#[derive(Clone, Debug, Args)]
+pub struct Explain {
+    /// The role
+    #[arg(long)]
+    pub role: RoleName,
+    /// The instance that the token was delivered to, or that assumed the role, where [[chained]] names that
+    #[arg(long)]
+    pub instance: InstanceId,
+    /// Where it is used: an address of the internet (198.51.100.9), or an address in the VPC of
+    /// an endpoint (vpc-0abc/10.0.1.5)
+    #[arg(long, value_name = "ADDRESS|VPC/ADDRESS")]
+    pub from: Position,
+    /// The call
+    #[arg(long, default_value = "s3:GetObject")]
+    pub action: String,
+    /// For machines
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// What `detect` is to do.
 #[derive(Clone, Debug, Args)]
 #[expect(
@@ -326,24 +347,7 @@ pub enum Command {
         json: bool,
     },
     /// Say whether a call would be denied, and by which statement
-    Explain {
-        /// The role
-        #[arg(long)]
-        role: RoleName,
-        /// The instance that the token was delivered to, or that assumed the role, where [[chained]] names that
-        #[arg(long)]
-        instance: InstanceId,
-        /// Where it is used: an address of the internet (198.51.100.9), or an address in the VPC of
-        /// an endpoint (vpc-0abc/10.0.1.5)
-        #[arg(long, value_name = "ADDRESS|VPC/ADDRESS")]
-        from: Position,
-        /// The call
-        #[arg(long, default_value = "s3:GetObject")]
-        action: String,
-        /// For machines
-        #[arg(long)]
-        json: bool,
-    },
+    Explain(Explain),
     /// Take pins off at once; the next run leaves them off
     ///
     /// Needs IAM alone, so it works with EC2 down: marks each policy as released, then detaches it.

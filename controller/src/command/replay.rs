@@ -15,10 +15,11 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{CommandError, Exit, chain, kept, print};
+use super::{CommandError, Context, Exit, chain, kept, print, trace};
 use crate::{
+    cloud::Observe,
     cloudtrail::{self, Reading, Source, Trail},
-    config,
+    config, flow,
     report::{self, Paint},
     state,
 };
@@ -85,6 +86,37 @@ pub(super) fn pins(plan: &str, homes: Homes) -> Result<Pins, CommandError> {
     })
 }
 
+impl Context {
+    /// `credpin replay` of what the account calls for, enforced or not.
+    pub(super) async fn replay<C: Observe>(
+        &self,
+        cloud: &C,
+        source: &Source,
+        json: bool,
+    ) -> Result<Exit, CommandError> {
+        let seen = cloud.observe().await;
+        let records = self.records().await;
+        let settings = &self.config.settings;
+        let planned = flow::understand(&seen, settings, &records, self.now)?;
+        let plan = report::plan_json(&planned.plan)?;
+        let pins = pins(&plan, trace::homes_in(&seen, settings))?;
+        let (state, how) = (self.store.as_ref(), (json, self.paint));
+        replay(pins, source, state, self.now, how).await
+    }
+
+    /// `credpin triage`.
+    pub(super) async fn triage<C: Observe>(
+        &self,
+        cloud: &C,
+        source: &Source,
+        json: bool,
+    ) -> Result<Exit, CommandError> {
+        let seen = cloud.observe().await;
+        let homes = trace::homes_in(&seen, &self.config.settings);
+        triage(&homes, source, json, self.paint).await
+    }
+}
+
 /// Carries out `credpin replay`, and keeps what it found in `state`, where a first pin looks for it.
 pub(super) async fn replay(
     pins: Pins,
@@ -149,7 +181,7 @@ fn replay_exit(replay: &Replay, reading: &Reading) -> Exit {
 }
 
 /// Carries out `credpin triage`.
-pub(super) async fn triage(
+async fn triage(
     homes: &Homes,
     source: &Source,
     json: bool,
