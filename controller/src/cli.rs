@@ -14,6 +14,7 @@ use credpin_core::{
 };
 use credpin_ledger::StoreUrl;
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     cloudtrail::Source,
@@ -89,11 +90,13 @@ pub struct Common {
 }
 
 /// What is allowed once, by a person who has looked.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Once {
     /// How much of a role's addresses may go in this run, in percent [default: `max-narrowing` of the
     /// config, or 30]
     #[arg(long, value_name = "PERCENT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_narrowing: Option<MaxNarrowing>,
     /// Write over what somebody else made of our policies; the plan shows what that is
     #[arg(long)]
@@ -250,7 +253,7 @@ pub struct Tokens {
     /// last used, and finds those that no host recorded
     #[arg(long, value_name = "DIR|URL", value_hint = ValueHint::DirPath)]
     pub cloudtrail: Option<Source>,
-    /// A plan that `credpin plan --json` wrote: tells which roles are pinned [default: what the last run
+    /// A plan that `credpin plan --json` or `--out` wrote: tells which roles are pinned [default: what the last run
     /// left in `state`]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub plan: Option<PathBuf>,
@@ -302,16 +305,29 @@ pub enum Command {
         /// What holds for this run only
         #[command(flatten)]
         once: Once,
+        /// Write the plan to this file too, as JSON: to be read, and carried out with `credpin apply FILE`
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        out: Option<PathBuf>,
         /// For machines
         #[arg(long)]
         json: bool,
         /// Instead of a plan a graph for Graphviz: which roles can be assumed with the tokens of which, where
         /// no pin follows
-        #[arg(long, conflicts_with = "json")]
+        #[arg(long, conflicts_with_all = ["json", "out"])]
         dot: bool,
     },
     /// Plan, ask, and do it
+    ///
+    /// With a FILE nobody is asked: what it has was read. The account is looked at again, and where it calls
+    /// for anything else by now, nothing is done, and it is said which role has changed.
     Apply {
+        /// A plan that `credpin plan --out` wrote, of today: these steps and no others
+        #[arg(
+            value_name = "FILE",
+            value_hint = ValueHint::FilePath,
+            conflicts_with_all = ["max_narrowing", "take_over", "without_replay"]
+        )]
+        file: Option<PathBuf>,
         /// What holds for this run only
         #[command(flatten)]
         once: Once,
@@ -409,7 +425,7 @@ pub enum Command {
         /// Which trail is read.
         #[command(flatten)]
         trail: TrailArgs,
-        /// A plan that `credpin plan --json` wrote. Give --cloud with it where calls come by VPC
+        /// A plan that `credpin plan --json` or `--out` wrote. Give --cloud with it where calls come by VPC
         /// endpoints: a plan does not say whose those are
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         plan: Option<PathBuf>,

@@ -1,5 +1,7 @@
 //! What the subcommands do: settle what is meant, run the flow, print, say how it ended.
 
+use std::sync::Arc;
+
 use clap::CommandFactory;
 use credpin_ledger::RecordStore;
 use jiff::Timestamp;
@@ -10,6 +12,7 @@ use crate::{
     cli::{Cli, Command},
     cloud::dir::Dir,
     config::{CloudName, Config},
+    plan_file::PlanFile,
     report::Paint,
 };
 
@@ -80,6 +83,12 @@ pub async fn execute(cli: Cli, now: Timestamp) -> Result<Exit, CommandError> {
         named: cli.common.account,
         shard: cli.common.shard,
     };
+    let file = match &cli.command {
+        Command::Apply {
+            file: Some(path), ..
+        } => Some(Arc::new(PlanFile::read(path, now)?)),
+        _ => None,
+    };
     match cli.command {
         Command::Trace {
             target,
@@ -112,7 +121,7 @@ pub async fn execute(cli: Cli, now: Timestamp) -> Result<Exit, CommandError> {
         }
         Command::Detect(asked) => detect::detect(&asked, &config, paint(), now).await,
         Command::Tokens(wanted) => tokens::tokens(&wanted, &config, now, paint()).await,
-        command => on_cloud(command, config, chosen, now).await,
+        command => on_cloud(command, config, chosen, file, now).await,
     }
 }
 
@@ -120,7 +129,8 @@ pub async fn execute(cli: Cli, now: Timestamp) -> Result<Exit, CommandError> {
 async fn on_cloud(
     command: Command,
     config: Config,
-    chosen: Chosen,
+    mut chosen: Chosen,
+    file: Option<Arc<PlanFile>>,
     now: Timestamp,
 ) -> Result<Exit, CommandError> {
     // A release must work when all else does not.
@@ -134,9 +144,16 @@ async fn on_cloud(
         if !chosen.named.is_empty() || chosen.shard.is_some() {
             return Err(SelectError::None.into());
         }
-        return Box::pin(on_the_one(command, config, store, cloud, now)).await;
+        return Box::pin(on_the_one(command, config, store, (cloud, file), now)).await;
+    }
+    // Accounts that it says nothing of were not read about.
+    if let Some(file) = &file
+        && chosen.named.is_empty()
+    {
+        chosen.named = file.accounts();
     }
     let many = Many {
+        file,
         way: Way::open(&config, cloud).await?,
         config,
         store,
@@ -153,7 +170,7 @@ async fn on_the_one(
     command: Command,
     mut config: Config,
     store: Option<RecordStore>,
-    cloud: CloudName,
+    (cloud, file): (CloudName, Option<Arc<PlanFile>>),
     now: Timestamp,
 ) -> Result<Exit, CommandError> {
     if let (
@@ -169,11 +186,15 @@ async fn on_the_one(
         return Ok(exit);
     }
     config.settings.replays = kept::replays(store.as_ref()).await;
+    if let Some(file) = &file {
+        file.of(None)?.once().over(&mut config.settings);
+    }
     let context = Context {
         config,
         store,
         now,
         paint: paint(),
+        file,
         account: None,
         records: None,
         out: Out::stdout(),

@@ -12,7 +12,7 @@
 //! Start at [`flow`], which is this picture as code; [`run`] is all of it. [`cloud`] has the two
 //! sides of a cloud, reading and writing, [`config`] what the operator decided, [`command`] what
 //! the binary's subcommands do, [`report`] what people and machines get to read,
-//! [`publish`] what hosts do. Beside it, [`inventory`] keeps what hosts recorded.
+//! [`publish`] what hosts do, [`plan_file`] what is read before it is carried out. Beside it, [`inventory`] keeps what hosts recorded.
 
 pub mod account;
 pub mod apply;
@@ -24,6 +24,7 @@ pub mod config;
 pub mod flow;
 pub mod inventory;
 pub mod organization;
+pub mod plan_file;
 pub mod publish;
 pub mod read_back;
 pub mod release;

@@ -5,7 +5,8 @@ use credpin_core::plan::Plan;
 use super::{CommandError, Context, Exit, confirmed, plan::plan_exit};
 use crate::{
     cloud::{Observe, WriteIam, contain::Contain},
-    flow::{self, Answer},
+    flow::{self, Answer, Planned},
+    plan_file::PlanFile,
     report,
 };
 
@@ -40,5 +41,19 @@ impl Context {
             Answer::Yes(planned) => self.carry_out(cloud, planned, false, None).await,
             Answer::No(planned) => Ok(plan_exit(&planned)),
         }
+    }
+
+    /// Carries out what `file` has of the account, if that is what is called for now.
+    pub(super) async fn apply_file<C: Observe + WriteIam + Contain>(
+        &self,
+        cloud: &C,
+        file: &PlanFile,
+    ) -> Result<Exit, CommandError> {
+        let saved = file.of(self.account.as_ref())?;
+        let Planned { estate, plan } = self.plan(cloud).await?;
+        let plan = file.hold(saved, plan)?;
+        self.print(&report::plan(&plan, &self.config.settings, self.paint))?;
+        let planned = Planned { estate, plan };
+        self.carry_out(cloud, planned, false, None).await
     }
 }

@@ -6,11 +6,12 @@ use credpin_core::id::AccountId;
 use credpin_ledger::{Record, RecordStore};
 use jiff::Timestamp;
 
-use super::{CommandError, Exit, kept, out::Out};
+use super::{CommandError, Exit, kept, out::Out, plan::Shown};
 use crate::{
     cli::Command,
     cloud::{Observe, WriteIam, contain::Contain},
     config::Config,
+    plan_file::PlanFile,
     release::Whose,
     report::Paint,
 };
@@ -22,6 +23,8 @@ pub(super) struct Context {
     pub(super) store: Option<RecordStore>,
     pub(super) now: Timestamp,
     pub(super) paint: Paint,
+    /// What is to be carried out, where it was planned before.
+    pub(super) file: Option<Arc<PlanFile>>,
     /// Where it is one of several.
     pub(super) account: Option<AccountId>,
     /// Records, where they have been read already.
@@ -41,9 +44,22 @@ impl Context {
     ) -> Result<Exit, CommandError> {
         match command {
             Command::Observe { out } => self.observe(cloud, out).await,
-            Command::Plan { json, dot, .. } => self.show_plan(cloud, json, dot).await,
+            Command::Plan {
+                once,
+                out,
+                json,
+                dot,
+            } => {
+                let shown = Shown { out, json, dot };
+                self.show_plan(cloud, &once, &shown).await
+            }
             Command::Apply { yes, .. } => {
-                let apply = self.apply(cloud, yes);
+                let apply = async {
+                    match &self.file {
+                        Some(file) => self.apply_file(cloud, file).await,
+                        None => self.apply(cloud, yes).await,
+                    }
+                };
                 kept::alone(self.store.as_ref(), self.now, apply).await
             }
             Command::Run { json, metrics, .. } => {

@@ -90,6 +90,17 @@ pub enum CommandError {
     /// The trail cannot be read.
     #[error(transparent)]
     Trail(#[from] TrailError),
+    /// The plan cannot be written to a file.
+    #[error("cannot write the plan {}", path.display())]
+    PlanOut {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The plan cannot be carried out from its file.
+    #[error(transparent)]
+    PlanToApply(#[from] crate::plan_file::PlanFileError),
     /// The plan file named cannot be read.
     #[error("cannot read the plan {}", path.display())]
     PlanFile {

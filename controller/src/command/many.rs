@@ -10,12 +10,18 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{Command, CommandError, Context, Exit, chain, kept, out::Out, print, way::Way};
+use super::{
+    Command, CommandError, Context, Exit, chain, kept,
+    out::{Gathered, Out},
+    print,
+    way::Way,
+};
 use crate::{
     account::{Account, SelectError, select},
     cloud::Calls,
     config::Config,
-    report::{self, AccountJson, AccountsJson, Paint, RunFigures},
+    plan_file::{self, PlanFile},
+    report::{self, AccountJson, AccountsJson, Paint},
     state::{self, OfAccount, Overview},
 };
 
@@ -32,6 +38,8 @@ pub(super) struct Many {
     pub(super) config: Config,
     pub(super) store: Option<RecordStore>,
     pub(super) chosen: Chosen,
+    /// What is to be carried out, where it was planned before.
+    pub(super) file: Option<Arc<PlanFile>>,
     pub(super) now: Timestamp,
     pub(super) paint: Paint,
     /// When `now` was, by a clock that goes on.
@@ -43,8 +51,7 @@ struct Ended {
     account: AccountId,
     began: Timestamp,
     exit: Result<Exit, CommandError>,
-    said: String,
-    run: Option<RunFigures>,
+    gathered: Gathered,
     calls: Calls,
 }
 
@@ -77,7 +84,14 @@ impl Command {
 
     /// Whether a person is asked about each account.
     fn asks(&self) -> bool {
-        matches!(self, Command::Apply { yes: false, .. })
+        matches!(
+            self,
+            Command::Apply {
+                yes: false,
+                file: None,
+                ..
+            }
+        )
     }
 
     /// The same for one of several accounts: what is written to files goes to the account's own.
@@ -168,9 +182,13 @@ impl Many {
         };
         let (began, paint, json) = (self.now, self.paint, command.for_machines());
         let is_run = command.writes_pins();
+        let plan_out = match &command {
+            Command::Plan { out, .. } => out.clone(),
+            _ => None,
+        };
         let many = Arc::new(self);
         let mut all = BTreeMap::new();
-        let mut results = Vec::new();
+        let (mut results, mut plans) = (Vec::new(), Vec::new());
         let mut calls = Calls::new();
         let at_a_time = if command.asks() {
             1
@@ -190,16 +208,23 @@ impl Many {
             }
             let exit = ended.exit.as_ref().map_or(Exit::Failed, |exit| *exit);
             let (id, of) = ended.of_account(exit);
+            let Gathered { said, plan, .. } = ended.gathered;
             if json {
-                results.push((id.clone(), ended.said));
+                results.push((id.clone(), said));
             } else {
                 let error = of.error.as_deref();
-                print(&report::account(&id, &ended.said, error, paint))?;
+                print(&report::account(&id, &said, error, paint))?;
             }
+            plans.push((id.clone(), plan.unwrap_or_default()));
             all.insert(id, of);
         }
         drop(ends);
         let exit = together(&all);
+        if let Some(path) = plan_out {
+            let text = machines(&all, &plans, &calls, began, exit)?;
+            plan_file::write(&path, &text)
+                .map_err(|source| CommandError::PlanOut { path, source })?;
+        }
         if json {
             print(&machines(&all, &results, &calls, began, exit)?)?;
         } else {
@@ -236,8 +261,7 @@ impl Many {
             account: id,
             began,
             exit: Err(CommandError::Bug),
-            said: String::new(),
-            run: None,
+            gathered: Gathered::default(),
             calls: Calls::new(),
         })
     }
@@ -258,11 +282,19 @@ impl Many {
         let mut config = self.config.clone();
         config.settings.replays = kept::replays(store.as_ref()).await;
         config.settings.shared = true;
+        if let Some(plan) = self
+            .file
+            .as_ref()
+            .and_then(|file| file.of(Some(&account.id)).ok())
+        {
+            plan.once().over(&mut config.settings);
+        }
         let context = Context {
             config,
             store,
             now: began,
             paint: self.paint,
+            file: self.file.clone(),
             account: Some(account.id.clone()),
             records,
             out,
@@ -287,13 +319,12 @@ impl Many {
                 Err(error) => (Err(error.into()), Calls::new()),
             },
         };
-        let (said, run) = context.out.end();
+        let gathered = context.out.end();
         Ended {
             account: account.id.clone(),
             began,
             exit,
-            said,
-            run,
+            gathered,
             calls,
         }
     }
@@ -362,7 +393,7 @@ impl Ended {
             began: self.began,
             exit: exit as u8,
             error: self.exit.as_ref().err().map(|error| chain(error)),
-            run: self.run.clone(),
+            run: self.gathered.did.clone(),
         };
         (self.account.clone(), of)
     }

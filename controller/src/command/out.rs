@@ -2,11 +2,20 @@
 
 use std::{
     io,
+    path::Path,
     sync::{Mutex, PoisonError},
 };
 
 use super::terminal;
-use crate::report::RunFigures;
+use crate::{plan_file, report::RunFigures};
+
+/// What was said and not printed, what was done, and the plan that was not written.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    pub(super) said: String,
+    pub(super) did: Option<RunFigures>,
+    pub(super) plan: Option<String>,
+}
 
 /// Where they go, and what was done, in figures.
 #[derive(Debug)]
@@ -14,6 +23,7 @@ pub(super) struct Out {
     /// None where they go to stdout.
     said: Option<Mutex<String>>,
     did: Mutex<Option<RunFigures>>,
+    plan: Mutex<Option<String>>,
 }
 
 impl Out {
@@ -21,6 +31,7 @@ impl Out {
         Self {
             said: None,
             did: Mutex::default(),
+            plan: Mutex::default(),
         }
     }
 
@@ -28,6 +39,7 @@ impl Out {
         Self {
             said: Some(Mutex::default()),
             did: Mutex::default(),
+            plan: Mutex::default(),
         }
     }
 
@@ -46,14 +58,29 @@ impl Out {
         *self.did.lock().unwrap_or_else(PoisonError::into_inner) = Some(run);
     }
 
-    /// What was said and not printed, and what was done.
-    pub(super) fn end(self) -> (String, Option<RunFigures>) {
+    /// Writes a plan to its file, or keeps it to be written with those of other accounts.
+    pub(super) fn write_plan(&self, path: &Path, text: String) -> io::Result<()> {
+        if self.said.is_none() {
+            return plan_file::write(path, &text);
+        }
+        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+        Ok(())
+    }
+
+    /// What is left of it to be told later.
+    pub(super) fn end(self) -> Gathered {
         let said = self.said.unwrap_or_default();
-        (
-            said.into_inner().unwrap_or_else(PoisonError::into_inner),
-            self.did
+        let inner = PoisonError::into_inner;
+        Gathered {
+            said: said.into_inner().unwrap_or_else(inner),
+            did: self
+                .did
                 .into_inner()
                 .unwrap_or_else(PoisonError::into_inner),
-        )
+            plan: self
+                .plan
+                .into_inner()
+                .unwrap_or_else(PoisonError::into_inner),
+        }
     }
 }

@@ -1,25 +1,43 @@
 //! `credpin plan`.
 
+use std::path::PathBuf;
+
 use credpin_core::estate::Gap;
 
 use super::{CommandError, Context, Exit};
 use crate::{
+    cli::Once,
     cloud::Observe,
     flow::{self, Planned},
-    report,
+    plan_file, report,
 };
+
+/// How a plan is shown, and where it goes beside.
+pub(super) struct Shown {
+    pub(super) out: Option<PathBuf>,
+    pub(super) json: bool,
+    pub(super) dot: bool,
+}
 
 impl Context {
     pub(super) async fn show_plan<C: Observe>(
         &self,
         cloud: &C,
-        json: bool,
-        dot: bool,
+        once: &Once,
+        shown: &Shown,
     ) -> Result<Exit, CommandError> {
         let planned = self.plan(cloud).await?;
-        self.print(&if dot {
+        if let Some(path) = &shown.out {
+            let text = plan_file::to_text(&planned.plan, self.now, once)?;
+            let written = self.out.write_plan(path, text);
+            written.map_err(|source| CommandError::PlanOut {
+                path: path.clone(),
+                source,
+            })?;
+        }
+        self.print(&if shown.dot {
             report::chains_dot(&planned.plan)
-        } else if json {
+        } else if shown.json {
             report::plan_json(&planned.plan)?
         } else {
             report::plan(&planned.plan, &self.config.settings, self.paint)

@@ -14,6 +14,8 @@ use ipnet::{IpNet, Ipv4Net};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::plan_file::Head;
+
 use super::{
     Paint,
     chain::{When, chains},
@@ -78,9 +80,20 @@ pub fn plan(plan: &Plan, settings: &Settings, paint: Paint) -> String {
 
 /// The plan for a machine. `schema` changes when a field's meaning does.
 pub fn plan_json(plan: &Plan) -> serde_json::Result<String> {
+    json(plan, None)
+}
+
+/// The same for a file that can be carried out.
+pub fn plan_file(plan: &Plan, head: &Head<'_>) -> serde_json::Result<String> {
+    json(plan, Some(head))
+}
+
+fn json(plan: &Plan, head: Option<&Head<'_>>) -> serde_json::Result<String> {
     #[derive(Serialize)]
     struct Json<'a> {
         schema: u32,
+        #[serde(flatten)]
+        head: Option<&'a Head<'a>>,
         summary: Summary,
         #[serde(flatten)]
         plan: &'a Plan,
@@ -88,6 +101,7 @@ pub fn plan_json(plan: &Plan) -> serde_json::Result<String> {
     let summary = Summary::of(plan);
     serde_json::to_string_pretty(&Json {
         schema: 2,
+        head,
         summary,
         plan,
     })
@@ -166,7 +180,7 @@ pub(super) fn hold(hold: &Hold) -> String {
     hold_name(hold).map_or_else(|| hold.to_string(), |name| format!("[{name}] {hold}"))
 }
 
-pub(super) fn hold_name(hold: &Hold) -> Option<String> {
+pub(crate) fn hold_name(hold: &Hold) -> Option<String> {
     if let Hold::Chained(hold) = hold {
         return hold_name(hold).map(|name| format!("chained_{name}"));
     }

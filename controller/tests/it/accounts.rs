@@ -180,6 +180,53 @@ fn a_rule_can_be_about_one_account_and_what_is_not_in_the_others_is_no_slip() {
 }
 
 #[test]
+fn a_plan_of_several_accounts_is_carried_out_or_refused_account_by_account() {
+    let all = Organisation::of("nat", &[FIRST, SECOND]);
+    all.says(
+        2,
+        &["plan", "--out", "all.plan", "--account", "111111111111"],
+    );
+    all.says(2, &["plan", "--out", "all.plan"]);
+    let third = all.path().join("cloud").join(BROKEN);
+    copy(&all.path().join("cloud").join(FIRST), &third);
+    replace(&third, FIRST, BROKEN);
+    // Somebody else enforces it meanwhile in one of them.
+    all.says(0, &["run", "--account", SECOND]);
+    let done = all.says(4, &["apply", "all.plan"]);
+    assert!(all.has_pin(FIRST));
+    assert!(
+        done.contains("role web: its pin is in force already"),
+        "{done}"
+    );
+    assert!(!all.has_pin(BROKEN), "nobody read what it calls for");
+    assert!(!done.contains(BROKEN), "{done}");
+
+    let other = all.credpin(&["apply", "all.plan", "--account", BROKEN]);
+    let said = String::from_utf8(other.stderr).unwrap();
+    assert_eq!(other.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("all.plan: it has no plan of account 333333333333"),
+        "{said}"
+    );
+    // One that could not be planned for is in the file, and is not done.
+    all.break_account(BROKEN);
+    all.says(4, &["plan", "--out", "all.plan"]);
+    let done = all.says(4, &["apply", "all.plan"]);
+    assert!(
+        done.contains("it has no plan of account 333333333333"),
+        "{done}"
+    );
+}
+
+#[test]
+fn a_plan_of_one_of_several_accounts_is_of_that_one() {
+    let all = Organisation::of("nat", &[FIRST, SECOND]);
+    all.says(2, &["plan", "--out", "one.plan", "--account", SECOND]);
+    all.says(0, &["apply", "one.plan"]);
+    assert!(all.has_pin(SECOND) && !all.has_pin(FIRST));
+}
+
+#[test]
 fn shards_have_all_accounts_between_them_and_each_just_once() {
     let ids: Vec<String> = (0..12).map(|n| format!("{n:012}")).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();

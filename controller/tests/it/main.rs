@@ -9,6 +9,7 @@ mod aws;
 mod chain;
 mod cli;
 mod dir;
+mod plan_file;
 mod publish;
 mod read_back;
 mod release;

@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::CanaryShare;
@@ -12,7 +13,8 @@ use super::CanaryShare;
 pub struct Propagation(u64);
 
 /// How much of what a role's pin admits may go in one run, in percent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct MaxNarrowing(u8);
 
 impl Propagation {
@@ -96,6 +98,20 @@ impl FromStr for MaxNarrowing {
 
     fn from_str(text: &str) -> Result<Self, PercentError> {
         percent(text).map(Self)
+    }
+}
+
+impl TryFrom<String> for MaxNarrowing {
+    type Error = PercentError;
+
+    fn try_from(text: String) -> Result<Self, PercentError> {
+        text.parse()
+    }
+}
+
+impl From<MaxNarrowing> for String {
+    fn from(share: MaxNarrowing) -> Self {
+        share.to_string()
     }
 }
 

@@ -62,6 +62,35 @@ async fn a_run_writes_the_pin_once_and_then_writes_nothing() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_plan_in_a_file_is_carried_out_as_it_stands_or_refused() -> Result<()> {
+    let world = World::build(Extras::default()).await?;
+    let folder = TempDir::new()?;
+    let file = folder.path().join("web.plan").display().to_string();
+    world.run(&["plan", "--out", &file]).await?;
+    assert_eq!(world.writes(), Vec::<String>::new());
+    world.run(&["apply", &file]).await?.success()?;
+    assert_eq!(world.writes(), ["CreatePolicy", "AttachRolePolicy"]);
+
+    // Its address changes, and before that is carried out somebody takes the pin off.
+    let address = world.grow(1).await?;
+    world.run(&["plan", "--out", &file]).await?;
+    let request = json!({"RoleName": "web", "PolicyArn": ARN});
+    world.iam("detach_role_policy", request.clone()).await?;
+    let refused = world.run(&["apply", &file]).await?;
+    assert_eq!(refused.status.code(), Some(1), "{}", refused.stdout);
+    let why = format!("role web: {ARN} is no longer attached");
+    assert!(refused.stderr.contains(&why), "{}", refused.stderr);
+    assert_eq!(world.writes(), Vec::<String>::new());
+
+    // As it was, it can be carried out after all.
+    world.iam("attach_role_policy", request).await?;
+    world.run(&["apply", &file]).await?.success()?;
+    let json = world.pins("web").await[0].1.to_json();
+    assert!(json.contains(&address), "{json}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn many_changes_never_need_a_sixth_version() -> Result<()> {
     let world = World::build(Extras::default()).await?;
     world.run(&["run"]).await?.success()?;
