@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use credpin_core::{
-    id::{AccountId, Arn},
+    id::{AccountId, Arn, RoleName},
     shard::Shard,
 };
 use thiserror::Error;
@@ -27,6 +27,36 @@ pub struct Account {
 /// A role in an account: an ARN, or its name with its path, which is the same in many accounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleToAssume(String);
+
+/// A role by its name, and where an ARN says so, of which account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfAccount {
+    /// The account.
+    pub account: Option<AccountId>,
+    /// The role.
+    pub role: RoleName,
+}
+
+impl FromStr for OfAccount {
+    type Err = RoleToAssumeError;
+
+    fn from_str(text: &str) -> Result<Self, RoleToAssumeError> {
+        let no_role = || RoleToAssumeError(text.to_owned());
+        let (account, name) = match text.parse::<Arn>() {
+            Ok(arn) => {
+                let account = arn.account().parse().map_err(|_| no_role())?;
+                let path = arn.resource().strip_prefix("role/").ok_or_else(no_role)?;
+                let name = path.rsplit('/').next().unwrap_or_default();
+                (Some(account), name.to_owned())
+            }
+            Err(_) => (None, text.to_owned()),
+        };
+        Ok(Self {
+            account,
+            role: name.parse().map_err(|_| no_role())?,
+        })
+    }
+}
 
 /// A text that names no role.
 #[derive(Debug, Error)]
@@ -160,6 +190,18 @@ mod tests {
         );
         let shards = ["0/2", "1/2"].map(|text| ids(&[], text.parse().ok()).unwrap());
         assert_eq!(shards.concat().len(), 2);
+    }
+
+    #[test]
+    fn an_arn_says_of_which_account_a_role_is() {
+        let of = |text: &str| text.parse::<OfAccount>();
+        let web = of("arn:aws:iam::111122223333:role/team/web").unwrap();
+        assert_eq!(web.account, Some(id("111122223333")));
+        assert_eq!(web.role.as_str(), "web");
+        assert_eq!(of("web").unwrap().account, None);
+        for text in ["arn:aws:iam::111122223333:user/web", "team/web", ""] {
+            assert!(of(text).is_err(), "{text}");
+        }
     }
 
     #[test]

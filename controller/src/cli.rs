@@ -17,6 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    account::OfAccount,
     cloudtrail::Source,
     config::{self, CloudName},
     inventory, revoke,
@@ -117,7 +118,28 @@ impl Once {
     }
 }
 
+impl Revoke {
+    /// What is to be taken back.
+    pub fn target(&self) -> Option<&revoke::Target> {
+        Some(&self.stolen.as_ref()?.target)
+    }
+
+    /// The account that an ARN names.
+    pub fn account(&self) -> Option<&AccountId> {
+        self.stolen.as_ref()?.account.as_ref()
+    }
+}
+
 impl Command {
+    /// The account that an ARN of its arguments names.
+    pub fn account(&self) -> Option<&AccountId> {
+        match self {
+            Command::Explain(asked) => asked.role.account.as_ref(),
+            Command::Revoke(asked) => asked.account(),
+            _ => None,
+        }
+    }
+
     /// What holds for this run only.
     pub fn once(&self) -> Option<&Once> {
         match self {
@@ -138,10 +160,10 @@ impl Command {
 pub struct Revoke {
     /// What is stolen
     #[arg(
-        value_name = "KEY|role/ROLE[/SESSION]|user/NAME",
+        value_name = "KEY|ARN|role/ROLE[/SESSION]|user/NAME",
         required_unless_present_any = ["undo", "list"]
     )]
-    pub stolen: Option<revoke::Target>,
+    pub stolen: Option<revoke::Named>,
     /// Deny the instance its later tokens too, until the cut is undone
     #[arg(long)]
     pub isolate: bool,
@@ -181,9 +203,9 @@ pub struct Revoke {
 /// What `explain` is asked.
 #[derive(Clone, Debug, Args)]
 pub struct Explain {
-    /// The role
+    /// The role: its name, or its ARN
     #[arg(long)]
-    pub role: RoleName,
+    pub role: OfAccount,
     /// The instance that the token was delivered to, or that assumed the role, where [[chained]] names that
     #[arg(long)]
     pub instance: InstanceId,

@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::{
-    account::SelectError,
     cli::{Cli, Command},
     cloud::dir::Dir,
     config::{CloudName, Config},
@@ -34,11 +33,13 @@ mod replay;
 mod revoke;
 mod run;
 mod settle;
+mod several;
 mod status;
 mod terminal;
 mod tokens;
 mod trace;
 mod way;
+mod whose;
 
 pub use error::CommandError;
 
@@ -119,6 +120,9 @@ pub async fn execute(cli: Cli, now: Timestamp) -> Result<Exit, CommandError> {
             )
             .await
         }
+        Command::Triage { trail, json } => {
+            replay::triage(&config, &chosen, &trail.cloudtrail, json, paint()).await
+        }
         Command::Detect(asked) => detect::detect(&asked, &config, paint(), now).await,
         Command::Tokens(wanted) => tokens::tokens(&wanted, &config, now, paint()).await,
         command => on_cloud(command, config, chosen, file, now).await,
@@ -141,9 +145,7 @@ async fn on_cloud(
     let cloud = config.cloud.clone().unwrap_or(CloudName::Aws);
     let accounts = way::accounts(&config, &cloud)?;
     if accounts.is_empty() {
-        if !chosen.named.is_empty() || chosen.shard.is_some() {
-            return Err(SelectError::None.into());
-        }
+        chosen.needs_none()?;
         return Box::pin(on_the_one(command, config, store, (cloud, file), now)).await;
     }
     // Accounts that it says nothing of were not read about.
@@ -195,7 +197,7 @@ async fn on_the_one(
         now,
         paint: paint(),
         file,
-        account: None,
+        account: command.account().cloned(),
         records: None,
         out: Out::stdout(),
     };

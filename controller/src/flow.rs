@@ -1,6 +1,6 @@
 //! The flow of a run, from looking to having looked again.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use credpin_core::{
     estate::{Estate, Gap},
@@ -77,6 +77,23 @@ pub async fn plan<C: Observe>(
     now: Timestamp,
 ) -> Result<Planned, Blind> {
     understand(&cloud.observe().await, settings, records, now)
+}
+
+/// The same, planned on a thread of its own: of many accounts the others can go on meanwhile.
+pub async fn plan_aside<C: Observe>(
+    cloud: &C,
+    settings: &Settings,
+    records: Arc<[Record]>,
+    now: Timestamp,
+) -> Result<Planned, Blind> {
+    let seen = cloud.observe().await;
+    let settings = settings.clone();
+    let planned = tokio::task::spawn_blocking(move || understand(&seen, &settings, &records, now));
+    match planned.await {
+        Ok(planned) => planned,
+        // A bug: it is told where the account is begun with.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
 }
 
 /// Works out what is to be done about what was seen.

@@ -23,13 +23,14 @@ mod view;
 
 pub use accounts::{
     AccountJson, AccountsJson, account, accounts, accounts_json, accounts_line, accounts_status,
+    accounts_warned,
 };
 pub use chain::chains_dot;
 pub use detect::{detect, detect_json, detect_ocsf, detect_rules, detect_rules_json};
 pub use explain::explain;
 pub use figures::{RunFigures, Stopped};
 pub use lineage::{one_key, one_key_json, outcome, round, round_json};
-pub use metrics::metrics;
+pub use metrics::{metrics, metrics_of_all};
 pub(crate) use plan::hold_name;
 pub use plan::{plan, plan_file, plan_json};
 pub use replay::{replay, replay_json, triage, triage_json};

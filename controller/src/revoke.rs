@@ -36,7 +36,7 @@ pub mod lineage;
 mod target;
 
 pub(crate) use target::parse_on;
-pub use target::{ParseTargetError, Target};
+pub use target::{Named, ParseTargetError, Target};
 
 /// What an operator decided beside the target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -41,6 +41,7 @@ mod wants_replay;
 pub use absence::Absence;
 pub use chained::ChainedPlan;
 pub use difference::{Difference, difference};
+pub use doubts::{Decision, Idle};
 pub use edit::Edit;
 pub use hold::Hold;
 pub use name::{MOST_POLICIES, policy_arn, policy_name, policy_names, role_of, role_tag};
@@ -77,6 +78,9 @@ pub struct Plan {
     pub exposure_now: OfAccount,
     /// What records say that EC2 does not. Never acted upon (invariant 3).
     pub warnings: Vec<String>,
+    /// Decisions that bear on nothing here; among the warnings, unless they are for several accounts.
+    #[serde(skip)]
+    pub idle: Vec<Idle>,
 }
 
 /// What is to be done about a role, and why.
@@ -230,8 +234,10 @@ pub fn plan(estate: &Estate, records: &[Record], settings: &Settings, now: Times
         });
         roles.collect()
     };
+    let idle = doubts::idle_settings(estate, settings, &roles);
+    let told = idle.iter().filter(|_| !settings.shared);
     let warnings = doubts::unheld_profiles(estate)
-        .chain(doubts::idle_settings(estate, settings, &roles))
+        .chain(told.filter_map(|idle| idle.why.clone()))
         .chain(evidence.contradictions(estate, &roles))
         .collect();
     let with_hosts = roles.iter().filter(|role| !role.footprint.hosts.is_empty());
@@ -247,6 +253,7 @@ pub fn plan(estate: &Estate, records: &[Record], settings: &Settings, now: Times
         ),
         roles,
         warnings,
+        idle,
     }
 }
 

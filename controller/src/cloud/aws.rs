@@ -135,28 +135,40 @@ impl Aws {
             Regions::All if config.region().is_none() => return Err(OpenError::NoRegion),
             _ => config,
         };
-        Ok(Self::with(config, regions, None))
+        Ok(Self::with(config, regions, None, Counter::default()))
     }
 
-    fn with(config: SdkConfig, regions: Regions, account: Option<AccountId>) -> Self {
-        let counter = Counter::default();
+    fn with(
+        config: SdkConfig,
+        regions: Regions,
+        account: Option<AccountId>,
+        counter: Counter,
+    ) -> Self {
         let together = |service| throttled_together(service, "", account.as_ref());
         let iam = aws_sdk_iam::config::Builder::from(&config)
             .retry_partition(RetryPartition::new(together("iam")))
             .interceptor(counter.clone())
             .build();
-        let sts = aws_sdk_sts::config::Builder::from(&config)
-            .retry_partition(RetryPartition::new(together("sts")))
-            .interceptor(counter.clone())
-            .build();
         Self {
-            account,
             regions,
             iam: aws_sdk_iam::Client::from_conf(iam),
-            sts: aws_sdk_sts::Client::from_conf(sts),
+            sts: Self::sts(&config, account.as_ref(), &counter),
+            account,
             config,
             counter,
         }
+    }
+
+    fn sts(
+        config: &SdkConfig,
+        account: Option<&AccountId>,
+        counter: &Counter,
+    ) -> aws_sdk_sts::Client {
+        let together = throttled_together("sts", "", account);
+        let config = aws_sdk_sts::config::Builder::from(config)
+            .retry_partition(RetryPartition::new(together))
+            .interceptor(counter.clone());
+        aws_sdk_sts::Client::from_conf(config.build())
     }
 
     fn ec2(&self, region: Option<&RegionName>) -> aws_sdk_ec2::Client {

@@ -82,17 +82,28 @@ impl Context {
             Command::Replay { trail, json, .. } => {
                 self.replay(cloud, &trail.cloudtrail, json).await
             }
-            Command::Triage { trail, json } => self.triage(cloud, &trail.cloudtrail, json).await,
             Command::Revoke(revoke) => self.revoke(cloud, revoke).await,
             Command::Trace { .. }
+            | Command::Triage { .. }
             | Command::Detect(_)
             | Command::Tokens(_)
             | Command::Completions { .. } => Ok(Exit::Done),
         }
     }
 
+    /// That what was seen is of the account that was meant.
+    pub(super) fn is_meant(&self, found: Option<&AccountId>) -> Result<(), CommandError> {
+        match (&self.account, found) {
+            (Some(meant), Some(found)) if meant != found => Err(CommandError::OtherAccount {
+                meant: meant.clone(),
+                found: found.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// What hosts recorded of late; of the one account, where there are several.
-    pub(super) async fn records(&self) -> Vec<Record> {
+    pub(super) async fn records(&self) -> Arc<[Record]> {
         let mut records = match &self.records {
             Some(records) => records.to_vec(),
             None => kept::records(&self.config, self.now).await,
@@ -100,6 +111,6 @@ impl Context {
         if let Some(account) = &self.account {
             records.retain(|record| record.host.account == account.as_str());
         }
-        records
+        records.into()
     }
 }

@@ -48,8 +48,13 @@ pub enum CommandError {
     #[error(transparent)]
     Organization(#[from] crate::organization::OrganizationError),
     /// What was seen is not of the account that was meant.
-    #[error("what was seen is of account {found}: put it into the folder of that account")]
+    #[error(
+        "what was seen is of account {found}, and not of {meant}: look at it with that account's credentials, \
+         or in its folder"
+    )]
     OtherAccount {
+        /// The account that was meant.
+        meant: AccountId,
         /// The account that it is of.
         found: AccountId,
     },

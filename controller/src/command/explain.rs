@@ -10,7 +10,7 @@ impl Context {
         asked: &cli::Explain,
     ) -> Result<Exit, CommandError> {
         let Planned { estate, plan } = self.plan(cloud).await?;
-        let role = &asked.role;
+        let role = &asked.role.role;
         let is_pinned = plan.role(role).is_some_and(|role| role.in_force.is_some());
         let answer = credpin_core::explain::explain(
             &estate,

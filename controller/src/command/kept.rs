@@ -6,7 +6,7 @@ use credpin_core::{id::AccountId, replayed::Replays};
 use credpin_ledger::{Access, Record, RecordStore};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{CommandError, Exit, Paint, chain, print, way};
+use super::{CommandError, Exit, Out, Paint, chain, print, way};
 use crate::{
     config::{self, CloudName, Config},
     flow::Run,
@@ -89,7 +89,7 @@ pub(super) async fn alone<T>(
 /// run is done whether or not that can be kept.
 pub(super) async fn keep(
     store: Option<&RecordStore>,
-    metrics: Option<&Path>,
+    (metrics, out): (Option<&Path>, &Out),
     run: &Run,
     figures: &RunFigures,
     recorded: bool,
@@ -100,7 +100,7 @@ pub(super) async fn keep(
     let plan = run.after();
     let text = report::metrics(&plan, figures.began, recorded, Some(run));
     if let Some(path) = metrics {
-        super::metrics::write(path, &text);
+        out.write_metrics(path, &text);
     }
     let Some(store) = store else {
         return Ok(());

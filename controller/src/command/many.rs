@@ -6,7 +6,6 @@ use credpin_core::{id::AccountId, shard::Shard};
 use credpin_ledger::{Record, RecordStore};
 use futures::{FutureExt, StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -14,14 +13,16 @@ use super::{
     Command, CommandError, Context, Exit, chain, kept,
     out::{Gathered, Out},
     print,
+    several::Told,
     way::Way,
 };
 use crate::{
     account::{Account, SelectError, select},
+    cli,
     cloud::Calls,
     config::Config,
-    plan_file::{self, PlanFile},
-    report::{self, AccountJson, AccountsJson, Paint},
+    plan_file::PlanFile,
+    report::{self, Paint},
     state::{self, OfAccount, Overview},
 };
 
@@ -30,6 +31,17 @@ use crate::{
 pub(super) struct Chosen {
     pub(super) named: Vec<AccountId>,
     pub(super) shard: Option<Shard>,
+}
+
+impl Chosen {
+    /// That nothing is chosen, where there is nothing to choose from.
+    pub(super) fn needs_none(&self) -> Result<(), SelectError> {
+        if self.named.is_empty() && self.shard.is_none() {
+            Ok(())
+        } else {
+            Err(SelectError::None)
+        }
+    }
 }
 
 /// What all accounts of a command have in common.
@@ -47,12 +59,12 @@ pub(super) struct Many {
 }
 
 /// What became of an account.
-struct Ended {
-    account: AccountId,
-    began: Timestamp,
-    exit: Result<Exit, CommandError>,
-    gathered: Gathered,
-    calls: Calls,
+pub(super) struct Ended {
+    pub(super) account: AccountId,
+    pub(super) began: Timestamp,
+    pub(super) exit: Result<Exit, CommandError>,
+    pub(super) gathered: Gathered,
+    pub(super) calls: Calls,
 }
 
 impl Command {
@@ -63,18 +75,22 @@ impl Command {
             | Command::Plan { dot: false, .. }
             | Command::Apply { .. }
             | Command::Run { .. }
+            | Command::Replay { .. }
             | Command::Status { .. } => true,
             Command::Release { all, .. } => *all,
+            Command::Revoke(asked) => asked.list,
             _ => false,
         }
     }
 
-    fn for_machines(&self) -> bool {
+    pub(super) fn for_machines(&self) -> bool {
         matches!(
             self,
             Command::Plan { json: true, .. }
                 | Command::Run { json: true, .. }
+                | Command::Replay { json: true, .. }
                 | Command::Status { json: true, .. }
+                | Command::Revoke(cli::Revoke { json: true, .. })
         )
     }
 
@@ -94,24 +110,11 @@ impl Command {
         )
     }
 
-    /// The same for one of several accounts: what is written to files goes to the account's own.
+    /// The same for one of several accounts: what is seen of it goes to a folder of its own.
     fn of_account(&self, account: &AccountId) -> Self {
         let mut command = self.clone();
-        match &mut command {
-            Command::Observe { out: Some(path) } => path.push(account.as_str()),
-            // Beside each other, as `node_exporter` reads them.
-            Command::Run {
-                metrics: Some(path),
-                ..
-            }
-            | Command::Status {
-                metrics: Some(path),
-                ..
-            } => {
-                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-                path.set_file_name(format!("{stem}-{account}.prom"));
-            }
-            _ => {}
+        if let Command::Observe { out: Some(path) } = &mut command {
+            path.push(account.as_str());
         }
         command
     }
@@ -124,8 +127,14 @@ impl Many {
         command: Command,
         accounts: Vec<Account>,
     ) -> Result<Exit, CommandError> {
-        let accounts = select(accounts, &self.chosen.named, self.chosen.shard)?;
+        let mut accounts = select(accounts, &self.chosen.named, self.chosen.shard)?;
         let is_named = !self.chosen.named.is_empty();
+        if !is_named
+            && !command.is_for_many()
+            && let Some(id) = self.whose(&command, &accounts).await
+        {
+            accounts = select(accounts, &[id], None)?;
+        }
         match <[Account; 1]>::try_from(accounts) {
             // One that is asked for by itself is told as if there were no other.
             Ok([account]) if is_named || !command.is_for_many() => {
@@ -138,7 +147,7 @@ impl Many {
     }
 
     async fn alone(self, command: &Command, account: Account) -> Result<Exit, CommandError> {
-        let store = self.store_of(&account);
+        let store = self.store_of(&account.id);
         if let (
             Command::Status {
                 fresh: false,
@@ -177,19 +186,16 @@ impl Many {
             return Ok(exit);
         }
         let records = match command {
-            Command::Observe { .. } | Command::Release { .. } => None,
+            Command::Observe { .. } | Command::Release { .. } | Command::Revoke(_) => None,
             _ => Some(Arc::from(kept::records(&self.config, self.now).await)),
         };
-        let (began, paint, json) = (self.now, self.paint, command.for_machines());
         let is_run = command.writes_pins();
-        let plan_out = match &command {
-            Command::Plan { out, .. } => out.clone(),
+        let mut told = Told::new(&command, self.now, self.paint);
+        let replayed = match &command {
+            Command::Replay { trail, .. } => Some(trail.cloudtrail.clone()),
             _ => None,
         };
         let many = Arc::new(self);
-        let mut all = BTreeMap::new();
-        let (mut results, mut plans) = (Vec::new(), Vec::new());
-        let mut calls = Calls::new();
         let at_a_time = if command.asks() {
             1
         } else {
@@ -198,38 +204,25 @@ impl Many {
         let ends = stream::iter(accounts).map(|account| {
             Arc::clone(&many).begin(command.of_account(&account.id), account, records.clone())
         });
-        let mut ends = ends.buffered(at_a_time);
-        while let Some(ended) = ends.next().await {
-            if let Err(CommandError::NobodyToAsk) = ended.exit {
-                return ended.exit;
+        let ends = ends.buffered(at_a_time);
+        if let Some(source) = replayed {
+            for ended in many
+                .replay(ends.collect().await, &source, told.json)
+                .await?
+            {
+                told.tell(ended)?;
             }
-            for (call, number) in &ended.calls {
-                *calls.entry(call.clone()).or_default() += number;
-            }
-            let exit = ended.exit.as_ref().map_or(Exit::Failed, |exit| *exit);
-            let (id, of) = ended.of_account(exit);
-            let Gathered { said, plan, .. } = ended.gathered;
-            if json {
-                results.push((id.clone(), said));
-            } else {
-                let error = of.error.as_deref();
-                print(&report::account(&id, &said, error, paint))?;
-            }
-            plans.push((id.clone(), plan.unwrap_or_default()));
-            all.insert(id, of);
-        }
-        drop(ends);
-        let exit = together(&all);
-        if let Some(path) = plan_out {
-            let text = machines(&all, &plans, &calls, began, exit)?;
-            plan_file::write(&path, &text)
-                .map_err(|source| CommandError::PlanOut { path, source })?;
-        }
-        if json {
-            print(&machines(&all, &results, &calls, began, exit)?)?;
         } else {
-            print(&report::accounts(&all, &calls, paint))?;
+            let mut ends = std::pin::pin!(ends);
+            while let Some(ended) = ends.next().await {
+                if let Err(CommandError::NobodyToAsk) = ended.exit {
+                    return ended.exit;
+                }
+                told.tell(ended)?;
+            }
         }
+        let is_all = many.chosen.needs_none().is_ok();
+        let (all, calls, exit) = told.end(is_all)?;
         if is_run {
             tracing::info!(target: "credpin::run", "{}", report::accounts_line(&all, &calls));
             let is_whole = many.chosen.named.is_empty();
@@ -277,7 +270,7 @@ impl Many {
         let store = match command {
             // A release must work when all else does not.
             Command::Release { .. } | Command::Observe { .. } => None,
-            _ => self.store_of(account),
+            _ => self.store_of(&account.id),
         };
         let mut config = self.config.clone();
         config.settings.replays = kept::replays(store.as_ref()).await;
@@ -329,9 +322,9 @@ impl Many {
         }
     }
 
-    fn store_of(&self, account: &Account) -> Option<RecordStore> {
+    pub(super) fn store_of(&self, account: &AccountId) -> Option<RecordStore> {
         let store = self.store.as_ref()?;
-        Some(state::within(store, &account.id))
+        Some(state::within(store, account))
     }
 
     /// The time by now: the lock of an account that is come to late must not be one that began with the
@@ -388,7 +381,7 @@ impl Many {
 }
 
 impl Ended {
-    fn of_account(&self, exit: Exit) -> (AccountId, OfAccount) {
+    pub(super) fn of_account(&self, exit: Exit) -> (AccountId, OfAccount) {
         let of = OfAccount {
             began: self.began,
             exit: exit as u8,
@@ -400,7 +393,7 @@ impl Ended {
 }
 
 /// What all accounts come to: the worst, but that where only some failed, that is told apart.
-fn together(all: &BTreeMap<AccountId, OfAccount>) -> Exit {
+pub(super) fn together(all: &BTreeMap<AccountId, OfAccount>) -> Exit {
     let failed = all.values().filter(|account| account.failed()).count();
     let any = |exit: Exit| all.values().any(|account| account.exit == exit as u8);
     if failed > 0 && failed == all.len() {
@@ -414,33 +407,4 @@ fn together(all: &BTreeMap<AccountId, OfAccount>) -> Exit {
     } else {
         Exit::Done
     }
-}
-
-fn machines(
-    all: &BTreeMap<AccountId, OfAccount>,
-    said: &[(AccountId, String)],
-    calls: &Calls,
-    began: Timestamp,
-    exit: Exit,
-) -> Result<String, CommandError> {
-    let accounts = said.iter().map(|(id, said)| {
-        let of = &all[id];
-        let result = match said.trim() {
-            "" => None,
-            said => Some(serde_json::from_str::<&RawValue>(said)?),
-        };
-        Ok(AccountJson {
-            account: id,
-            exit: of.exit,
-            error: of.error.as_deref(),
-            result,
-        })
-    });
-    Ok(report::accounts_json(&AccountsJson {
-        schema: 1,
-        began,
-        exit: exit as u8,
-        calls,
-        accounts: accounts.collect::<Result<_, serde_json::Error>>()?,
-    })?)
 }

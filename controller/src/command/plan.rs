@@ -47,13 +47,11 @@ impl Context {
 
     pub(super) async fn plan<C: Observe>(&self, cloud: &C) -> Result<Planned, CommandError> {
         let records = self.records().await;
-        let planned = flow::plan(cloud, &self.config.settings, &records, self.now).await?;
-        match (&self.account, &planned.estate.account) {
-            (Some(meant), Some(found)) if meant != found => Err(CommandError::OtherAccount {
-                found: found.clone(),
-            }),
-            _ => Ok(planned),
-        }
+        let settings = &self.config.settings;
+        let planned = flow::plan_aside(cloud, settings, records, self.now).await?;
+        self.out.idle(&planned.plan.idle);
+        self.is_meant(planned.estate.account.as_ref())?;
+        Ok(planned)
     }
 }
 

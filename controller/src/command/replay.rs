@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use credpin_core::{
+    cloudtrail::{Event, Fold},
     footprint::Host,
     id::{AccountId, RoleName},
     lineage::Homes,
@@ -15,11 +16,16 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{CommandError, Context, Exit, chain, kept, print, trace};
+use super::{
+    CommandError, Context, Exit, chain, kept,
+    many::{Chosen, Ended, Many},
+    print, trace, way,
+};
 use crate::{
     cloud::Observe,
     cloudtrail::{self, Reading, Source, Trail},
-    config, flow,
+    config::{self, CloudName, Config},
+    flow,
     report::{self, Paint},
     state,
 };
@@ -98,22 +104,14 @@ impl Context {
         let records = self.records().await;
         let settings = &self.config.settings;
         let planned = flow::understand(&seen, settings, &records, self.now)?;
+        self.is_meant(planned.estate.account.as_ref())?;
         let plan = report::plan_json(&planned.plan)?;
         let pins = pins(&plan, trace::homes_in(&seen, settings))?;
+        let Some(pins) = self.out.keep_pins(pins) else {
+            return Ok(Exit::Done);
+        };
         let (state, how) = (self.store.as_ref(), (json, self.paint));
         replay(pins, source, state, self.now, how).await
-    }
-
-    /// `credpin triage`.
-    pub(super) async fn triage<C: Observe>(
-        &self,
-        cloud: &C,
-        source: &Source,
-        json: bool,
-    ) -> Result<Exit, CommandError> {
-        let seen = cloud.observe().await;
-        let homes = trace::homes_in(&seen, &self.config.settings);
-        triage(&homes, source, json, self.paint).await
     }
 }
 
@@ -164,6 +162,73 @@ async fn keep(replay: &Replay, reading: &Reading, state: &RecordStore, now: Time
     }
 }
 
+impl Many {
+    /// Runs one trail against the pins of all accounts that could be planned for, each event against those
+    /// of its own.
+    pub(super) async fn replay(
+        &self,
+        mut ended: Vec<Ended>,
+        source: &Source,
+        json: bool,
+    ) -> Result<Vec<Ended>, CommandError> {
+        let pins = ended.iter_mut().filter_map(|ended| {
+            let pins = ended.gathered.pins.take()?;
+            Some((ended.account.to_string(), Arc::new(pins)))
+        });
+        let pins: BTreeMap<String, Arc<Pins>> = pins.collect();
+        if pins.is_empty() {
+            return Ok(ended);
+        }
+        let trail = Trail::open(source, &Access::Variables(config::variables()))?;
+        let begin = move || ByAccount::new(&pins);
+        let (replays, reading) = cloudtrail::read(trail, begin).await?;
+        for ended in &mut ended {
+            let Some(replay) = replays.0.get(ended.account.as_str()) else {
+                continue;
+            };
+            ended.gathered.said = if json {
+                report::replay_json(replay, &reading)?
+            } else {
+                report::replay(replay, &reading, self.paint)
+            };
+            if let Some(state) = self.store_of(&ended.account) {
+                keep(replay, &reading, &state, self.now).await;
+            }
+            ended.exit = Ok(replay_exit(replay, &reading));
+        }
+        Ok(ended)
+    }
+}
+
+/// A replay for each account.
+struct ByAccount(BTreeMap<String, Replay>);
+
+impl ByAccount {
+    fn new(pins: &BTreeMap<String, Arc<Pins>>) -> Self {
+        let replays = pins
+            .iter()
+            .map(|(account, pins)| (account.clone(), Replay::new(Arc::clone(pins))));
+        Self(replays.collect())
+    }
+}
+
+impl Fold for ByAccount {
+    fn event(&mut self, event: &Event<'_>) {
+        let account = event.user_identity.account_id.as_deref();
+        if let Some(replay) = account.and_then(|account| self.0.get_mut(account)) {
+            replay.event(event);
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        for (account, replay) in other.0 {
+            if let Some(known) = self.0.get_mut(&account) {
+                known.merge(replay);
+            }
+        }
+    }
+}
+
 /// Only what was seen, whole and known passes.
 fn replay_exit(replay: &Replay, reading: &Reading) -> Exit {
     let total = replay.total();
@@ -180,16 +245,20 @@ fn replay_exit(replay: &Replay, reading: &Reading) -> Exit {
     }
 }
 
-/// Carries out `credpin triage`.
-async fn triage(
-    homes: &Homes,
+/// Carries out `credpin triage`: where tokens are at home is known of all accounts at once.
+pub(super) async fn triage(
+    config: &Config,
+    chosen: &Chosen,
     source: &Source,
     json: bool,
     paint: Paint,
 ) -> Result<Exit, CommandError> {
+    let cloud = config.cloud.clone().unwrap_or(CloudName::Aws);
+    let seen = way::observe(config, &cloud, chosen).await?;
+    let homes = trace::homes_of(&seen.accounts, &config.settings);
     let trail = Trail::open(source, &Access::Variables(config::variables()))?;
     let (denials, reading) = cloudtrail::read(trail, Denials::default).await?;
-    let sorted = replay::triage(&denials, homes);
+    let sorted = replay::triage(&denials, &homes);
     print(&if json {
         report::triage_json(&sorted, &reading)?
     } else {
@@ -198,6 +267,8 @@ async fn triage(
     let is_theft = |cause: &Cause| matches!(cause, Cause::Theft | Cause::OtherHost(_));
     Ok(if sorted.iter().any(|denied| is_theft(&denied.cause)) {
         Exit::Held
+    } else if seen.failed > 0 {
+        Exit::Partly
     } else if sorted.is_empty() && reading.is_whole() {
         Exit::Done
     } else {

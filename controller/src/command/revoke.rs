@@ -18,21 +18,26 @@ impl Context {
         cloud: &C,
         asked: cli::Revoke,
     ) -> Result<Exit, CommandError> {
+        // A role of that name can be another account's.
+        if asked.account().is_some() {
+            let found = cloud.account().await.map_err(RevokeError::from)?;
+            self.is_meant(Some(&found))?;
+        }
         if let Some(id) = &asked.undo {
             let undone = revoke::undo(cloud, id).await?;
             print(&format!("{} is off, and gone.\n", undone.name))?;
             return Ok(Exit::Done);
         }
         if let Some(source) = &asked.cloudtrail {
-            let Some(Target::Key(key)) = &asked.stolen else {
+            let Some(Target::Key(key)) = asked.target() else {
                 return Err(RevokeError::NotAKey.into());
             };
             let done = self.revoke_by_trail(cloud, key, source, &asked);
             return Box::pin(done).await;
         }
-        let Some(stolen) = &asked.stolen else {
+        let Some(stolen) = asked.target() else {
             let standing = cloud.standing().await.map_err(RevokeError::from)?;
-            print(&if asked.json {
+            self.print(&if asked.json {
                 report::standing_json(&standing)?
             } else {
                 report::standing(&standing, self.paint)

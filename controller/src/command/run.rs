@@ -89,7 +89,14 @@ impl Context {
         })?;
         tracing::info!(target: "credpin::run", "{}", report::run_line(run));
         let recorded = self.config.records.is_some();
-        kept::keep(self.store.as_ref(), metrics, run, &figures, recorded).await?;
+        kept::keep(
+            self.store.as_ref(),
+            (metrics, &self.out),
+            run,
+            &figures,
+            recorded,
+        )
+        .await?;
         self.out.did(figures);
         Ok(match run {
             run if !run.is_complete() => Exit::Failed,

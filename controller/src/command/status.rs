@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{CommandError, Context, Exit, metrics};
+use super::{CommandError, Context, Exit};
 use crate::{cloud::Observe, report};
 
 impl Context {
@@ -17,7 +17,7 @@ impl Context {
         let recorded = self.config.records.is_some();
         if let Some(path) = metrics {
             let text = report::metrics(plan, self.now, recorded, None);
-            metrics::write(path, &text);
+            self.out.write_metrics(path, &text);
         }
         self.print(&if json {
             report::status_json(plan, recorded)?

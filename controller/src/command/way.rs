@@ -1,10 +1,11 @@
 //! The way to each account of a cloud.
 
+use credpin_core::id::{AccessKeyId, AccountId};
 use futures::{StreamExt, stream};
 
-use super::{CommandError, chain};
+use super::{CommandError, chain, many::Chosen};
 use crate::{
-    account::Account,
+    account::{Account, select},
     cloud::{Observation, Observe, dir::Dir},
     config::{CloudName, Config},
 };
@@ -46,16 +47,30 @@ pub(super) fn accounts(config: &Config, cloud: &CloudName) -> Result<Vec<Account
     }
 }
 
-/// What is seen of each account that there is. One that cannot be come by is told about and left out.
+/// What was seen of several accounts.
+pub(super) struct Seen {
+    /// Of each that could be come by.
+    pub(super) accounts: Vec<Observation>,
+    /// How many could not.
+    pub(super) failed: usize,
+}
+
+/// What is seen of each account that is chosen. One that cannot be come by is told about and left out.
 pub(super) async fn observe(
     config: &Config,
     cloud: &CloudName,
-) -> Result<Vec<Observation>, CommandError> {
+    chosen: &Chosen,
+) -> Result<Seen, CommandError> {
     let accounts = accounts(config, cloud)?;
     let way = Way::open(config, cloud.clone()).await?;
     if accounts.is_empty() {
-        return Ok(vec![way.observe().await]);
+        chosen.needs_none()?;
+        return Ok(Seen {
+            accounts: vec![way.observe().await],
+            failed: 0,
+        });
     }
+    let accounts = select(accounts, &chosen.named, chosen.shard)?;
     let looks = accounts.iter().map(|account| way.observe_one(account));
     let looks = stream::iter(looks).buffered(config.concurrency.0);
     let looks: Vec<Result<Observation, CommandError>> = looks.collect().await;
@@ -68,7 +83,11 @@ pub(super) async fn observe(
             };
             look.inspect_err(told).ok()
         });
-    Ok(seen.collect())
+    let seen: Vec<Observation> = seen.collect();
+    Ok(Seen {
+        failed: accounts.len() - seen.len(),
+        accounts: seen,
+    })
 }
 
 /// The same, for who can go on without: if a cloud is named. That it cannot be looked at costs a warning.
@@ -77,7 +96,8 @@ pub(super) async fn observed(config: &Config) -> Option<Vec<Observation>> {
     let told = |error: &CommandError| {
         tracing::warn!("home and away are not told: {}", chain(error));
     };
-    observe(config, cloud).await.inspect_err(told).ok()
+    let seen = observe(config, cloud, &Chosen::default()).await;
+    Some(seen.inspect_err(told).ok()?.accounts)
 }
 
 impl Way {
@@ -111,7 +131,24 @@ impl Way {
         }
     }
 
-    async fn observe_one(&self, account: &Account) -> Result<Observation, CommandError> {
+    /// The account that a key is of, where the cloud can tell.
+    #[cfg_attr(
+        not(feature = "aws"),
+        expect(
+            unused_variables,
+            clippy::unused_async,
+            reason = "only AWS knows of keys that are not in the account"
+        )
+    )]
+    pub(super) async fn account_of_key(&self, key: &AccessKeyId) -> Option<AccountId> {
+        match self {
+            Self::Dir(_) => None,
+            #[cfg(feature = "aws")]
+            Self::Aws(aws) => aws.account_of_key(key).await,
+        }
+    }
+
+    pub(super) async fn observe_one(&self, account: &Account) -> Result<Observation, CommandError> {
         Ok(match self {
             Self::Dir(dir) => dir.in_account(&account.id)?.observe().await,
             #[cfg(feature = "aws")]

@@ -38,6 +38,15 @@ pub fn accounts(of: &BTreeMap<AccountId, OfAccount>, calls: &Calls, paint: Paint
     out
 }
 
+/// What a person should know of all together.
+pub fn accounts_warned(warnings: &[String], paint: Paint) -> String {
+    let lines = warnings.iter().map(|warning| {
+        let warning = format!("Warning: {warning}, in any account");
+        format!("{}\n", paint.yellow(&warning))
+    });
+    lines.collect()
+}
+
 /// The same in a line, for a log.
 pub fn accounts_line(of: &BTreeMap<AccountId, OfAccount>, calls: &Calls) -> String {
     let mut line = format!("all: {}", figures(of).trim_end_matches('.'));
@@ -73,6 +82,9 @@ pub struct AccountsJson<'a> {
     pub exit: u8,
     /// Calls to AWS, of all accounts, by name.
     pub calls: &'a Calls,
+    /// What a person should know of all together.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub warnings: &'a [String],
     /// Each account.
     pub accounts: Vec<AccountJson<'a>>,
 }

@@ -4,10 +4,11 @@
 //! By role and for the account. What is open to each instance is in `plan --json` and `status --json`:
 //! a series an instance would be too many.
 
-use std::sync::atomic::AtomicU64;
+use std::{collections::BTreeMap, sync::atomic::AtomicU64};
 
 use credpin_core::{
     exposure::{Exposure, Measure},
+    id::AccountId,
     plan::Plan,
 };
 use jiff::Timestamp;
@@ -18,7 +19,7 @@ use prometheus_client::{
 };
 
 use super::{plan::hold_name, status::Pin};
-use crate::flow::Run;
+use crate::{flow::Run, state::OfAccount};
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OfRole {
@@ -61,6 +62,11 @@ struct Call {
     call: String,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct InAccount {
+    account: String,
+}
+
 type Gauges<L> = Family<L, Gauge>;
 type Figures<L> = Family<L, Gauge<f64, AtomicU64>>;
 
@@ -92,6 +98,47 @@ pub fn metrics(plan: &Plan, made: Timestamp, recorded: bool, run: Option<&Run>) 
     let mut text = String::new();
     encode(&mut text, &all).expect("a String takes whatever is written to it");
     text
+}
+
+/// The metrics of several accounts as one text, which has each family once, and beside them what the command
+/// ended with for each of `accounts`.
+pub fn metrics_of_all(texts: &[String], accounts: &BTreeMap<AccountId, OfAccount>) -> String {
+    let mut own = Registry::with_prefix("credpin");
+    let exits = Gauges::<InAccount>::default();
+    for (id, of) in accounts {
+        let account = id.to_string();
+        let exit = exits.get_or_create(&InAccount { account });
+        exit.set(i64::from(of.exit));
+    }
+    let help = "What the command ended with for an account, as an exit code";
+    own.register("account_exit", help, exits);
+    let mut last = String::new();
+    encode(&mut last, &own).expect("a String takes whatever is written to it");
+    // What begins a family, and its samples, by the family's name.
+    let mut families: BTreeMap<&str, (Vec<&str>, Vec<&str>)> = BTreeMap::new();
+    for text in texts.iter().map(String::as_str).chain([last.as_str()]) {
+        let mut family = "";
+        for line in text.lines().filter(|line| *line != "# EOF") {
+            let Some(comment) = line.strip_prefix("# ") else {
+                families.entry(family).or_default().1.push(line);
+                continue;
+            };
+            family = comment.split(' ').nth(1).unwrap_or_default();
+            let (head, _) = families.entry(family).or_default();
+            if !head.contains(&line) {
+                head.push(line);
+            }
+        }
+    }
+    let mut all = String::new();
+    for (head, samples) in families.values() {
+        for line in head.iter().chain(samples) {
+            all.push_str(line);
+            all.push('\n');
+        }
+    }
+    all.push_str("# EOF\n");
+    all
 }
 
 fn of_roles(all: &mut Registry, plan: &Plan, recorded: bool) {

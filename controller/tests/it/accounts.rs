@@ -14,18 +14,18 @@ use crate::{
     tokens::{record, ship},
 };
 
-const FIRST: &str = "111111111111";
-const SECOND: &str = "222222222222";
-const BROKEN: &str = "333333333333";
+pub(crate) const FIRST: &str = "111111111111";
+pub(crate) const SECOND: &str = "222222222222";
+pub(crate) const BROKEN: &str = "333333333333";
 
 /// The account that the scenarios play in.
 const PLAYED: &str = "123456789012";
 
 /// A directory cloud with the scenario in each of these accounts, and a config that keeps state.
-struct Organisation(TempDir);
+pub(crate) struct Organisation(TempDir);
 
 impl Organisation {
-    fn of(scenario: &str, accounts: &[&str]) -> Self {
+    pub(crate) fn of(scenario: &str, accounts: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let scenario = Path::new("tests/scenarios").join(scenario);
         for account in accounts {
@@ -43,12 +43,12 @@ impl Organisation {
         Self(folder)
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
     /// IAM does not answer in that account.
-    fn break_account(&self, account: &str) {
+    pub(crate) fn break_account(&self, account: &str) {
         let file = "iam/get-account-authorization-details.json";
         fs::remove_file(self.path().join("cloud").join(account).join(file)).unwrap();
     }
@@ -58,7 +58,7 @@ impl Organisation {
         pins.join("credpin-web.json").exists()
     }
 
-    fn credpin(&self, args: &[&str]) -> Output {
+    pub(crate) fn credpin(&self, args: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_credpin"))
             .args(args)
             .current_dir(self.path())
@@ -70,7 +70,7 @@ impl Organisation {
     }
 
     /// What it prints, where it ends with `code`.
-    fn says(&self, code: i32, args: &[&str]) -> String {
+    pub(crate) fn says(&self, code: i32, args: &[&str]) -> String {
         let output = self.credpin(args);
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let (out, err) = (text(&output.stdout), text(&output.stderr));
@@ -78,13 +78,13 @@ impl Organisation {
         out
     }
 
-    fn json(&self, code: i32, args: &[&str]) -> Value {
+    pub(crate) fn json(&self, code: i32, args: &[&str]) -> Value {
         serde_json::from_str(&self.says(code, args)).unwrap()
     }
 }
 
 /// Puts a text in the place of another in everything below `folder`.
-fn replace(folder: &Path, old: &str, new: &str) {
+pub(crate) fn replace(folder: &Path, old: &str, new: &str) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
@@ -277,7 +277,8 @@ fn what_is_about_one_account_wants_to_know_which() {
     let all = Organisation::of("nat", &[FIRST, SECOND]);
     for args in [
         &["release", "web"][..],
-        &["revoke", "--list"],
+        &["revoke", "role/web"],
+        &["release", "web", "--previous"],
         &["plan", "--account", BROKEN],
     ] {
         all.says(64, args);

@@ -9,6 +9,7 @@ mod aws;
 mod chain;
 mod cli;
 mod dir;
+mod every_account;
 mod plan_file;
 mod publish;
 mod read_back;

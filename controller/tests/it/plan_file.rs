@@ -294,7 +294,7 @@ async fn the_steps_of_the_file_are_done_with_its_waits() {
     let run = carry_out(same, &cloud).await;
     assert!(run.is_complete(), "{run:?}");
     assert_eq!(run.applied.done.len(), saved.steps().count());
-    assert_eq!(cloud.waited(), [Duration::from_secs(60)]);
+    assert_eq!(cloud.waited(), [Duration::from_mins(1)]);
 }
 
 #[tokio::test]

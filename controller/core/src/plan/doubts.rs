@@ -9,22 +9,31 @@ use crate::{
     settings::{RoleRule, Scope, Settings},
 };
 
-/// What the operator decided of something that is not there: a slip of the pen, most often.
-pub(super) fn idle_settings(
-    estate: &Estate,
-    settings: &Settings,
-    roles: &[RolePlan],
-) -> impl Iterator<Item = String> {
-    if settings.shared {
-        return Vec::new().into_iter();
-    }
+/// A decision of the operator's that bears on nothing in an account: a slip of the pen, most often, unless
+/// there are other accounts that it bears on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Idle {
+    /// Which it is.
+    pub decision: Decision,
+    /// Why; none where it is about another account.
+    pub why: Option<String>,
+}
+
+/// A decision, by its number in the config.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Decision {
+    /// A `[[role]]`.
+    Role(usize),
+    /// A `[[chained]]`.
+    Chained(usize),
+    /// An `[[egress]]`.
+    Egress(usize),
+}
+
+/// What the operator decided of something that is not there.
+pub(super) fn idle_settings(estate: &Estate, settings: &Settings, roles: &[RolePlan]) -> Vec<Idle> {
     let account = estate.account.as_ref().map_or("", AccountId::as_str);
-    let decisions: Vec<&RoleRule> = settings
-        .roles
-        .iter()
-        .filter(|rule| rule.is_of(account))
-        .collect();
-    let idle = decisions.iter().enumerate().filter_map(|(number, rule)| {
+    let why_role = |number: usize, rule: &RoleRule| {
         let mut matched = roles
             .iter()
             .filter(|role| rule.name.matches(role.role.as_str()))
@@ -35,11 +44,11 @@ pub(super) fn idle_settings(
                 rule.name
             ));
         }
-        let earlier = &decisions[..number];
+        let earlier = &settings.roles[..number];
         let shadowed = |role: &RolePlan| {
             earlier
                 .iter()
-                .any(|rule| rule.name.matches(role.role.as_str()))
+                .any(|rule| rule.is_of(account) && rule.name.matches(role.role.as_str()))
         };
         matched.all(shadowed).then(|| {
             format!(
@@ -47,8 +56,21 @@ pub(super) fn idle_settings(
                 rule.name
             )
         })
+    };
+    let idle = settings.roles.iter().enumerate();
+    let idle = idle.filter_map(|(number, rule)| {
+        let decision = Decision::Role(number);
+        if !rule.is_of(account) {
+            let why = None;
+            return Some(Idle { decision, why });
+        }
+        why_role(number, rule).map(|why| Idle {
+            decision,
+            why: Some(why),
+        })
     });
-    let egress = settings.egress.iter().filter_map(|egress| {
+    let egress = settings.egress.iter().enumerate();
+    let egress = egress.filter_map(|(number, egress)| {
         let mut subnets = estate
             .regions
             .values()
@@ -57,15 +79,22 @@ pub(super) fn idle_settings(
             Scope::Vpc(id) => subnet.vpc == *id,
             Scope::Subnet(id) => subnet.id == *id,
         });
-        (!seen).then(|| format!("[[egress]] {}: it was not seen", egress.scope))
+        (!seen).then(|| Idle {
+            decision: Decision::Egress(number),
+            why: Some(format!("[[egress]] {}: it was not seen", egress.scope)),
+        })
     });
-    let chained = settings.chained.iter().filter_map(|rule| {
+    let chained = settings.chained.iter().enumerate();
+    let chained = chained.filter_map(|(number, rule)| {
         let mut roles = estate.roles.values();
-        let is_idle = rule.role.is_of(account) && !roles.any(|role| rule.role.is_about(role));
-        is_idle.then(|| format!("[[chained]] {}: no role has such a name", rule.role.name))
+        let (is_of_here, name) = (rule.role.is_of(account), &rule.role.name);
+        let is_idle = !is_of_here || !roles.any(|role| rule.role.is_about(role));
+        is_idle.then(|| Idle {
+            decision: Decision::Chained(number),
+            why: is_of_here.then(|| format!("[[chained]] {name}: no role has such a name")),
+        })
     });
-    let warnings: Vec<String> = idle.chain(chained).chain(egress).collect();
-    warnings.into_iter()
+    idle.chain(chained).chain(egress).collect()
 }
 
 /// Hosts whose tokens nobody can tell the role of.

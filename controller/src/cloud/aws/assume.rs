@@ -1,9 +1,12 @@
 //! Another account: its role assumed, its calls counted and slowed down apart from those of others.
 
-use aws_config::sts::AssumeRoleProvider;
-use credpin_core::id::AccountId;
+use std::time::SystemTime;
 
-use super::{Aws, OpenError, iam};
+use aws_credential_types::provider::{error::CredentialsError, future};
+use aws_sdk_sts::config::{Credentials, ProvideCredentials, SharedCredentialsProvider};
+use credpin_core::id::{AccessKeyId, AccountId};
+
+use super::{Aws, Counter, OpenError, iam, why};
 use crate::account::Account;
 
 /// What sessions of the controller are called in the accounts that it works on; CloudTrail shows it.
@@ -17,23 +20,22 @@ impl Aws {
     pub async fn in_account(&self, account: &Account) -> Result<Self, OpenError> {
         let mut config = self.config.clone();
         let mut role = None;
+        let counter = Counter::default();
         if let Some(named) = &account.role {
             let region = config.region().map(AsRef::as_ref).unwrap_or_default();
             let arn = named.arn(&account.id, partition(region));
-            let mut provider = AssumeRoleProvider::builder(&arn)
-                .session_name(SESSION)
-                .configure(&config);
-            if let Some(external_id) = &account.external_id {
-                provider = provider.external_id(external_id);
-            }
-            let provider = provider.build().await;
-            let provider = aws_sdk_sts::config::SharedCredentialsProvider::new(provider);
+            let assumed = Assumed {
+                sts: Self::sts(&config, Some(&account.id), &counter),
+                role: arn.clone(),
+                external_id: account.external_id.clone(),
+            };
+            let provider = SharedCredentialsProvider::new(assumed);
             config = config.into_builder().credentials_provider(provider).build();
             role = Some(arn);
         }
         let regions = account.regions.clone();
         let regions = regions.unwrap_or_else(|| self.regions.clone());
-        let aws = Self::with(config, regions, Some(account.id.clone()));
+        let aws = Self::with(config, regions, Some(account.id.clone()), counter);
         let caller = iam::caller(&aws.sts).await;
         let caller = caller.map_err(|why| match role {
             Some(role) => OpenError::NotAssumed { role, why },
@@ -47,6 +49,61 @@ impl Aws {
                 found: caller.account,
             })
         }
+    }
+}
+
+impl Aws {
+    /// The account that a key is of (`GetAccessKeyInfo`); none where AWS does not say.
+    pub async fn account_of_key(&self, key: &AccessKeyId) -> Option<AccountId> {
+        let call = self.sts.get_access_key_info().access_key_id(key.as_str());
+        let answer = call.send().await;
+        let told = answer.inspect_err(|error| {
+            tracing::warn!(
+                "AWS does not say whose {key} is: GetAccessKeyInfo: {}",
+                why(error)
+            );
+        });
+        told.ok()?.account?.parse().ok()
+    }
+}
+
+/// A role that is assumed, and anew when that is over: who asks keeps the answer. The SDK's own way to it
+/// takes no interceptor, and its calls would not be counted.
+#[derive(Debug)]
+struct Assumed {
+    /// With the credentials that the role is assumed with.
+    sts: aws_sdk_sts::Client,
+    role: String,
+    external_id: Option<String>,
+}
+
+impl Assumed {
+    async fn assume(&self) -> Result<Credentials, CredentialsError> {
+        let call = self.sts.assume_role().role_arn(&self.role);
+        let call = call
+            .role_session_name(SESSION)
+            .set_external_id(self.external_id.clone());
+        let answer = call.send().await;
+        let answer = answer.map_err(|error| CredentialsError::provider_error(why(&error)))?;
+        let nothing = || CredentialsError::unhandled("STS answers without credentials");
+        let credentials = answer.credentials.ok_or_else(nothing)?;
+        let until = SystemTime::try_from(credentials.expiration);
+        Ok(Credentials::new(
+            credentials.access_key_id,
+            credentials.secret_access_key,
+            Some(credentials.session_token),
+            Some(until.map_err(CredentialsError::unhandled)?),
+            "credpin",
+        ))
+    }
+}
+
+impl ProvideCredentials for Assumed {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.assume())
     }
 }
 

@@ -129,6 +129,8 @@ async fn a_run_pins_each_account_with_that_accounts_own_role() -> Result<()> {
     let made = |value: &Value| value["calls"]["CreatePolicy"].clone();
     assert_eq!(made(&run), 2, "{run}");
     assert_eq!(made(&run["accounts"][0]["result"]), 1, "{run}");
+    // A role is assumed once, however many clients use it, and that is counted too.
+    assert_eq!(run["calls"]["AssumeRole"], 1, "{run}");
 
     let again = all.json(0, &["run", "--json"]).await?;
     assert_eq!(again["calls"]["CreatePolicy"], Value::Null, "{again}");
@@ -149,6 +151,29 @@ async fn an_account_whose_role_cannot_be_assumed_fails_alone() -> Result<()> {
     let role = format!("cannot act as arn:aws:iam::{SECOND}:role/credpin-controller: ");
     assert!(error.starts_with(&role), "{error}");
     assert!(error.contains("its trust policy must name"), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn whose_a_key_is_aws_is_asked_where_no_host_recorded_it() -> Result<()> {
+    let all = Organisation::build().await?;
+    let request = json!({"UserName": "alice"});
+    let second = |call: &'static str| all.second.call("iam", "us-east-1", call, request.clone());
+    second("create_user").await?;
+    let key = second("create_access_key").await?;
+    let key = key["AccessKey"]["AccessKeyId"].as_str().unwrap();
+    let cut = all.json(2, &["revoke", key, "--json"]).await?;
+    assert!(cut.to_string().contains("alice"), "{cut}");
+
+    all.world.relay.decide(|call| match call.action.as_str() {
+        "GetAccessKeyInfo" => Fate::Refuse(403, "AccessDenied"),
+        _ => Fate::Pass,
+    });
+    let endpoint = all.world.relay.endpoint();
+    let told = all.controller().on_aws(endpoint, &["revoke", key]).await?;
+    assert_eq!(told.status.code(), Some(64), "{}", told.stderr);
+    let why = "AWS does not say whose";
+    assert!(told.stderr.contains(why), "{}", told.stderr);
     Ok(())
 }
 
