@@ -7,11 +7,11 @@
 use std::{
     collections::BTreeMap,
     fmt::{self, Write as _},
+    sync::Arc,
 };
 
 use ipnet::IpNet;
 use jiff::Timestamp;
-use serde::{Serialize, Serializer, ser::SerializeStruct};
 use sha2::{Digest as _, Sha256};
 
 use crate::{id::Arn, request::Key};
@@ -21,10 +21,13 @@ pub(crate) mod arbitrary;
 mod both;
 mod parse;
 mod seal;
+mod size;
+mod write;
 
 pub use both::Both;
 pub use parse::{ParseError, Place, Problem};
 pub use seal::SEAL_LENGTH;
+pub(crate) use size::of_nets;
 
 /// Characters of a managed policy, blanks not counted (IAM User Guide, "IAM and STS quotas").
 pub const MANAGED_POLICY_QUOTA: usize = 6144;
@@ -43,8 +46,8 @@ pub struct Document {
 pub struct Statement {
     /// Its name, unique in the document: letters and digits.
     pub sid: String,
-    /// What it applies to.
-    pub actions: Actions,
+    /// What it applies to: most often the same for all statements of a pin, which then share it.
+    pub actions: Arc<Actions>,
     /// What these are done to.
     pub resources: Resources,
     conditions: BTreeMap<(Operator, Key), Test>,
@@ -135,11 +138,6 @@ impl Document {
         serde_json::to_string_pretty(self).expect(ALWAYS_JSON)
     }
 
-    /// Its length as IAM counts it against [`MANAGED_POLICY_QUOTA`].
-    pub fn size(&self) -> usize {
-        counted(&self.to_json())
-    }
-
     /// What tells it from every other document.
     pub fn digest(&self) -> Digest {
         Digest::of_bytes(self.to_json().as_bytes())
@@ -161,26 +159,12 @@ impl Document {
     }
 }
 
-/// Characters of a text, blanks not counted (IAM User Guide, "IAM and STS quotas").
-fn counted(text: &str) -> usize {
-    text.chars().filter(|c| !c.is_whitespace()).count()
-}
-
-impl Serialize for Document {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut document = serializer.serialize_struct("Document", 2)?;
-        document.serialize_field("Version", "2012-10-17")?;
-        document.serialize_field("Statement", &self.statements)?;
-        document.end()
-    }
-}
-
 impl Statement {
     /// A statement without a condition, on every resource.
-    pub fn deny(sid: impl Into<String>, actions: Actions) -> Self {
+    pub fn deny(sid: impl Into<String>, actions: impl Into<Arc<Actions>>) -> Self {
         Self {
             sid: sid.into(),
-            actions,
+            actions: actions.into(),
             resources: Resources::Every,
             conditions: BTreeMap::new(),
         }
@@ -201,61 +185,9 @@ impl Statement {
         self
     }
 
-    /// Its length in a document as IAM counts it, without the comma between two.
-    pub fn size(&self) -> usize {
-        counted(&serde_json::to_string(self).expect(ALWAYS_JSON))
-    }
-
     /// Its conditions; all must hold for it to deny.
     pub fn conditions(&self) -> impl Iterator<Item = (Key, &Test)> {
         self.conditions.iter().map(|((_, key), test)| (*key, test))
-    }
-}
-
-/// Elements are written in a fixed order of their own, whatever features `serde_json` has.
-impl Serialize for Statement {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (word, patterns) = match &self.actions {
-            Actions::Only(patterns) => ("Action", patterns),
-            Actions::AllBut(patterns) => ("NotAction", patterns),
-        };
-        let mut conditions: BTreeMap<&str, BTreeMap<&str, Values>> = BTreeMap::new();
-        for ((operator, key), test) in &self.conditions {
-            let keys = conditions.entry(operator.name()).or_default();
-            keys.insert(key.name(), Values(test.values()));
-        }
-        let mut statement = serializer.serialize_struct("Statement", 5)?;
-        statement.serialize_field("Sid", &self.sid)?;
-        statement.serialize_field("Effect", "Deny")?;
-        statement.serialize_field(word, &Values(patterns.clone()))?;
-        statement.serialize_field("Resource", &Values(self.resources.values()))?;
-        if conditions.is_empty() {
-            statement.skip_field("Condition")?;
-        } else {
-            statement.serialize_field("Condition", &conditions)?;
-        }
-        statement.end()
-    }
-}
-
-/// Values as IAM writes them: a single one bare, since brackets count against the quota.
-struct Values(Vec<String>);
-
-impl Serialize for Values {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0.as_slice() {
-            [one] => one.serialize(serializer),
-            many => many.serialize(serializer),
-        }
-    }
-}
-
-impl Resources {
-    fn values(&self) -> Vec<String> {
-        match self {
-            Resources::Every => vec!["*".to_owned()],
-            Resources::Only(arns) => arns.iter().map(Arn::to_string).collect(),
-        }
     }
 }
 

@@ -9,6 +9,7 @@ mod call;
 mod value;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use credpin_core::footprint::{Footprint, Group};
 use credpin_core::pin;
@@ -133,7 +134,8 @@ fn bent(statement: &Statement) -> impl Strategy<Value = Statement> + use<> {
         })
         .collect::<Vec<_>>();
     let added = vec(condition(), 0..3);
-    let actions = prop_oneof![3 => Just(statement.actions.clone()), 1 => actions()];
+    let actions =
+        prop_oneof![3 => Just(statement.actions.clone()), 1 => actions().prop_map(Arc::new)];
     let resources = prop_oneof![3 => Just(Resources::Every), 1 => resources()];
     (kept, added, actions, resources).prop_map(move |(kept, added, actions, resources)| {
         let mut bent = Statement::deny(&sid, actions);

@@ -8,7 +8,11 @@ use std::collections::BTreeSet;
 use ipnet::{IpNet, Ipv4Net};
 
 use super::{joined, public_group, public_vpc};
-use crate::{footprint::Group, id::VpcId, policy::Statement};
+use crate::{
+    footprint::Group,
+    id::VpcId,
+    policy::{self, Statement},
+};
 
 /// The sizes of a VPC's statements without what their lists hold.
 pub(super) struct Sizes {
@@ -74,28 +78,12 @@ fn of(nets: &BTreeSet<IpNet>) -> usize {
     list(&joined(nets))
 }
 
-/// Of a list in JSON: a single value stands without brackets.
+/// Of a list in JSON; 0 where there is none.
 fn list(nets: &[IpNet]) -> usize {
-    let quoted = nets.iter().map(|net| written(net) + 2).sum::<usize>();
-    match nets.len() {
-        0 | 1 => quoted,
-        many => quoted + many - 1 + 2,
-    }
-}
-
-/// The length of a prefix as text.
-fn written(net: &IpNet) -> usize {
-    let digits = |number: u8| match number {
-        0..10 => 1,
-        10..100 => 2,
-        _ => 3,
-    };
-    match net {
-        IpNet::V4(net) => {
-            let bytes = net.addr().octets().map(digits);
-            bytes.iter().sum::<usize>() + 3 + 1 + digits(net.prefix_len())
-        }
-        IpNet::V6(net) => net.to_string().len(),
+    if nets.is_empty() {
+        0
+    } else {
+        policy::of_nets(nets)
     }
 }
 

@@ -40,14 +40,13 @@ pub(super) fn read_policy(live: &LivePolicy) -> Result<PinPolicy, Edit> {
         .and_then(|version| version.text.as_deref())
         .ok_or_else(|| edit("no version in force could be read".into(), None))?;
     let document = Document::parse(text).map_err(|error| edit(error.to_string(), None))?;
-    match document.unsealed() {
-        Some(unsealed) => Ok(PinPolicy {
-            policy: live.name.clone(),
-            arn: live.arn.clone(),
-            size: document.size(),
-            document: unsealed,
-        }),
-        None => Err(edit(
+    match document.unseal() {
+        Ok(unsealed) => Ok(PinPolicy::new(
+            live.name.clone(),
+            live.arn.clone(),
+            unsealed,
+        )),
+        Err(document) => Err(edit(
             "its contents do not fit the seal in the name of its last statement".into(),
             Some(document.without_seal()),
         )),
@@ -56,5 +55,6 @@ pub(super) fn read_policy(live: &LivePolicy) -> Result<PinPolicy, Edit> {
 
 /// A version as it was written, if nobody else wrote it.
 fn written(version: &LiveVersion) -> Option<Document> {
-    Document::parse(version.text.as_deref()?).ok()?.unsealed()
+    let document = Document::parse(version.text.as_deref()?).ok()?;
+    document.unseal().ok()
 }

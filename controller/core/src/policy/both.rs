@@ -4,7 +4,7 @@
 //! nothing else may be. That is the conjunction of a statement of each: a call is denied by it where
 //! all conditions of both hold. Lists of negated conditions join, lists of positive ones meet.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use ipnet::IpNet;
 
@@ -100,21 +100,21 @@ impl Document {
 }
 
 /// What both apply to; `None` where no one list says it.
-fn both_actions(one: &Actions, other: &Actions) -> Option<Actions> {
-    match (one, other) {
-        (one, other) if one == other => Some(one.clone()),
+fn both_actions(one: &Arc<Actions>, other: &Arc<Actions>) -> Option<Arc<Actions>> {
+    match (&**one, &**other) {
+        _ if one == other => Some(one.clone()),
         (Actions::AllBut(one), Actions::AllBut(other)) => {
             let mut all = one.clone();
             all.extend(other.iter().filter(|it| !one.contains(it)).cloned());
             all.sort();
-            Some(Actions::AllBut(all))
+            Some(Actions::AllBut(all).into())
         }
         (Actions::Only(only), Actions::AllBut(but))
         | (Actions::AllBut(but), Actions::Only(only)) => {
             let apart = only
                 .iter()
                 .all(|action| but.iter().all(|it| services_differ(action, it)));
-            apart.then(|| Actions::Only(only.clone()))
+            apart.then(|| Actions::Only(only.clone()).into())
         }
         (Actions::Only(_), Actions::Only(_)) => None,
     }

@@ -6,6 +6,7 @@
 //! in any case (IAM User Guide, "IAM JSON policy elements: Condition").
 
 use std::{
+    borrow::Cow,
     fmt,
     net::{IpAddr, Ipv4Addr},
 };
@@ -81,7 +82,7 @@ struct Fault {
 }
 
 /// Reads one JSON value into the [`Test`] of an operator.
-type Reader = fn(&Json) -> Result<Test, Fault>;
+type Reader = fn(&Json<'_>) -> Result<Test, Fault>;
 
 pub(super) fn document(text: &str) -> Result<Document, ParseError> {
     let json = serde_json::from_str(text).map_err(ParseError::Json)?;
@@ -90,14 +91,14 @@ pub(super) fn document(text: &str) -> Result<Document, ParseError> {
         .map_err(ParseError::from)
 }
 
-fn statements(json: &Json) -> Result<Vec<Statement>, Fault> {
+fn statements(json: &Json<'_>) -> Result<Vec<Statement>, Fault> {
     let [version, list] = fields(json, ["Version", "Statement"])?;
     constant(version, "2012-10-17").map_err(inside("Version"))?;
     let list = one_or_many(list.ok_or(Problem::Missing).map_err(inside("Statement"))?);
     let mut statements: Vec<Statement> = Vec::with_capacity(list.len());
     for (index, json) in list.iter().enumerate() {
         let fault = |fault: Fault| fault.inside(name(index, json));
-        let statement = statement(json).map_err(fault)?;
+        let statement = statement(json, statements.last()).map_err(fault)?;
         if statements.iter().any(|other| other.sid == statement.sid) {
             return Err(fault(inside("Sid")(Problem::Twice)));
         }
@@ -107,7 +108,7 @@ fn statements(json: &Json) -> Result<Vec<Statement>, Fault> {
 }
 
 /// What an error calls a statement: its Sid where it has one, or its number from 1.
-fn name(index: usize, statement: &Json) -> String {
+fn name(index: usize, statement: &Json<'_>) -> String {
     let sid = match statement {
         Json::Object(fields) => fields.iter().find(|(name, _)| name == "Sid"),
         _ => None,
@@ -118,7 +119,8 @@ fn name(index: usize, statement: &Json) -> String {
     }
 }
 
-fn statement(json: &Json) -> Result<Statement, Fault> {
+/// `before` is the statement before it, whose actions are most often the same.
+fn statement(json: &Json<'_>, before: Option<&Statement>) -> Result<Statement, Fault> {
     let [id, effect, only, all_but, resource, condition] = fields(
         json,
         [
@@ -134,8 +136,11 @@ fn statement(json: &Json) -> Result<Statement, Fault> {
     constant(effect, "Deny").map_err(inside("Effect"))?;
     let resources = resources(resource).map_err(inside("Resource"))?;
     let actions = match (only, all_but) {
-        (Some(only), None) => Actions::Only(patterns(only).map_err(inside("Action"))?),
-        (None, Some(all_but)) => Actions::AllBut(patterns(all_but).map_err(inside("NotAction"))?),
+        (Some(only), None) => Actions::Only(patterns(only).map_err(inside("Action"))?).into(),
+        (None, Some(all_but)) => match before.filter(|before| says(&before.actions, all_but)) {
+            Some(before) => before.actions.clone(),
+            None => Actions::AllBut(patterns(all_but).map_err(inside("NotAction"))?).into(),
+        },
         (None, None) => return Err(inside("Action or NotAction")(Problem::Missing)),
         (Some(_), Some(_)) => return Err(inside("Action or NotAction")(Problem::Twice)),
     };
@@ -147,7 +152,7 @@ fn statement(json: &Json) -> Result<Statement, Fault> {
     }
 }
 
-fn sid(json: Option<&Json>) -> Result<String, Fault> {
+fn sid(json: Option<&Json<'_>>) -> Result<String, Fault> {
     let sid = text(json.ok_or(Problem::Missing)?)?;
     if sid.is_empty() || !sid.bytes().all(|b| b.is_ascii_alphanumeric()) {
         // IAM User Guide, "IAM JSON policy elements: Sid".
@@ -156,9 +161,18 @@ fn sid(json: Option<&Json>) -> Result<String, Fault> {
     Ok(sid.to_owned())
 }
 
+/// Whether `actions` are all but those that `json` lists, which then need not be read again.
+fn says(actions: &Actions, json: &Json<'_>) -> bool {
+    let Actions::AllBut(patterns) = actions else {
+        return false;
+    };
+    let listed = one_or_many(json).iter().map(|json| text(json).ok());
+    patterns.iter().map(|it| Some(it.as_str())).eq(listed)
+}
+
 /// Action patterns: `*`, or a service and a name with wildcards (IAM User Guide, "Grammar of the
 /// IAM JSON policy language").
-fn patterns(json: &Json) -> Result<Vec<String>, Fault> {
+fn patterns(json: &Json<'_>) -> Result<Vec<String>, Fault> {
     let service = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
     let action = |b: u8| b.is_ascii_alphanumeric() || b == b'*' || b == b'?';
     each(json, |json| {
@@ -179,7 +193,7 @@ fn patterns(json: &Json) -> Result<Vec<String>, Fault> {
 
 /// `*`, or ARNs that are wild in their last part only: what a wildcard in another part can stand for is not
 /// worth knowing.
-fn resources(json: Option<&Json>) -> Result<Resources, Fault> {
+fn resources(json: Option<&Json<'_>>) -> Result<Resources, Fault> {
     let json = json.ok_or(Problem::Missing)?;
     if let [Json::Text(text)] = one_or_many(json)
         && text == "*"
@@ -196,14 +210,14 @@ fn resources(json: Option<&Json>) -> Result<Resources, Fault> {
     Ok(Resources::Only(arns))
 }
 
-fn conditions(mut statement: Statement, json: &Json) -> Result<Statement, Fault> {
+fn conditions(mut statement: Statement, json: &Json<'_>) -> Result<Statement, Fault> {
     for (operator, keys) in object(json)? {
         let read = reader(operator)
             .ok_or(Problem::Unknown)
             .map_err(inside(operator))?;
         for (name, json) in object(keys).map_err(inside(operator))? {
             let (key, test) = condition(&statement, read, name, json)
-                .map_err(|fault| fault.inside(name).inside(operator))?;
+                .map_err(|fault| fault.inside(&**name).inside(&**operator))?;
             statement = statement.when(key, test);
         }
     }
@@ -214,7 +228,7 @@ fn condition(
     statement: &Statement,
     read: Reader,
     name: &str,
-    json: &Json,
+    json: &Json<'_>,
 ) -> Result<(Key, Test), Fault> {
     let key = name.parse().map_err(|_| Problem::Unknown)?;
     let test = read(json)?;
@@ -243,7 +257,7 @@ fn reader(operator: &str) -> Option<Reader> {
     Some(reader)
 }
 
-fn truth(json: &Json) -> Result<bool, Fault> {
+fn truth(json: &Json<'_>) -> Result<bool, Fault> {
     match one(json)? {
         Json::Bool(truth) => Ok(*truth),
         json => match text(json)? {
@@ -254,7 +268,7 @@ fn truth(json: &Json) -> Result<bool, Fault> {
     }
 }
 
-fn time(json: &Json) -> Result<Timestamp, Fault> {
+fn time(json: &Json<'_>) -> Result<Timestamp, Fault> {
     let found = text(one(json)?)?;
     found
         .parse()
@@ -263,7 +277,7 @@ fn time(json: &Json) -> Result<Timestamp, Fault> {
 
 /// Text with its variables (IAM User Guide, "IAM policy elements: Variables and tags"). `${$}` is a
 /// dollar sign. `${*}` and `${?}` are not taken: in a [`Text`] these characters have one meaning.
-fn variables(json: &Json) -> Result<Text, Fault> {
+fn variables(json: &Json<'_>) -> Result<Text, Fault> {
     let mut pieces = Vec::new();
     let mut literal = String::new();
     let mut rest = text(json)?;
@@ -291,7 +305,7 @@ fn variables(json: &Json) -> Result<Text, Fault> {
 /// A CIDR block. Bits below the prefix length do not count, so they are cleared. IAM reads an
 /// address without a length as `/32` (IAM User Guide, "IAM JSON policy elements: Condition
 /// operators"): for IPv4 that is the address; for IPv6 it is a mistake of 96 bits, and refused.
-fn prefix(json: &Json) -> Result<IpNet, Fault> {
+fn prefix(json: &Json<'_>) -> Result<IpNet, Fault> {
     let found = text(json)?;
     let net = match found.split_once('/') {
         Some((address, length)) if length.bytes().all(|b| b.is_ascii_digit()) => address
@@ -310,10 +324,10 @@ fn prefix(json: &Json) -> Result<IpNet, Fault> {
 }
 
 /// The fields of an object, each where its name stands; another name is an error.
-fn fields<'a, const N: usize>(
-    json: &'a Json,
+fn fields<'a, 't, const N: usize>(
+    json: &'a Json<'t>,
     names: [&str; N],
-) -> Result<[Option<&'a Json>; N], Fault> {
+) -> Result<[Option<&'a Json<'t>>; N], Fault> {
     let mut found = [None; N];
     for (name, value) in object(json)? {
         let place = names.iter().position(|known| known == name);
@@ -322,7 +336,7 @@ fn fields<'a, const N: usize>(
     Ok(found)
 }
 
-fn object(json: &Json) -> Result<&[(String, Json)], Fault> {
+fn object<'a, 't>(json: &'a Json<'t>) -> Result<&'a [(Cow<'t, str>, Json<'t>)], Fault> {
     match json {
         Json::Object(fields) if !fields.is_empty() => Ok(fields),
         _ => Err(Problem::Shape("an object that is not empty").into()),
@@ -330,21 +344,21 @@ fn object(json: &Json) -> Result<&[(String, Json)], Fault> {
 }
 
 /// IAM takes a single value bare or as a list of one.
-fn one_or_many(json: &Json) -> &[Json] {
+fn one_or_many<'a, 't>(json: &'a Json<'t>) -> &'a [Json<'t>] {
     match json {
         Json::List(list) => list,
         one => std::slice::from_ref(one),
     }
 }
 
-fn one(json: &Json) -> Result<&Json, Fault> {
+fn one<'a, 't>(json: &'a Json<'t>) -> Result<&'a Json<'t>, Fault> {
     match one_or_many(json) {
         [one] => Ok(one),
         _ => Err(Problem::Shape("one value").into()),
     }
 }
 
-fn each<T>(json: &Json, read: impl Fn(&Json) -> Result<T, Fault>) -> Result<Vec<T>, Fault> {
+fn each<T>(json: &Json<'_>, read: impl Fn(&Json<'_>) -> Result<T, Fault>) -> Result<Vec<T>, Fault> {
     match one_or_many(json) {
         // What IAM makes of a condition without a value is not documented.
         [] => Err(Problem::Shape("a list that is not empty").into()),
@@ -352,7 +366,7 @@ fn each<T>(json: &Json, read: impl Fn(&Json) -> Result<T, Fault>) -> Result<Vec<
     }
 }
 
-fn text(json: &Json) -> Result<&str, Fault> {
+fn text<'a>(json: &'a Json<'_>) -> Result<&'a str, Fault> {
     match json {
         Json::Text(text) => Ok(text),
         _ => Err(Problem::Shape("text").into()),
@@ -360,7 +374,7 @@ fn text(json: &Json) -> Result<&str, Fault> {
 }
 
 /// The one value that an element has in a document of ours.
-fn constant(json: Option<&Json>, wanted: &'static str) -> Result<(), Fault> {
+fn constant(json: Option<&Json<'_>>, wanted: &'static str) -> Result<(), Fault> {
     match one_or_many(json.ok_or(Problem::Missing)?) {
         [Json::Text(found)] if found == wanted => Ok(()),
         [Json::Text(found)] => Err(value(wanted, found)),

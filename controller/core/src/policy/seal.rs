@@ -27,14 +27,29 @@ impl Document {
 
     /// The document that was sealed; none where the seal is broken or was never there.
     pub fn unsealed(&self) -> Option<Self> {
-        let mut document = self.clone();
-        let last = document.statements.last_mut()?;
-        let at = last.sid.len().checked_sub(SEAL_LENGTH)?;
-        if !last.sid.is_char_boundary(at) {
-            return None;
+        self.clone().unseal().ok()
+    }
+
+    /// The same of a document that is not wanted as it is; it comes back where it was not sealed.
+    pub(crate) fn unseal(mut self) -> Result<Self, Self> {
+        let Some(seal) = self.take_end() else {
+            return Err(self);
+        };
+        if self.seal() == seal {
+            return Ok(self);
         }
-        let seal = last.sid.split_off(at);
-        (document.seal() == seal).then_some(document)
+        if let Some(last) = self.statements.last_mut() {
+            last.sid.push_str(&seal);
+        }
+        Err(self)
+    }
+
+    /// Cuts off what stands where a seal does.
+    fn take_end(&mut self) -> Option<String> {
+        let last = self.statements.last_mut()?;
+        let at = last.sid.len().checked_sub(SEAL_LENGTH)?;
+        let is_between = last.sid.is_char_boundary(at);
+        is_between.then(|| last.sid.split_off(at))
     }
 
     /// The same without its seal, whether or not that is whole.
@@ -84,7 +99,7 @@ mod tests {
         };
         let sealed = document.sealed();
         let mut changed = sealed.clone();
-        changed.statements[0].actions = Actions::Only(vec!["s3:GetObject".into()]);
+        changed.statements[0].actions = Actions::Only(vec!["s3:GetObject".into()]).into();
         let mut shorter = sealed.clone();
         shorter.statements.remove(0);
         let mut cut = sealed.clone();
@@ -96,6 +111,7 @@ mod tests {
             ("never", document),
         ] {
             assert_eq!(edited.unsealed(), None, "{what}");
+            assert_eq!(edited.clone().unseal(), Err(edited), "{what}");
         }
         assert!(sealed.unsealed().is_some());
     }

@@ -10,7 +10,7 @@ use proptest::{
 use super::*;
 
 fn texts() -> impl Strategy<Value = Vec<Text>> {
-    let literal = "[ -ÿ]{1,12}".prop_map(Piece::Literal);
+    let literal = "[\\x01-ÿ]{1,12}".prop_map(Piece::Literal);
     let variable = select(Key::all().collect::<Vec<_>>()).prop_map(Piece::Variable);
     // Neighbouring literals would be read back as one.
     let text = (vec((literal.clone(), variable), 0..3), literal).prop_map(|(pairs, last)| {
@@ -102,6 +102,15 @@ proptest! {
         let read = Document::parse(&document.to_json()).unwrap();
         prop_assert_eq!(&read, &document);
         prop_assert_eq!(read.digest(), document.digest());
+    }
+
+    #[test]
+    fn its_size_is_what_iam_counts_of_its_text(document in any_document()) {
+        let counted = |text: String| text.chars().filter(|c| !c.is_whitespace()).count();
+        prop_assert_eq!(document.size(), counted(document.to_json()));
+        for statement in &document.statements {
+            prop_assert_eq!(statement.size(), counted(serde_json::to_string(statement).unwrap()));
+        }
     }
 
     #[test]

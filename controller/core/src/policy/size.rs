@@ -1,0 +1,158 @@
+//! How long a document is as IAM counts it, without writing it.
+//!
+//! A search for the best pin asks for the sizes of thousands of statements and writes few of them. A test
+//! holds this against what [`super::write`] writes.
+
+use std::fmt::{self, Write as _};
+
+use ipnet::IpNet;
+
+use super::{Actions, Document, Operator, Piece, Resources, Statement, Test, Text};
+use crate::request::Key;
+
+/// What stands around the statements.
+const DOCUMENT: usize = r#"{"Version":"2012-10-17","Statement":[]}"#.len();
+/// What stands around a statement's name.
+const NAME: usize = r#"{"Sid":,"Effect":"Deny","#.len();
+/// What stands around the values of `Action` and `Resource`, and closes the statement.
+const ACTION: usize = r#""Action":,"Resource":}"#.len();
+/// The same of `NotAction`.
+const NOT_ACTION: usize = ACTION + "Not".len();
+/// What stands around the conditions.
+const CONDITION: usize = r#","Condition":{}"#.len();
+
+impl Document {
+    /// Its length as IAM counts it against [`super::MANAGED_POLICY_QUOTA`].
+    pub fn size(&self) -> usize {
+        let sizes = self.statements.iter().map(Statement::size).sum::<usize>();
+        DOCUMENT + sizes + commas(self.statements.len())
+    }
+}
+
+impl Statement {
+    /// Its length in a document as IAM counts it, without the comma between two.
+    pub fn size(&self) -> usize {
+        let actions = match &*self.actions {
+            Actions::Only(patterns) => ACTION + of_values(patterns, |it| quoted(it)),
+            Actions::AllBut(patterns) => NOT_ACTION + of_values(patterns, |it| quoted(it)),
+        };
+        let resources = match &self.resources {
+            Resources::Every => quoted("*"),
+            Resources::Only(arns) => of_values(arns, |arn| quoted(arn.as_str())),
+        };
+        NAME + quoted(&self.sid) + actions + resources + self.size_of_conditions()
+    }
+
+    fn size_of_conditions(&self) -> usize {
+        let mut size = 0;
+        // They are in the order of their operators, each of which stands once.
+        let mut last: Option<Operator> = None;
+        for ((operator, key), test) in &self.conditions {
+            size += quoted(key.name()) + ":".len() + test.size();
+            size += if last.replace(*operator) == Some(*operator) {
+                ",".len()
+            } else {
+                quoted(operator.name()) + ":{},".len()
+            };
+        }
+        if last.is_some() {
+            // No comma stands behind the last.
+            CONDITION + size - 1
+        } else {
+            0
+        }
+    }
+}
+
+impl Test {
+    fn size(&self) -> usize {
+        match self {
+            Test::Null(value) | Test::BoolIfExists(value) => of_value(&value.to_string()),
+            Test::DateLessThan(time) => of_value(&time.to_string()),
+            Test::StringEquals(texts)
+            | Test::StringNotEquals(texts)
+            | Test::StringLike(texts)
+            | Test::ArnEquals(texts) => of_values(texts, Text::size),
+            Test::IpAddress(nets) | Test::NotIpAddress(nets) => of_nets(nets),
+        }
+    }
+}
+
+impl Text {
+    fn size(&self) -> usize {
+        let piece = |piece: &Piece| match piece {
+            Piece::Literal(text) => {
+                // `$` is written as `${$}`.
+                escaped(text) + text.matches('$').count() * 3
+            }
+            Piece::Variable(key) => "${}".len() + Key::name(*key).len(),
+        };
+        2 + self.0.iter().map(piece).sum::<usize>()
+    }
+}
+
+/// Of a list of prefixes.
+pub(crate) fn of_nets(nets: &[IpNet]) -> usize {
+    of_values(nets, |net| 2 + of_net(net))
+}
+
+/// Of values as IAM writes them: a single one stands without brackets.
+fn of_values<T>(values: &[T], size: impl Fn(&T) -> usize) -> usize {
+    let sizes = values.iter().map(size).sum::<usize>();
+    match values.len() {
+        1 => sizes,
+        many => "[]".len() + sizes + commas(many),
+    }
+}
+
+fn commas(values: usize) -> usize {
+    values.saturating_sub(1)
+}
+
+fn of_value(text: &str) -> usize {
+    quoted(text)
+}
+
+/// Of a text in JSON.
+fn quoted(text: &str) -> usize {
+    2 + escaped(text)
+}
+
+/// Blanks are not counted (IAM User Guide, "IAM and STS quotas"), but for those that JSON escapes.
+fn escaped(text: &str) -> usize {
+    let of = |c: char| match c {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        c if c < ' ' => r"\u0000".len(),
+        c => usize::from(!c.is_whitespace()),
+    };
+    text.chars().map(of).sum()
+}
+
+/// Of a prefix as text.
+fn of_net(net: &IpNet) -> usize {
+    let digits = |number: u8| match number {
+        0..10 => 1,
+        10..100 => 2,
+        _ => 3,
+    };
+    let address = match net {
+        IpNet::V4(net) => net.addr().octets().map(digits).iter().sum::<usize>() + "...".len(),
+        IpNet::V6(net) => {
+            let mut length = Length(0);
+            // Counting cannot fail.
+            let _ = write!(length, "{}", net.addr());
+            length.0
+        }
+    };
+    address + "/".len() + digits(net.prefix_len())
+}
+
+/// Counts what is written to it.
+struct Length(usize);
+
+impl fmt::Write for Length {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 += text.len();
+        Ok(())
+    }
+}
