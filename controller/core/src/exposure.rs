@@ -19,6 +19,7 @@ use crate::{
     id::{InstanceId, VpcId},
     pin::Admitted,
     policy::Document,
+    prefix::joined,
 };
 
 mod account;
@@ -29,7 +30,6 @@ pub use account::OfAccount;
 pub use hosts::Hosts;
 
 use group::Group;
-use hosts::joined;
 
 /// What is left open to a stolen token of a role.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -93,7 +93,7 @@ pub fn of(footprint: &Footprint, documents: &[&Document], fleet: &Hosts) -> Expo
         return Exposure::Nothing;
     }
     let admitted = Admitted::by(documents);
-    let private = joined(&admitted.private);
+    let private = joined(admitted.private.iter().copied());
     let mut groups: BTreeMap<(&VpcId, Vec<usize>), Group<'_>> = BTreeMap::new();
     let instances: Vec<OfInstance> = footprint
         .hosts

@@ -40,6 +40,7 @@ pub mod pin;
 pub mod plan;
 pub mod policy;
 pub mod position;
+mod prefix;
 pub mod replay;
 pub mod replayed;
 pub mod request;

@@ -31,6 +31,7 @@ use crate::{
     id::{Arn, VpcId},
     plan::POLICY_PATH,
     policy::{Actions, Document, Statement, Test, Text},
+    prefix::joined,
     request::Key,
     settings::Settings,
 };
@@ -176,7 +177,7 @@ fn public_vpc(
     egress: &BTreeSet<IpNet>,
     grouped: impl IntoIterator<Item = Ipv4Net>,
 ) -> Statement {
-    let grouped: BTreeSet<IpNet> = grouped.into_iter().map(IpNet::V4).collect();
+    let grouped = joined(grouped.into_iter().map(IpNet::V4));
     let statement = from_the_internet(format!("Public{}", named(vpc))).when(
         Key::Ec2InstanceSourceVpc,
         Test::StringEquals(vec![Text::literal(vpc)]),
@@ -186,7 +187,7 @@ fn public_vpc(
     } else {
         statement.when(
             Key::Ec2InstanceSourcePrivateIpv4,
-            Test::NotIpAddress(joined(&grouped)),
+            Test::NotIpAddress(grouped),
         )
     };
     only_from(statement, egress)
@@ -194,17 +195,14 @@ fn public_vpc(
 
 /// From the internet, tokens of a group only from its egress.
 fn public_group(vpc: &VpcId, group: &Group) -> Statement {
-    let private: BTreeSet<IpNet> = group.private.iter().copied().map(IpNet::V4).collect();
+    let private = joined(group.private.iter().copied().map(IpNet::V4));
     let sid = format!("PublicGroup{}{}", group.number, named(vpc));
     let statement = from_the_internet(sid)
         .when(
             Key::Ec2InstanceSourceVpc,
             Test::StringEquals(vec![Text::literal(vpc)]),
         )
-        .when(
-            Key::Ec2InstanceSourcePrivateIpv4,
-            Test::IpAddress(joined(&private)),
-        );
+        .when(Key::Ec2InstanceSourcePrivateIpv4, Test::IpAddress(private));
     only_from(statement, &group.public)
 }
 
@@ -213,7 +211,10 @@ fn only_from(statement: Statement, egress: &BTreeSet<IpNet>) -> Statement {
     if egress.is_empty() {
         statement
     } else {
-        statement.when(Key::SourceIp, Test::NotIpAddress(joined(egress)))
+        statement.when(
+            Key::SourceIp,
+            Test::NotIpAddress(joined(egress.iter().copied())),
+        )
     }
 }
 
@@ -255,11 +256,11 @@ fn endpoint_ipv6(addresses: &BTreeSet<Ipv6Net>) -> Statement {
 }
 
 fn unless_from(statement: Statement, addresses: impl Iterator<Item = IpNet>) -> Statement {
-    let addresses: BTreeSet<IpNet> = addresses.collect();
+    let addresses = joined(addresses);
     if addresses.is_empty() {
         statement
     } else {
-        statement.when(Key::VpcSourceIp, Test::NotIpAddress(joined(&addresses)))
+        statement.when(Key::VpcSourceIp, Test::NotIpAddress(addresses))
     }
 }
 
@@ -287,13 +288,6 @@ fn statement_about_all(sid: impl Into<String>) -> Statement {
         Actions::AllBut(exempt.collect()).into()
     });
     Statement::deny(sid, NOT_EXEMPT.clone())
-}
-
-/// Prefixes joined where that loses nothing: two halves become their whole.
-fn joined(prefixes: &BTreeSet<IpNet>) -> Vec<IpNet> {
-    let mut joined = IpNet::aggregate(&prefixes.iter().copied().collect());
-    joined.sort();
-    joined
 }
 
 fn capitalised(part: &str) -> String {

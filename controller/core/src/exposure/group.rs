@@ -6,9 +6,9 @@ use ipnet::IpNet;
 
 use super::{
     Hosts, OfInstance,
-    hosts::{common, joined, overlaps_any},
+    hosts::{common, overlaps_any},
 };
-use crate::{footprint::Host, id::VpcId, pin::Admitted};
+use crate::{footprint::Host, id::VpcId, pin::Admitted, prefix::joined};
 
 /// Tokens of one VPC that the same statements select.
 pub(super) struct Group<'a> {
@@ -41,7 +41,7 @@ impl<'a> Group<'a> {
             .map(|number| admitted.public[*number].from.clone())
             .reduce(|some, others| both(&some, &others))
             .unwrap_or_else(everywhere);
-        let public = joined(&public);
+        let public = joined(public);
         let endpoints = admitted.hubs.iter().filter(|hub| *hub != vpc).count();
         let leaving = public.iter().flat_map(|net| fleet.crowds_leaving_from(net));
         let mut crowds: HashSet<usize> = leaving.collect();

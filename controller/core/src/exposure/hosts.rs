@@ -11,7 +11,7 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::{egress, estate::Estate, footprint::Host, id::VpcId};
+use crate::{egress, estate::Estate, footprint::Host, id::VpcId, prefix::joined};
 
 /// All hosts of an account by where they leave from.
 #[derive(Debug, Default)]
@@ -93,9 +93,7 @@ impl Hosts {
         index.public = Index::new(public);
         index.private = Index::new(private);
         index.primary.sort_unstable();
-        ours.sort_unstable();
-        ours.dedup();
-        index.ours = joined(&ours);
+        index.ours = joined(ours);
         index
     }
 
@@ -211,13 +209,6 @@ fn within_net<'s, T>(sorted: &'s [T], address: impl Fn(&T) -> Ipv4Addr, net: &Ip
     let from = sorted.partition_point(|it| address(it) < net.network());
     let to = sorted.partition_point(|it| address(it) <= net.broadcast());
     &sorted[from..to]
-}
-
-/// Prefixes joined where that loses nothing: disjoint, and in order.
-pub(super) fn joined(nets: &Vec<IpNet>) -> Vec<IpNet> {
-    let mut joined = IpNet::aggregate(nets);
-    joined.sort_unstable();
-    joined
 }
 
 /// Those of `nets`, disjoint and in order, that overlap `net`.

@@ -18,6 +18,7 @@ use ipnet::{IpNet, Ipv4Net};
 use crate::{
     exposure::Hosts,
     footprint::{Cell, Group},
+    prefix::joined,
 };
 
 /// The parts of a VPC.
@@ -161,8 +162,7 @@ impl<'a> Parts<'a> {
     /// The least number of prefixes that the lists of all groups have together.
     pub(super) fn least_prefixes(&self) -> usize {
         let all = self.selected.iter().chain([&self.rest]);
-        let public: Vec<IpNet> = all.flat_map(|part| &part.public).copied().collect();
-        IpNet::aggregate(&public).len()
+        joined(all.flat_map(|part| &part.public).copied()).len()
     }
 
     /// The least number of hosts that the worst-off group can be open to, however it is divided.
@@ -347,8 +347,7 @@ impl<'a> Bin<'a> {
 
     /// Prefixes that it takes to select its parts, joined.
     fn selectors(&self) -> usize {
-        let private: Vec<Ipv4Net> = self.part.private.iter().copied().collect();
-        Ipv4Net::aggregate(&private).len()
+        joined(self.part.private.iter().copied().map(IpNet::V4)).len()
     }
 
     fn into_group(self) -> Group {

@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::{joined, public_group, public_vpc};
+use super::{public_group, public_vpc};
 use crate::{
     footprint::Group,
     id::VpcId,
     policy::{self, Statement},
+    prefix::joined,
 };
 
 /// The sizes of a VPC's statements without what their lists hold.
@@ -70,12 +71,12 @@ fn index(list: usize) -> usize {
 }
 
 fn of_ipv4<'n>(nets: impl IntoIterator<Item = &'n Ipv4Net>) -> usize {
-    of(&nets.into_iter().copied().map(IpNet::V4).collect())
+    list(&joined(nets.into_iter().copied().map(IpNet::V4)))
 }
 
 /// Of a list of these prefixes, joined; 0 where there is none.
 fn of(nets: &BTreeSet<IpNet>) -> usize {
-    list(&joined(nets))
+    list(&joined(nets.iter().copied()))
 }
 
 /// Of a list in JSON; 0 where there is none.

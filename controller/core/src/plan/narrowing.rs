@@ -1,13 +1,12 @@
 //! How much of what a role's pin admits would go.
 
-use std::collections::BTreeSet;
-
 use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::{
     pin::is_chained,
     policy::{Document, Test},
+    prefix::joined,
     request::Key,
     settings::MaxNarrowing,
 };
@@ -73,10 +72,7 @@ fn listed(documents: &[&Document], chained: bool) -> Vec<IpNet> {
                 _ => None,
             })
     });
-    let all: BTreeSet<IpNet> = lists.flatten().copied().collect();
-    let mut joined = IpNet::aggregate(&all.into_iter().collect());
-    joined.sort();
-    joined
+    joined(lists.flatten().copied())
 }
 
 /// How many addresses of `net` lie in `others`, which are disjoint and in order.

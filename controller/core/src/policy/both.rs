@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use ipnet::IpNet;
 
 use super::{Actions, Document, Key, Operator, Piece, Resources, Statement, Test, Text};
+use crate::prefix::joined;
 
 /// What two statements both deny.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,9 +173,7 @@ fn both_tests(one: &Test, other: &Test) -> Meet {
             Meet::This(Test::StringNotEquals(all))
         }
         (Test::NotIpAddress(one), Test::NotIpAddress(other)) => {
-            let mut all = IpNet::aggregate(&one.iter().chain(other).copied().collect());
-            all.sort();
-            Meet::This(Test::NotIpAddress(all))
+            Meet::This(Test::NotIpAddress(joined(one.iter().chain(other).copied())))
         }
         (Test::StringEquals(one), Test::StringEquals(other))
             if all_literal(one) && all_literal(other) =>
@@ -191,12 +190,9 @@ fn both_tests(one: &Test, other: &Test) -> Meet {
             }
         }
         (Test::IpAddress(one), Test::IpAddress(other)) => {
-            let mut shared: Vec<IpNet> = one
-                .iter()
-                .flat_map(|a| other.iter().filter_map(move |b| narrower(a, b)))
-                .collect();
-            shared = IpNet::aggregate(&shared);
-            shared.sort();
+            let shared = one.iter();
+            let shared =
+                joined(shared.flat_map(|a| other.iter().filter_map(move |b| narrower(a, b))));
             if shared.is_empty() {
                 Meet::Never
             } else {

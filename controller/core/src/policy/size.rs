@@ -120,6 +120,10 @@ fn quoted(text: &str) -> usize {
 
 /// Blanks are not counted (IAM User Guide, "IAM and STS quotas"), but for those that JSON escapes.
 fn escaped(text: &str) -> usize {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_plain) {
+        return text.len();
+    }
     let of = |c: char| match c {
         '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
         c if c < ' ' => r"\u0000".len(),
