@@ -9,9 +9,13 @@
 //! In the end the group that would cost the most selectors becomes the one of all others, which costs
 //! none. To find the fewest groups for a T is bin
 //! packing; first-fit is within 11/9 of it when the order is by size, and the caller tries that order
-//! too. Work is `O(parts x groups)`, and who leaves from the addresses of each part is looked up once.
+//! too. Work is `O(parts x groups)`, and who leaves from the addresses of each part is looked up once. Which
+//! group becomes the one of all others is decided last, so that trying another one costs `O(parts)`.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap},
+};
 
 use ipnet::{IpNet, Ipv4Net};
 
@@ -32,11 +36,11 @@ pub(super) struct Parts<'a> {
     crowds: Vec<usize>,
 }
 
-/// Cells whose hosts leave by the same addresses.
+/// Cells whose hosts leave by the same addresses. Lists are in order, and have nothing twice.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Part {
-    private: BTreeSet<Ipv4Net>,
-    public: BTreeSet<IpNet>,
+struct Part {
+    private: Vec<Ipv4Net>,
+    public: Vec<IpNet>,
     hosts: usize,
     /// Crowds of the account that leave from its addresses, by their place in [`Parts::crowds`].
     crowds: Vec<usize>,
@@ -45,7 +49,7 @@ pub(super) struct Part {
 }
 
 /// When a group takes a further part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Rule {
     /// Where that opens nothing to anybody.
     Finest,
@@ -66,7 +70,7 @@ pub(super) struct Way {
 }
 
 /// In which order parts are put into groups.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Order {
     /// Most selectors first, then by address: neighbours come together, and their lists join.
     Address,
@@ -111,25 +115,27 @@ impl<'a> Parts<'a> {
             told.extend(&cell.public);
             let part = match cell.private {
                 Some(_) => by_egress.entry(&cell.public).or_insert_with(|| Part {
-                    public: cell.public.clone(),
+                    public: cell.public.iter().copied().collect(),
                     ..Part::default()
                 }),
                 None => &mut rest,
             };
             part.private.extend(cell.private);
-            part.public.extend(&cell.public);
+            if cell.private.is_none() {
+                part.public.extend(&cell.public);
+            }
             part.hosts += cell.hosts;
         }
         // What nobody was seen to leave by may be what somebody to come will.
         rest.public.extend(egress.difference(&told));
+        in_order(&mut rest.public);
         let mut parts: Vec<Part> = by_egress.into_values().collect();
+        for part in &mut parts {
+            in_order(&mut part.private);
+        }
         parts.sort_by_cached_key(|part| {
             let first = part.private.first().copied();
-            (
-                part.hosts == 0,
-                std::cmp::Reverse(part.private.len()),
-                first,
-            )
+            (part.hosts == 0, Reverse(part.private.len()), first)
         });
         Self {
             fleet,
@@ -190,80 +196,38 @@ impl<'a> Parts<'a> {
 
     /// The parts put into `most` groups or fewer; none where more would be needed. What is in one of
     /// `homes` stays there if the rule allows.
-    pub(super) fn divide(&self, way: Way, homes: &Homes, most: usize) -> Option<Vec<Group>> {
-        let new = |number| Bin::new(number, way.rule, &self.crowds);
-        let mut bins: BTreeMap<u32, Bin<'_>> = BTreeMap::new();
-        if !homes.is_empty() {
-            // What has no home there is in the group of all others.
-            let mut rest = new(0);
-            rest.take(&self.rest);
-            bins.insert(0, rest);
-        }
+    pub(super) fn fill(
+        &self,
+        rule: Rule,
+        order: Order,
+        homes: &Homes,
+        most: usize,
+    ) -> Option<Filled> {
+        let mut bins = Bins::new(rule, &self.crowds, &self.rest, !homes.is_empty());
         let mut homeless: Vec<&Part> = Vec::new();
-        for part in self.in_order(way.order) {
+        for part in self.in_order(order) {
             let home = part.private.iter().find_map(|net| home_of(*net, homes));
-            let taken = home.is_some_and(|number| {
-                let bin = bins.entry(number).or_insert_with(|| new(number));
-                bin.takes(part)
-            });
-            if !taken {
+            if !home.is_some_and(|number| bins.at(number).takes(part)) {
                 homeless.push(part);
             }
         }
         for part in homeless {
-            if bins.values_mut().any(|bin| bin.takes(part)) {
+            if bins.take(part) {
                 continue;
             }
-            if bins.len() >= most {
+            if bins.numbered.len() >= most {
                 return None;
             }
-            // As many numbers as there are groups, and one more, hold one that is free.
-            let last = u32::try_from(bins.len()).ok()? + 1;
-            let number = (1..=last).find(|number| !bins.contains_key(number))?;
-            let mut bin = new(number);
-            bin.take(part);
-            bins.insert(number, bin);
+            let number = bins.free_number();
+            bins.at(number).put(part);
         }
-        if homes.is_empty() {
-            let rest = self.rest_of(&mut bins, new(0), way.passed_over);
-            bins.insert(0, rest);
-        }
-        let mut groups: Vec<Group> = bins
-            .into_values()
-            .filter(|bin| bin.number == 0 || !bin.part.private.is_empty())
-            .map(Bin::into_group)
-            .collect();
-        // The one of all others comes last.
-        groups.rotate_left(1);
-        (groups.len() <= most).then_some(groups)
-    }
-
-    /// The group of all others, `rest`, with what would cost the most selectors of what it can take.
-    fn rest_of<'b>(
-        &self,
-        bins: &mut BTreeMap<u32, Bin<'b>>,
-        mut rest: Bin<'b>,
-        passed_over: usize,
-    ) -> Bin<'b> {
-        rest.take(&self.rest);
-        let mut largest_first: Vec<(usize, u32)> = bins
-            .values()
-            .map(|bin| (bin.selectors(), bin.number))
-            .collect();
-        largest_first.sort_by_key(|(selectors, number)| (std::cmp::Reverse(*selectors), *number));
-        for (_, number) in largest_first.into_iter().skip(passed_over) {
-            if rest.takes(&bins[&number].part) {
-                bins.remove(&number);
-                break;
-            }
-        }
-        rest
+        Some(bins.filled())
     }
 
     fn in_order(&self, order: Order) -> Vec<&Part> {
         let mut parts: Vec<&Part> = self.selected.iter().collect();
         if order == Order::Size {
-            parts.sort_by_key(|part| (part.hosts == 0, std::cmp::Reverse(part.seen)));
+            parts.sort_by_key(|part| (part.hosts == 0, Reverse(part.seen)));
         }
         parts
     }
@@ -276,15 +240,81 @@ fn home_of(net: Ipv4Net, homes: &Homes) -> Option<u32> {
     prefix.contains(&net).then_some(*number)
 }
 
+/// Groups being filled.
+struct Bins<'a> {
+    rule: Rule,
+    crowds: &'a [usize],
+    /// By their numbers.
+    numbered: Vec<Bin<'a>>,
+    /// The group of all others.
+    rest: Bin<'a>,
+    /// Whether what has no home is at home there, and it takes no other group in.
+    rest_is_home: bool,
+}
+
+impl<'a> Bins<'a> {
+    fn new(rule: Rule, crowds: &'a [usize], rest: &Part, rest_is_home: bool) -> Self {
+        let mut bin = Bin::new(0, rule, crowds);
+        bin.put(rest);
+        Self {
+            rule,
+            crowds,
+            numbered: Vec::new(),
+            rest: bin,
+            rest_is_home,
+        }
+    }
+
+    /// The group of this number, a new one where there is none.
+    fn at(&mut self, number: u32) -> &mut Bin<'a> {
+        if number == 0 {
+            return &mut self.rest;
+        }
+        let place = self.numbered.binary_search_by_key(&number, Bin::number);
+        let place = place.unwrap_or_else(|place| {
+            let new = Bin::new(number, self.rule, self.crowds);
+            self.numbered.insert(place, new);
+            place
+        });
+        &mut self.numbered[place]
+    }
+
+    /// Whether there is a group that takes `part`.
+    fn take(&mut self, part: &Part) -> bool {
+        let rest = Some(&mut self.rest).filter(|_| self.rest_is_home);
+        rest.into_iter()
+            .chain(&mut self.numbered)
+            .any(|bin| bin.takes(part))
+    }
+
+    /// The least number that no group has.
+    fn free_number(&self) -> u32 {
+        let taken = (1..).zip(&self.numbered);
+        let taken = taken.take_while(|(number, bin)| bin.number() == *number);
+        taken.last().map_or(1, |(number, _)| number + 1)
+    }
+
+    fn filled(self) -> Filled {
+        let draft = |bin: Bin<'_>| {
+            let mut draft = bin.draft;
+            draft.settle();
+            draft
+        };
+        Filled {
+            rule: self.rule,
+            numbered: self.numbered.into_iter().map(draft).collect(),
+            rest: draft(self.rest),
+            rest_is_home: self.rest_is_home,
+        }
+    }
+}
+
 /// A group being filled.
 struct Bin<'a> {
-    number: u32,
+    draft: Draft,
     rule: Rule,
-    part: Part,
     /// Of which crowds hosts leave from its addresses, where the rule asks for that.
     has: Vec<bool>,
-    /// How many hosts these have.
-    seen: usize,
     /// How many each has.
     crowds: &'a [usize],
 }
@@ -292,75 +322,174 @@ struct Bin<'a> {
 impl<'a> Bin<'a> {
     fn new(number: u32, rule: Rule, crowds: &'a [usize]) -> Self {
         Self {
-            number,
+            draft: Draft {
+                number,
+                ..Draft::default()
+            },
             rule,
-            part: Part::default(),
             has: vec![false; crowds.len()],
-            seen: 0,
             crowds,
         }
     }
 
+    fn number(&self) -> u32 {
+        self.draft.number
+    }
+
     /// Takes `part` if the rule allows; whether it does.
     fn takes(&mut self, part: &Part) -> bool {
-        let is_new = self.number != 0 && self.part.private.is_empty();
+        let is_new = self.draft.number != 0 && self.draft.private.is_empty();
         let allowed = is_new
             || match self.rule {
-                Rule::Finest => self.opens_nothing(part),
-                Rule::AtMost(most) => self.part.hosts + part.hosts == 0 || self.stays(part, most),
+                Rule::Finest => self.draft.opens_nothing(part.hosts, &part.public),
+                Rule::AtMost(most) => self.draft.hosts + part.hosts == 0 || self.stays(part, most),
             };
         if allowed {
-            self.take(part);
+            self.put(part);
         }
         allowed
     }
 
-    /// Whether neither those in it nor those of `part` can be used from anywhere else then.
-    fn opens_nothing(&self, part: &Part) -> bool {
-        let to_part = part.hosts == 0 || self.part.public.is_subset(&part.public);
-        let to_bin = self.part.hosts == 0 || part.public.is_subset(&self.part.public);
-        to_part && to_bin
-    }
-
     /// Whether with `part` no more than `most` hosts leave from its addresses.
     fn stays(&self, part: &Part, most: usize) -> bool {
-        if self.seen > most || part.seen > most {
+        if self.draft.seen > most || part.seen > most {
             return false;
         }
         let more = part.crowds.iter();
         let more = more.filter(|crowd| !self.has[**crowd]);
-        self.seen + more.map(|crowd| self.crowds[*crowd]).sum::<usize>() <= most
+        self.draft.seen + more.map(|crowd| self.crowds[*crowd]).sum::<usize>() <= most
     }
 
-    fn take(&mut self, part: &Part) {
-        if let Rule::AtMost(_) = self.rule {
-            for crowd in &part.crowds {
-                if !std::mem::replace(&mut self.has[*crowd], true) {
-                    self.seen += self.crowds[*crowd];
+    fn put(&mut self, part: &Part) {
+        self.draft.put(part.hosts, &part.private, &part.public);
+        match self.rule {
+            // It is asked what is in these lists.
+            Rule::Finest => self.draft.settle(),
+            Rule::AtMost(_) => {
+                for crowd in &part.crowds {
+                    if !std::mem::replace(&mut self.has[*crowd], true) {
+                        self.draft.seen += self.crowds[*crowd];
+                    }
                 }
             }
         }
-        self.part.private.extend(&part.private);
-        self.part.public.extend(&part.public);
-        self.part.hosts += part.hosts;
+    }
+}
+
+/// A group as its statements have it. Once it is settled, lists are in order, and have nothing twice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Draft {
+    pub(super) number: u32,
+    pub(super) private: Vec<Ipv4Net>,
+    pub(super) public: Vec<IpNet>,
+    pub(super) hosts: usize,
+    /// How many hosts of the account leave from its addresses, where the rule asks for that.
+    pub(super) seen: usize,
+}
+
+impl Draft {
+    /// Whether neither its tokens nor those of `hosts` that leave by `public` can be used from anywhere
+    /// else once these are in it.
+    fn opens_nothing(&self, hosts: usize, public: &[IpNet]) -> bool {
+        let to_them = hosts == 0 || is_subset(&self.public, public);
+        let to_its = self.hosts == 0 || is_subset(public, &self.public);
+        to_them && to_its
+    }
+
+    fn put(&mut self, hosts: usize, private: &[Ipv4Net], public: &[IpNet]) {
+        // The others are named by what is not theirs.
+        if self.number != 0 {
+            self.private.extend(private);
+        }
+        self.public.extend(public);
+        self.hosts += hosts;
+    }
+
+    /// Puts its lists in order after all that was put into it.
+    fn settle(&mut self) {
+        in_order(&mut self.private);
+        in_order(&mut self.public);
     }
 
     /// Prefixes that it takes to select its parts, joined.
     fn selectors(&self) -> usize {
-        joined(self.part.private.iter().copied().map(IpNet::V4)).len()
+        joined(self.private.iter().copied().map(IpNet::V4)).len()
     }
 
-    fn into_group(self) -> Group {
-        // The others are named by what is not theirs.
-        let private = if self.number == 0 {
-            BTreeSet::new()
-        } else {
-            self.part.private
-        };
+    fn to_group(&self) -> Group {
         Group {
             number: self.number,
-            private,
-            public: self.part.public,
+            private: self.private.iter().copied().collect(),
+            public: self.public.iter().copied().collect(),
         }
+    }
+}
+
+/// Groups of which one may still become the one of all others.
+#[derive(Debug)]
+pub(super) struct Filled {
+    rule: Rule,
+    /// By their numbers.
+    numbered: Vec<Draft>,
+    rest: Draft,
+    rest_is_home: bool,
+}
+
+impl Filled {
+    /// Those that addresses select, until one of them becomes the one of all others.
+    pub(super) fn numbered(&self) -> &[Draft] {
+        &self.numbered
+    }
+
+    /// Which of them does, by its place: of those that may, the one that costs the most selectors,
+    /// `passed_over` left out; none where none may.
+    pub(super) fn to_rest(&self, passed_over: usize) -> Option<usize> {
+        if self.rest_is_home {
+            return None;
+        }
+        let selectors = self.numbered.iter().map(Draft::selectors).enumerate();
+        let mut largest_first: Vec<(usize, usize)> = selectors.collect();
+        largest_first.sort_by_key(|(place, selectors)| (Reverse(*selectors), *place));
+        let places = largest_first.into_iter().map(|(place, _)| place);
+        let mut others = places.skip(passed_over);
+        others.find(|place| self.may_be_rest(&self.numbered[*place]))
+    }
+
+    fn may_be_rest(&self, draft: &Draft) -> bool {
+        match self.rule {
+            Rule::Finest => self.rest.opens_nothing(draft.hosts, &draft.public),
+            Rule::AtMost(most) => self.rest.hosts + draft.hosts == 0 || self.rest.seen <= most,
+        }
+    }
+
+    /// The group of all others once the one at that place is part of it.
+    pub(super) fn rest_with(&self, place: Option<usize>) -> Draft {
+        let mut rest = self.rest.clone();
+        if let Some(place) = place {
+            let more = &self.numbered[place];
+            rest.put(more.hosts, &[], &more.public);
+            rest.settle();
+        }
+        rest
+    }
+
+    /// The groups, that of all others last, which the one at that place is part of.
+    pub(super) fn groups(&self, place: Option<usize>) -> Vec<Group> {
+        let numbered = self.numbered.iter().enumerate();
+        let numbered = numbered.filter(|(number, _)| Some(*number) != place);
+        let numbered = numbered.map(|(_, draft)| draft.to_group());
+        numbered.chain([self.rest_with(place).to_group()]).collect()
+    }
+}
+
+/// Whether all of `some` is in `all`, both in order.
+fn is_subset(some: &[IpNet], all: &[IpNet]) -> bool {
+    some.len() <= all.len() && some.iter().all(|net| all.binary_search(net).is_ok())
+}
+
+fn in_order<T: Ord>(list: &mut Vec<T>) {
+    if !list.is_sorted_by(|one, next| one < next) {
+        list.sort_unstable();
+        list.dedup();
     }
 }

@@ -17,18 +17,20 @@
 //! Then the groups that are in force already are kept as far as they are within the same T, so that
 //! little is rewritten when little changes. To be exact is bin packing twice over, which is NP-hard;
 //! this is first-fit under bisection, `O(n log n)` in the role's hosts for a bounded number of groups,
-//! and the tests hold it against exhaustive search.
+//! and the tests hold it against exhaustive search. Groups are counted by the characters that they would
+//! take and written once they are chosen, and what was tried once is not tried again.
 
 use std::{
-    cell::OnceCell,
-    collections::{BTreeMap, BTreeSet},
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    rc::Rc,
 };
 
 use ipnet::IpNet;
 
 use super::{
     Admitted, Cover, common_statements,
-    divide::{Homes, Parts, Rule, Way},
+    divide::{Filled, Homes, Order, Parts, Rule, Way},
     pack::{self, Room},
     public_vpc,
     size::Sizes,
@@ -41,8 +43,6 @@ use crate::{
     settings::Settings,
 };
 
-/// Fewer characters than a statement about the internet has: so many groups cannot fit.
-const LEAST_STATEMENT: usize = 400;
 /// Fewer characters than a prefix in a list takes, quotes and comma counted.
 const LEAST_PREFIX: usize = 10;
 
@@ -96,8 +96,9 @@ struct Vpc<'a> {
     id: &'a VpcId,
     egress: &'a BTreeSet<IpNet>,
     parts: Parts<'a>,
-    /// Where more than one group was tried.
-    sizes: OnceCell<Sizes>,
+    sizes: Sizes,
+    /// What was tried already: a search asks for the same divisions more than once.
+    tried: RefCell<HashMap<(Rule, Order), Option<Rc<Measured>>>>,
     /// See [`Parts::finest`].
     finest: usize,
     /// See [`Parts::coarsest`].
@@ -106,12 +107,21 @@ struct Vpc<'a> {
     homes: Homes,
 }
 
+/// Groups with the sizes of their statements.
+struct Measured {
+    filled: Filled,
+    /// Of those that addresses select.
+    sizes: Vec<usize>,
+}
+
 /// A VPC divided in one way.
-#[derive(Clone)]
 struct Division {
     way: Way,
-    groups: Vec<Group>,
-    sizes: Vec<usize>,
+    measured: Rc<Measured>,
+    /// Which of the groups is part of that of all others.
+    to_rest: Option<usize>,
+    /// The size of that one's statement.
+    rest: usize,
 }
 
 struct Search<'a> {
@@ -143,7 +153,8 @@ impl<'a> Search<'a> {
                     finest: 0,
                     coarsest: 0,
                     parts,
-                    sizes: OnceCell::new(),
+                    sizes: Sizes::of(id),
+                    tried: RefCell::default(),
                     homes: homes(&in_force, id),
                 }
             })
@@ -175,7 +186,7 @@ impl<'a> Search<'a> {
             None => divisions,
         };
         let ids = self.vpcs.iter().map(|vpc| vpc.id.clone());
-        Some(ids.zip(divisions.into_iter().map(|it| it.groups)).collect())
+        Some(ids.zip(divisions.iter().map(Division::groups)).collect())
     }
 
     /// Whether the lists alone are too long, however they are divided.
@@ -192,7 +203,7 @@ impl<'a> Search<'a> {
     }
 
     fn all_finest(&self) -> Option<Vec<Division>> {
-        let divide = |vpc| self.divide(vpc, Way::of(Rule::Finest), &Homes::new());
+        let divide = |vpc| self.divide(vpc, Way::of(Rule::Finest));
         let divisions: Option<Vec<Division>> = self.vpcs.iter().map(divide).collect();
         divisions.filter(|divisions| self.fits(divisions))
     }
@@ -229,7 +240,7 @@ impl<'a> Search<'a> {
     /// Every VPC divided into groups that are open to `most` hosts.
     fn at_most(&self, most: usize) -> Option<Vec<Division>> {
         Way::all(Rule::AtMost(most)).find_map(|way| {
-            let divide = |vpc| self.divide(vpc, way, &Homes::new());
+            let divide = |vpc| self.divide(vpc, way);
             let divisions: Option<Vec<Division>> = self.vpcs.iter().map(divide).collect();
             divisions.filter(|divisions| self.fits(divisions))
         })
@@ -245,7 +256,7 @@ impl<'a> Search<'a> {
                 continue;
             }
             let mut attempt = |way| {
-                let Some(finer) = self.divide(vpc, way, &Homes::new()) else {
+                let Some(finer) = self.divide(vpc, way) else {
                     return false;
                 };
                 let before = std::mem::replace(&mut divisions[place], finer);
@@ -277,7 +288,7 @@ impl<'a> Search<'a> {
             .vpcs
             .iter()
             .zip(divisions)
-            .map(|(vpc, division)| self.divide(vpc, division.way, &vpc.homes))
+            .map(|(vpc, division)| self.divide_with_homes(vpc, division.way))
             .collect();
         with_homes.filter(|divisions| self.fits(divisions))
     }
@@ -329,23 +340,67 @@ impl<'a> Search<'a> {
         Some(ids.zip(groups).collect())
     }
 
-    fn divide(&self, vpc: &Vpc<'a>, way: Way, homes: &Homes) -> Option<Division> {
-        let most = self.room.documents * self.room.characters / LEAST_STATEMENT;
-        let groups = vpc.parts.divide(way, homes, most)?;
-        let sizes = match groups.as_slice() {
-            [all] => vec![public_vpc(vpc.id, &all.public, []).size()],
-            groups => vpc
-                .sizes
-                .get_or_init(|| Sizes::of(vpc.id))
-                .of_groups(groups),
-        };
-        Some(Division { way, groups, sizes })
+    fn divide(&self, vpc: &Vpc<'a>, way: Way) -> Option<Division> {
+        let mut tried = vpc.tried.borrow_mut();
+        let measured = tried
+            .entry((way.rule, way.order))
+            .or_insert_with(|| self.fill(vpc, way, &Homes::new()).map(Rc::new));
+        measured
+            .clone()
+            .map(|measured| Division::new(vpc, way, measured))
+    }
+
+    fn divide_with_homes(&self, vpc: &Vpc<'a>, way: Way) -> Option<Division> {
+        let measured = self.fill(vpc, way, &vpc.homes)?;
+        Some(Division::new(vpc, way, measured.into()))
+    }
+
+    fn fill(&self, vpc: &Vpc<'a>, way: Way, homes: &Homes) -> Option<Measured> {
+        // One more than there is room for, since one becomes part of the group of all others.
+        let most = self.room.documents * self.room.characters / vpc.sizes.least() + 1;
+        let filled = vpc.parts.fill(way.rule, way.order, homes, most)?;
+        Some(Measured::of(vpc, filled))
     }
 
     fn fits(&self, divisions: &[Division]) -> bool {
-        let sizes = divisions.iter().flat_map(|division| &division.sizes);
-        let sizes: Vec<usize> = sizes.chain(&self.common).copied().collect();
+        let sizes = divisions.iter().flat_map(Division::sizes);
+        let sizes: Vec<usize> = sizes.chain(self.common.iter().copied()).collect();
         pack::fits(&sizes, self.room)
+    }
+}
+
+impl Measured {
+    fn of(vpc: &Vpc<'_>, filled: Filled) -> Self {
+        let numbered = filled.numbered().iter();
+        let sizes = numbered.map(|group| vpc.sizes.of_group(group)).collect();
+        Self { filled, sizes }
+    }
+}
+
+impl Division {
+    fn new(vpc: &Vpc<'_>, way: Way, measured: Rc<Measured>) -> Self {
+        let to_rest = measured.filled.to_rest(way.passed_over);
+        let groups = measured.filled.numbered().iter().enumerate();
+        let groups = groups.filter(|(place, _)| Some(*place) != to_rest);
+        let public = measured.filled.rest_with(to_rest).public;
+        let rest = vpc.sizes.of_rest(groups.map(|(_, group)| group), &public);
+        Self {
+            way,
+            measured,
+            to_rest,
+            rest,
+        }
+    }
+
+    /// Of its statements.
+    fn sizes(&self) -> impl Iterator<Item = usize> {
+        let numbered = self.measured.sizes.iter().enumerate();
+        let numbered = numbered.filter(|(place, _)| Some(*place) != self.to_rest);
+        numbered.map(|(_, size)| *size).chain([self.rest])
+    }
+
+    fn groups(&self) -> Vec<Group> {
+        self.measured.filled.groups(self.to_rest)
     }
 }
 

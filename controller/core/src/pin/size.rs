@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::{public_group, public_vpc};
+use super::{divide::Draft, public_group, public_vpc};
 use crate::{
     footprint::Group,
     id::VpcId,
@@ -49,20 +49,27 @@ impl Sizes {
         }
     }
 
-    /// Of what [`super::public_groups`] gives, in the same order; of one group, of its VPC undivided.
-    pub(super) fn of_groups(&self, groups: &[Group]) -> Vec<usize> {
-        let Some((rest, groups)) = groups.split_last() else {
-            return Vec::new();
-        };
-        let private = groups.iter().flat_map(|group| &group.private);
-        let private = of_ipv4(private);
-        let rest = self.rest[index(private)][index(of(&rest.public))] + private + of(&rest.public);
-        let groups = groups.iter().map(|group| {
-            let number = group.number.to_string().len() - 1;
-            let public = of(&group.public);
-            self.group[index(public)] + number + of_ipv4(&group.private) + public
-        });
-        groups.chain([rest]).collect()
+    /// Of a group's statement.
+    pub(super) fn of_group(&self, group: &Draft) -> usize {
+        let number = group.number.to_string().len() - 1;
+        let (private, public) = (of_ipv4(&group.private), of(&group.public));
+        self.group[index(public)] + number + private + public
+    }
+
+    /// Of the statement of all others than `groups`, which leave by `public`.
+    pub(super) fn of_rest<'g>(
+        &self,
+        groups: impl Iterator<Item = &'g Draft>,
+        public: &[IpNet],
+    ) -> usize {
+        let private = of_ipv4(groups.flat_map(|group| &group.private));
+        let public = of(public);
+        self.rest[index(private)][index(public)] + private + public
+    }
+
+    /// Fewer than any of them has.
+    pub(super) fn least(&self) -> usize {
+        self.group[0].min(self.rest[0][0])
     }
 }
 
@@ -75,7 +82,7 @@ fn of_ipv4<'n>(nets: impl IntoIterator<Item = &'n Ipv4Net>) -> usize {
 }
 
 /// Of a list of these prefixes, joined; 0 where there is none.
-fn of(nets: &BTreeSet<IpNet>) -> usize {
+fn of(nets: &[IpNet]) -> usize {
     list(&joined(nets.iter().copied()))
 }
 
@@ -125,12 +132,27 @@ mod tests {
         })
     }
 
+    fn draft(group: &Group) -> Draft {
+        Draft {
+            number: group.number,
+            private: group.private.iter().copied().collect(),
+            public: group.public.iter().copied().collect(),
+            ..Draft::default()
+        }
+    }
+
     proptest! {
         #[test]
         fn they_are_what_is_written(groups in groups()) {
             let vpc: VpcId = "vpc-0a1b2c3d".parse().unwrap();
             let written: Vec<usize> = public_groups(&vpc, &groups).iter().map(Statement::size).collect();
-            prop_assert_eq!(Sizes::of(&vpc).of_groups(&groups), written);
+            let drafts: Vec<Draft> = groups.iter().map(draft).collect();
+            let (rest, drafts) = drafts.split_last().expect("there is always one of all others");
+            let sizes = Sizes::of(&vpc);
+            let counted = drafts.iter().map(|draft| sizes.of_group(draft));
+            let counted: Vec<usize> = counted.chain([sizes.of_rest(drafts.iter(), &rest.public)]).collect();
+            prop_assert!(written.iter().all(|size| *size >= sizes.least()));
+            prop_assert_eq!(counted, written);
         }
     }
 }

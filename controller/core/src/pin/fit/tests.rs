@@ -251,6 +251,43 @@ fn crowd(hosts: u8) -> Case {
     }
 }
 
+/// A search gives up where there are more groups than statements could fit.
+#[test]
+fn what_is_given_up_early_would_not_have_fitted() {
+    let (mut given_up, mut looked_at) = (0, 0);
+    for hosts in 1..40 {
+        let case = crowd(hosts);
+        let (footprint, all) = (case.footprint(), case.hosts());
+        let fleet = Hosts::new(&Estate::default(), &all);
+        let settings = Settings::default();
+        let mut search = Search::new(&footprint, &settings, &fleet, case.room, &[]);
+        search.count();
+        let vpc = &search.vpcs[0];
+        let rules = (0..=all.len()).map(Rule::AtMost).chain([Rule::Finest]);
+        for way in rules.flat_map(Way::all) {
+            let whole = vpc
+                .parts
+                .fill(way.rule, way.order, &Homes::new(), usize::MAX);
+            let whole = Division::new(vpc, way, Measured::of(vpc, whole.unwrap()).into());
+            match search.divide(vpc, way) {
+                Some(division) => {
+                    assert_eq!(division.groups(), whole.groups());
+                    assert!(division.sizes().eq(whole.sizes()));
+                    looked_at += 1;
+                }
+                None => {
+                    assert!(!search.fits(&[whole]), "{hosts} hosts, {way:?}");
+                    given_up += 1;
+                }
+            }
+        }
+    }
+    assert!(
+        given_up >= 100 && looked_at >= 100,
+        "{given_up}, {looked_at}"
+    );
+}
+
 #[test]
 fn nothing_takes_in_strangers_unless_that_is_allowed() {
     let case = crowd(60);
