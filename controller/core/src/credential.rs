@@ -14,9 +14,10 @@ use crate::{
 /// A role's credential on one instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential {
-    /// A call with the keys that the credential itself brings along. It does not say from where, nor what is
-    /// called.
+    /// A call with the keys that the credential itself brings along, and one that a service makes for its
+    /// holder. Neither says from where, nor what is called.
     signed: Request,
+    by_service: Request,
     /// A session that has its name only.
     derived: Session,
 }
@@ -40,21 +41,31 @@ impl Credential {
             .0
             .clone()
             .with(Key::SourceInstanceArn, instance)
-            .with(Key::Ec2InstanceSourceVpc, &host.vpc)
+            .with_text(Key::Ec2InstanceSourceVpc, (&host.vpc).into())
             .with(Key::RoleDelivery, "2.0");
         let signed = match host.primary_ipv4 {
             Some(address) => signed.with_address(Key::Ec2InstanceSourcePrivateIpv4, address.into()),
             None => signed,
         };
-        Self { signed, derived }
+        Self {
+            by_service: signed.clone().with(Key::ViaAwsService, true),
+            signed,
+            derived,
+        }
     }
 
     /// The same on a host of another VPC that has all else of this one.
     #[must_use]
     pub fn in_vpc(&self, vpc: &VpcId) -> Self {
-        let signed = self.signed.clone().with(Key::Ec2InstanceSourceVpc, vpc);
-        let derived = self.derived.clone();
-        Self { signed, derived }
+        let elsewhere = |request: &Request| {
+            let request = request.clone();
+            request.with_text(Key::Ec2InstanceSourceVpc, vpc.into())
+        };
+        Self {
+            signed: elsewhere(&self.signed),
+            by_service: elsewhere(&self.by_service),
+            derived: self.derived.clone(),
+        }
     }
 
     /// A call of `action` signed with it, coming from `position`.
@@ -71,7 +82,7 @@ impl Credential {
     /// `position`. The VPC keys are dropped, and the address is carried on where that first call
     /// came over a public endpoint.
     pub fn used_by_a_service(&self, position: &Position, action: impl Into<Arc<str>>) -> Request {
-        by_a_service(self.signed.clone().of(action), position)
+        by_a_service(self.by_service.clone().of(action), position)
     }
 }
 
@@ -80,7 +91,7 @@ impl Session {
     /// User Guide, "AWS global condition context keys").
     pub fn of(role: &Role, name: &str) -> Self {
         let request = Request::new("")
-            .with(Key::PrincipalArn, &role.arn)
+            .with_text(Key::PrincipalArn, (&role.arn).into())
             .with(Key::UserId, format_args!("{}:{name}", role.id))
             .with(Key::ViaAwsService, false);
         Self(request)
@@ -93,12 +104,13 @@ impl Session {
 
     /// A call of `action` that a service makes for it; see [`Credential::used_by_a_service`].
     pub fn used_by_a_service(&self, position: &Position, action: impl Into<Arc<str>>) -> Request {
-        by_a_service(self.0.clone().of(action), position)
+        let request = self.0.clone().with(Key::ViaAwsService, true);
+        by_a_service(request.of(action), position)
     }
 }
 
+/// What a service makes of its caller's position: see [`Credential::used_by_a_service`].
 fn by_a_service(request: Request, position: &Position) -> Request {
-    let request = request.with(Key::ViaAwsService, true);
     match position {
         Position::Internet(address) => request.with_address(Key::SourceIp, *address),
         Position::Endpoint { .. } => request,
@@ -110,7 +122,7 @@ fn at(request: Request, position: &Position) -> Request {
     match position {
         Position::Internet(address) => request.with_address(Key::SourceIp, *address),
         Position::Endpoint { vpc, address } => request
-            .with(Key::SourceVpc, vpc)
+            .with_text(Key::SourceVpc, vpc.into())
             .with_address(Key::VpcSourceIp, *address),
     }
 }

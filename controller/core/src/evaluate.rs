@@ -15,6 +15,7 @@ use jiff::Timestamp;
 
 use crate::{
     policy::{Actions, Document, Piece, Resources, Statement, Test, Text},
+    prefix,
     request::{Key, Request},
     wildcard::{self, Symbol},
 };
@@ -110,7 +111,7 @@ fn any_text(
 /// Whether `address` lies in one of `nets`. An address lies in nets of its own family only, an
 /// IPv4-mapped IPv6 address in IPv6 nets; what is no address lies in none.
 fn in_any(nets: &[IpNet], address: Option<IpAddr>) -> bool {
-    address.is_some_and(|address| nets.iter().any(|net| net.contains(&address)))
+    address.is_some_and(|address| nets.iter().any(|net| prefix::contains(net, address)))
 }
 
 fn equals(text: &Text, value: &str, request: &Request) -> bool {

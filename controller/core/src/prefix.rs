@@ -1,4 +1,6 @@
-//! Prefixes, joined where that loses nothing.
+//! Prefixes: what lies in one, and how some are joined where that loses nothing.
+
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
@@ -28,6 +30,20 @@ pub(crate) fn joined(nets: impl IntoIterator<Item = IpNet>) -> Vec<IpNet> {
     }
     nets.truncate(done);
     nets
+}
+
+/// Whether `address` lies in `net`, whose bits behind its length count for nothing.
+pub(crate) fn contains(net: &IpNet, address: IpAddr) -> bool {
+    let bit = match (net, address) {
+        (IpNet::V4(net), IpAddr::V4(address)) => {
+            (u32::from(net.addr()) ^ u32::from(address)).leading_zeros()
+        }
+        (IpNet::V6(net), IpAddr::V6(address)) => {
+            (u128::from(net.addr()) ^ u128::from(address)).leading_zeros()
+        }
+        _ => return false,
+    };
+    bit >= u32::from(net.prefix_len())
 }
 
 /// Whether `net` lies within `other`.
@@ -87,6 +103,17 @@ mod tests {
             let mut others = IpNet::aggregate(&nets);
             others.sort_unstable();
             prop_assert_eq!(joined(nets), others);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_address_lies_where_another_way_of_telling_says(net in nets(), near in 0..64_u32, far in any::<u32>()) {
+            let v4 = [near, far].map(|bits| IpAddr::from(Ipv4Addr::from(bits)));
+            let v6 = [near, far].map(|bits| IpAddr::from(Ipv6Addr::from(u128::from(bits))));
+            for (net, address) in net.iter().flat_map(|net| v4.iter().chain(&v6).map(move |address| (net, address))) {
+                prop_assert_eq!(contains(net, *address), net.contains(address), "{} {}", net, address);
+            }
         }
     }
 

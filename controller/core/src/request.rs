@@ -1,6 +1,6 @@
 //! What IAM knows of one API call: the action and the condition keys that are present with it.
 
-use std::{fmt, net::IpAddr, str::FromStr, sync::Arc};
+use std::{fmt, io::Write as _, net::IpAddr, str::FromStr, sync::Arc};
 
 use serde::{Serialize, Serializer};
 use thiserror::Error;
@@ -119,9 +119,15 @@ pub struct Request {
     context: Context,
 }
 
-/// The value of each key, in the order of [`Key`].
+/// How many keys say where a call comes from: the first of [`Key`]. The others say whose it is.
+const OF_NETWORK: usize = 4;
+
+/// The value of each key, in the order of [`Key`]. Calls with one credential share what it brings along.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Context([Option<ContextValue>; NAMES.len()]);
+struct Context {
+    network: [Option<ContextValue>; OF_NETWORK],
+    credential: Arc<[Option<ContextValue>; NAMES.len() - OF_NETWORK]>,
+}
 
 /// The value of a key, and the address that it reads as: found once here and not at each test.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,19 +155,24 @@ impl Request {
 
     /// The same with `key` present.
     #[must_use]
-    pub fn with(mut self, key: Key, value: impl fmt::Display) -> Self {
-        let text: Arc<str> = value.to_string().into();
+    pub fn with(self, key: Key, value: impl fmt::Display) -> Self {
+        self.with_text(key, value.to_string().into())
+    }
+
+    /// The same with a text that others have too.
+    #[must_use]
+    pub(crate) fn with_text(mut self, key: Key, text: Arc<str>) -> Self {
         let address = text.parse().ok();
-        self.context.0[key as usize] = Some(ContextValue { text, address });
+        *self.context.place(key) = Some(ContextValue { text, address });
         self
     }
 
     /// The same with an address as the value of `key`.
     #[must_use]
     pub fn with_address(mut self, key: Key, address: IpAddr) -> Self {
-        let text = address.to_string().into();
+        let text = written(address);
         let address = Some(address);
-        self.context.0[key as usize] = Some(ContextValue { text, address });
+        *self.context.place(key) = Some(ContextValue { text, address });
         self
     }
 
@@ -188,8 +199,20 @@ impl Request {
     }
 
     fn get(&self, key: Key) -> Option<&ContextValue> {
-        self.context.0[key as usize].as_ref()
+        self.context.get(key)
     }
+}
+
+/// An address as text.
+fn written(address: IpAddr) -> Arc<str> {
+    // The longest is an IPv6 address that ends as IPv4 is written.
+    let mut text = [0; 45];
+    let mut rest = &mut text[..];
+    write!(rest, "{address}").expect("it is long enough for any address");
+    let length = 45 - rest.len();
+    std::str::from_utf8(&text[..length])
+        .expect("an address is written in ASCII")
+        .into()
 }
 
 fn text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -197,10 +220,25 @@ fn text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error
 }
 
 impl Context {
+    fn get(&self, key: Key) -> Option<&ContextValue> {
+        let number = key as usize;
+        let value = match number.checked_sub(OF_NETWORK) {
+            None => &self.network[number],
+            Some(number) => &self.credential[number],
+        };
+        value.as_ref()
+    }
+
+    fn place(&mut self, key: Key) -> &mut Option<ContextValue> {
+        let number = key as usize;
+        match number.checked_sub(OF_NETWORK) {
+            None => &mut self.network[number],
+            Some(number) => &mut Arc::make_mut(&mut self.credential)[number],
+        }
+    }
+
     fn present(&self) -> impl Iterator<Item = (Key, &str)> {
-        // NAMES has the keys in their order: a test compares.
-        let keys = Key::all().zip(&self.0);
-        keys.filter_map(|(key, value)| Some((key, &*value.as_ref()?.text)))
+        Key::all().filter_map(|key| Some((key, &*self.get(key)?.text)))
     }
 }
 

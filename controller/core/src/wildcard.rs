@@ -18,6 +18,13 @@ pub(crate) fn matches(pattern: impl Iterator<Item = Symbol> + Clone, value: &str
 
 /// The same for the name of an action, which has no case.
 pub(crate) fn matches_ignoring_case(pattern: &str, value: &str) -> bool {
+    // Most patterns begin otherwise.
+    if let (Some(wanted), Some(found)) = (pattern.bytes().next(), value.bytes().next())
+        && !matches!(wanted, b'*' | b'?')
+        && !wanted.eq_ignore_ascii_case(&found)
+    {
+        return false;
+    }
     walk(
         symbols(pattern),
         value,
