@@ -118,31 +118,36 @@ pub fn of_roles(
     settings: &Settings,
     kept: &BTreeMap<&RoleName, BTreeSet<VpcId>>,
 ) -> (BTreeMap<RoleName, Footprint>, Vec<Host>) {
-    let by_profile: HashMap<&Arn, &Role> = estate
-        .roles
-        .values()
-        .flat_map(|role| role.profiles.iter().map(move |profile| (profile, role)))
+    // By their numbers, which are quicker to find them by than their names.
+    let roles: Vec<&Role> = estate.roles.values().collect();
+    let numbered = roles.iter().enumerate();
+    let by_profile: HashMap<&Arn, usize> = numbered
+        .flat_map(|(number, role)| role.profiles.iter().map(move |profile| (profile, number)))
         .collect();
     let regions: Vec<(&RegionName, EgressOf<'_>)> = estate
         .regions
-        .iter()
+        .par_iter()
         .map(|(name, region)| (name, EgressOf::new(region, settings)))
         .collect();
     let mut others = Vec::new();
-    let mut by_role: HashMap<&RoleName, (&Role, Instances<'_>)> = HashMap::new();
+    let mut by_role: Vec<Instances<'_>> = vec![Vec::new(); roles.len()];
     for (number, region) in estate.regions.values().enumerate() {
-        for instance in region.instances.values() {
-            let profile = instance.profile.as_ref();
-            if let Some(role) = profile.and_then(|profile| by_profile.get(profile)) {
-                let (_, instances) = by_role.entry(&role.name).or_insert((role, Vec::new()));
-                instances.push((number, instance));
+        let role_of = |instance: &Instance| by_profile.get(instance.profile.as_ref()?).copied();
+        let instances = region.instances.par_iter();
+        let seen: Vec<_> = instances.map(|(_, it)| (it, role_of(it))).collect();
+        for (instance, role) in seen {
+            if let Some(role) = role {
+                by_role[role].push((number, instance));
             } else {
                 let (name, egress) = &regions[number];
                 others.push(Host::new(name, instance, egress));
             }
         }
     }
-    let footprints = by_role.into_par_iter().map(|(name, (role, instances))| {
+    let with_hosts = roles.into_par_iter().zip(by_role);
+    let with_hosts = with_hosts.filter(|(_, instances)| !instances.is_empty());
+    let footprints = with_hosts.map(|(role, instances)| {
+        let name = &role.name;
         let mut footprint = Footprint {
             role: Some(role.arn.clone()),
             ..Footprint::default()
@@ -231,11 +236,13 @@ impl<'a> EgressOf<'a> {
         let mut subnets: HashMap<&SubnetId, Egress> = region.subnets.keys().map(of).collect();
         // Subnets that an instance names and the region did not show are asked for too, so that
         // they are found unknown and not found empty.
-        let named = region.instances.values().flat_map(|instance| {
+        let named = region.instances.par_iter().flat_map_iter(|(_, instance)| {
             let arms = instance.interfaces.iter().map(|i| &i.subnet);
-            arms.chain([&instance.subnet])
+            arms.filter(|subnet| **subnet != instance.subnet)
+                .chain([&instance.subnet])
         });
-        for id in named {
+        let unseen: Vec<&SubnetId> = named.filter(|id| !subnets.contains_key(*id)).collect();
+        for id in unseen {
             if !subnets.contains_key(id) {
                 subnets.extend([of(id)]);
             }

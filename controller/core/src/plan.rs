@@ -236,7 +236,7 @@ pub fn plan(estate: &Estate, records: &[Record], settings: &Settings, now: Times
     };
     let idle = doubts::idle_settings(estate, settings, &roles);
     let told = idle.iter().filter(|_| !settings.shared);
-    let warnings = doubts::unheld_profiles(estate)
+    let warnings = doubts::unheld_profiles(estate, &others)
         .chain(told.filter_map(|idle| idle.why.clone()))
         .chain(evidence.contradictions(estate, &roles))
         .collect();

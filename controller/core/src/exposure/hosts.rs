@@ -10,6 +10,7 @@ use std::{
 };
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use rayon::prelude::*;
 
 use crate::{egress, estate::Estate, footprint::Host, id::VpcId, prefix::joined};
 
@@ -58,41 +59,28 @@ struct Index {
 impl Hosts {
     /// An index of `hosts`, all of `estate`.
     pub fn new<'h>(estate: &Estate, hosts: impl IntoIterator<Item = &'h Host>) -> Self {
+        let hosts: Vec<&Host> = hosts.into_iter().collect();
+        let (crowds, mut ours) = rayon::join(|| crowds(&hosts), || public_addresses(estate));
         let mut index = Self::default();
-        let mut crowds: HashMap<Alike<'h>, usize> = HashMap::new();
-        for host in hosts {
-            let alike = (
-                &host.vpc,
-                &host.public,
-                &host.more_private_ipv4,
-                &host.private_ipv6,
-            );
-            let number = *crowds.entry(alike).or_insert_with(|| {
-                index.crowds.push(Crowd::default());
-                index.crowds.len() - 1
-            });
-            let crowd = &mut index.crowds[number];
-            crowd.size += 1;
-            if let Some(address) = host.primary_ipv4 {
-                crowd.primary.push(address);
-                index.primary.push((address, number));
-            }
-        }
-        let mut ours: Vec<IpNet> = public_addresses(estate).collect();
         let (mut public, mut private) = (Vec::new(), Vec::new());
-        for ((vpc, leave_by, ipv4, ipv6), number) in crowds {
+        for (number, ((vpc, leave_by, ipv4, ipv6), crowd)) in crowds.into_iter().enumerate() {
+            index.crowds.push(crowd);
             ours.extend(leave_by);
             public.extend(leave_by.iter().map(|net| (*net, number)));
             let ipv4 = ipv4.iter().copied().map(IpNet::V4);
             let shared: Vec<IpNet> = ipv4.chain(ipv6.iter().copied().map(IpNet::V6)).collect();
             private.extend(shared.iter().map(|net| (*net, number)));
-            index.crowds[number].shared = shared;
-            index.crowds[number].primary.sort_unstable();
+            let crowd = &mut index.crowds[number];
+            crowd.shared = shared;
+            crowd.primary.sort_unstable();
+            let addresses = crowd.primary.iter();
+            let addresses = addresses.map(|address| (*address, number));
+            index.primary.extend(addresses);
             index.by_vpc.entry(vpc.clone()).or_default().push(number);
         }
         index.public = Index::new(public);
         index.private = Index::new(private);
-        index.primary.sort_unstable();
+        index.primary.par_sort_unstable();
         index.ours = joined(ours);
         index
     }
@@ -188,19 +176,55 @@ impl Index {
     }
 }
 
+/// The crowds that hosts are in. Hosts of a role follow one another and are most often in few crowds, so
+/// some thousands at a time are put together side by side, and then what came of these.
+fn crowds<'h>(hosts: &[&'h Host]) -> HashMap<Alike<'h>, Crowd> {
+    const AT_A_TIME: usize = 4096;
+    let some = hosts.par_chunks(AT_A_TIME).map(|hosts| {
+        let mut crowds: HashMap<Alike<'_>, Crowd> = HashMap::new();
+        for host in hosts {
+            let alike = (
+                &host.vpc,
+                &host.public,
+                &host.more_private_ipv4,
+                &host.private_ipv6,
+            );
+            let crowd = crowds.entry(alike).or_default();
+            crowd.size += 1;
+            crowd.primary.extend(host.primary_ipv4);
+        }
+        crowds
+    });
+    let some: Vec<HashMap<Alike<'_>, Crowd>> = some.collect();
+    let mut crowds: HashMap<Alike<'_>, Crowd> = HashMap::new();
+    for (alike, more) in some.into_iter().flatten() {
+        let crowd = crowds.entry(alike).or_default();
+        crowd.size += more.size;
+        crowd.primary.extend(more.primary);
+    }
+    crowds
+}
+
 /// Public addresses that are the account's, in use for egress or not: IPv6 by whole subnets.
-fn public_addresses(estate: &Estate) -> impl Iterator<Item = IpNet> {
-    estate.regions.values().flat_map(|region| {
+fn public_addresses(estate: &Estate) -> Vec<IpNet> {
+    let mut all = Vec::new();
+    for region in estate.regions.values() {
         let nats = region
             .nat_gateways
             .values()
             .flat_map(|nat| nat.public_ipv4.iter().copied());
-        let interfaces = region.all_interfaces().flat_map(egress::public_ipv4);
+        let others = region.interfaces.values().flat_map(egress::public_ipv4);
+        let of_instances = region.instances.par_iter().flat_map_iter(|(_, instance)| {
+            let interfaces = instance.interfaces.iter();
+            interfaces.flat_map(egress::public_ipv4)
+        });
+        let of_instances: Vec<Ipv4Addr> = of_instances.collect();
+        let ipv4 = nats.chain(others).chain(of_instances);
         let ipv6 = region.subnets.values().flat_map(|subnet| &subnet.ipv6);
-        nats.chain(interfaces)
-            .map(|address| IpNet::V4(address.into()))
-            .chain(ipv6.copied().map(IpNet::V6))
-    })
+        all.extend(ipv4.map(|address| IpNet::V4(address.into())));
+        all.extend(ipv6.copied().map(IpNet::V6));
+    }
+    all
 }
 
 /// The part of `sorted`, in order of `address`, that lies in `net`.

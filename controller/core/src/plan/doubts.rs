@@ -1,11 +1,10 @@
 //! What a person should look at: nothing that changes a plan.
 
-use std::collections::BTreeSet;
-
 use super::RolePlan;
 use crate::{
     estate::Estate,
-    id::{AccountId, Arn},
+    footprint::Host,
+    id::AccountId,
     settings::{RoleRule, Scope, Settings},
 };
 
@@ -97,21 +96,14 @@ pub(super) fn idle_settings(estate: &Estate, settings: &Settings, roles: &[RoleP
     idle.chain(chained).chain(egress).collect()
 }
 
-/// Hosts whose tokens nobody can tell the role of.
-pub(super) fn unheld_profiles(estate: &Estate) -> impl Iterator<Item = String> {
-    let held: BTreeSet<&Arn> = estate
-        .roles
-        .values()
-        .flat_map(|role| &role.profiles)
-        .collect();
-    estate.instances().filter_map(move |(_, instance)| {
-        let profile = instance
-            .profile
-            .as_ref()
-            .filter(|profile| !held.contains(profile))?;
+/// Hosts whose tokens nobody can tell the role of. `others` are those that have no role.
+pub(super) fn unheld_profiles(estate: &Estate, others: &[Host]) -> impl Iterator<Item = String> {
+    others.iter().filter_map(|host| {
+        let region = estate.regions.get(&host.region)?;
+        let profile = region.instances.get(&host.instance)?.profile.as_ref()?;
         Some(format!(
             "{} has the instance profile {profile}, which no role holds",
-            instance.id
+            host.instance
         ))
     })
 }
