@@ -33,6 +33,7 @@ mod evidence;
 mod hold;
 mod name;
 mod narrowing;
+mod quota;
 mod role;
 mod step;
 mod transition;
@@ -218,22 +219,11 @@ pub fn plan(estate: &Estate, records: &[Record], settings: &Settings, now: Times
         };
         planner.plan(footprint.unwrap_or_default(), evidence.of(&role.name))
     };
-    // What is left of the account's quota. Where that may not do for all, it is less what roles before
-    // in the alphabet will have made.
     let quota = settings.policy_quota.unwrap_or(DEFAULT_POLICY_QUOTA);
-    let mut spare_policies = quota.saturating_sub(estate.customer_policies);
-    let roles: Vec<RolePlan> = if spare_policies >= seen.len().saturating_mul(MOST_POLICIES) {
-        let roles = seen.into_par_iter();
-        roles.map(|seen| plan_role(seen, spare_policies)).collect()
-    } else {
-        let roles = seen.into_iter().map(|seen| {
-            let plan = plan_role(seen, spare_policies);
-            let made = |step: &&Step| matches!(step, Step::CreatePolicy { .. });
-            spare_policies = spare_policies.saturating_sub(plan.steps.iter().filter(made).count());
-            plan
-        });
-        roles.collect()
-    };
+    let spare = quota.saturating_sub(estate.customer_policies);
+    let is_made = |step: &&Step| matches!(step, Step::CreatePolicy { .. });
+    let made = |plan: &RolePlan| plan.steps.iter().filter(is_made).count();
+    let roles = quota::in_turn(seen, spare, settings.most_policies(), plan_role, made);
     let idle = doubts::idle_settings(estate, settings, &roles);
     let told = idle.iter().filter(|_| !settings.shared);
     let warnings = doubts::unheld_profiles(estate, &others)

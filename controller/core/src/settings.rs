@@ -166,6 +166,11 @@ impl Settings {
         !self.excludes(&role.name) && self.roles.iter().any(|rule| rule.is_about(role))
     }
 
+    /// Policies that a role's pin may have at most: always one.
+    pub(crate) fn most_policies(&self) -> usize {
+        self.max_policies.unwrap_or(DEFAULT_MAX_POLICIES).max(1)
+    }
+
     /// The prefixes stated for a subnet, by itself or by its VPC; `None` where nothing was stated.
     pub fn stated_egress(&self, vpc: &VpcId, subnet: &SubnetId) -> Option<Vec<IpNet>> {
         let mut stated = self

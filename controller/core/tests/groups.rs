@@ -328,6 +328,28 @@ fn policies_of_others_leave_fewer_places_and_one_is_kept_free() {
 }
 
 #[test]
+fn roles_take_what_is_left_of_the_quota_in_turn_however_many_are_planned_at_once() {
+    let mut fleet = Fleet::new().usual_vpc("a", "198.51.100.1");
+    for number in 0..40 {
+        let (host, role) = (format!("h{number}"), format!("role{number:02}"));
+        fleet = fleet.host(&host, &role, "a", &format!("10.0.1.{number}"));
+    }
+    for spare in [0, 1, 2, 3, 7, 25, 40] {
+        fleet.estate.customer_policies = 1500 - spare;
+        let plan = fleet.plan();
+        let of = |outcome: Outcome| plan.roles.iter().map(move |role| role.outcome == outcome);
+        assert!(
+            of(Outcome::Change).eq((0..40).map(|place| place < spare)),
+            "{spare}"
+        );
+        assert!(
+            of(Outcome::Held).eq((0..40).map(|place| place >= spare)),
+            "{spare}"
+        );
+    }
+}
+
+#[test]
 fn the_accounts_quota_of_policies_is_kept() {
     let left = |spare: usize| {
         let mut fleet = crowd(25);

@@ -7,7 +7,7 @@ mod fleet;
 use credpin_core::{
     credential::{Credential, Session},
     evaluate,
-    plan::{Hold, Outcome, Step},
+    plan::{self, Hold, Outcome, Step},
     policy::Document,
     position::Position,
     request::{Key, Request},
@@ -15,7 +15,7 @@ use credpin_core::{
     verify::verify,
 };
 use fleet::{
-    Fleet, id,
+    Fleet, NOW, id,
     random::{Vpc, fleet_of, vpcs},
 };
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
@@ -64,6 +64,80 @@ proptest! {
             }
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Roles are planned side by side on that ground.
+    #[test]
+    fn what_the_account_has_room_for_beyond_a_roles_policies_changes_nothing(
+        before in vpcs(), after in vpcs(), most in 1..4_usize, more in 1..9_usize,
+    ) {
+        let (before, after) = before_and_after(&before, &after);
+        for fleet in [before, after] {
+            let of = |spare: usize| {
+                let mut settings = fleet.settings.clone();
+                settings.max_policies = Some(most);
+                settings.policy_quota = Some(fleet.estate.customer_policies + spare);
+                plan::plan(&fleet.estate, &[], &settings, NOW.parse().unwrap())
+            };
+            prop_assert_eq!(of(most), of(most + more));
+        }
+    }
+}
+
+/// The account with one more host of the role, like another one of it but for its addresses.
+fn with_one_more_host(mut fleet: Fleet, like: usize, last: u8) -> Fleet {
+    let region = fleet.region();
+    let like = like % region.instances.len();
+    let mut host = region
+        .instances
+        .values()
+        .nth(like)
+        .expect("one of these")
+        .clone();
+    host.id = id("i-more");
+    host.primary_ipv4 = Some([10, 0, 200, last].into());
+    host.interfaces.truncate(1);
+    let interface = &mut host.interfaces[0];
+    interface.ipv4.truncate(1);
+    interface.ipv4[0].private = [10, 0, 200, last].into();
+    interface.ipv4[0].public = None;
+    interface.ipv6.clear();
+    region.instances.insert(host.id.clone(), host);
+    fleet
+}
+
+/// A plan proves what it would write, and not again what is in force and right. That a pin is right has to
+/// mean that it admits all hosts that there are now, which may be others than when it was proven.
+#[test]
+fn where_nothing_is_to_be_done_every_live_host_is_proven_under_what_is_in_force() {
+    let mut runner = TestRunner::deterministic();
+    let mut unchanged = [0; 2];
+    for number in 0..100_u8 {
+        let mut draw = || vpcs().new_tree(&mut runner).unwrap().current();
+        let (_, changed) = before_and_after(&draw(), &draw());
+        let settled = changed.clone().applied(usize::MAX);
+        let grown = with_one_more_host(settled.clone(), usize::from(number), number);
+        for (fleet, grown) in [(changed, false), (settled, false), (grown, true)] {
+            let plan = fleet.plan();
+            let role = plan.role(&id("web")).expect("it has hosts");
+            if role.outcome == Outcome::Unchanged {
+                let in_force = role.in_force.as_ref().expect("nothing is to be written");
+                let seen = &fleet.estate.roles["web"];
+                let broken = verify(
+                    seen,
+                    &role.footprint,
+                    &fleet.settings,
+                    &in_force.documents(),
+                );
+                assert_eq!(broken, []);
+                unchanged[usize::from(grown)] += 1;
+            }
+        }
+    }
+    assert!(unchanged.iter().all(|count| *count >= 15), "{unchanged:?}");
 }
 
 /// The properties above say something only if fleets of both kinds are drawn.

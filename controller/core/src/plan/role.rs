@@ -20,7 +20,7 @@ use crate::{
     id::Arn,
     pin::{self, Room},
     policy::{Document, MANAGED_POLICY_QUOTA, SEAL_LENGTH, Statement},
-    settings::{DEFAULT_MAX_POLICIES, Mode, Settings},
+    settings::{Mode, Settings},
     verify::{self, Counterexample},
 };
 
@@ -356,10 +356,11 @@ impl RolePlanner<'_> {
     /// The pin of `footprint`, its hosts kept apart as finely as there is room for, with the statements
     /// `beside`. What does not fit is one document that is too large.
     fn fit(&self, footprint: &mut Footprint, scope: &Scope, beside: Vec<Statement>) -> Pin {
-        let most = self.settings.max_policies.unwrap_or(DEFAULT_MAX_POLICIES);
         let room = Room {
             // Where there is no place the role is held, and what it would have is shown.
-            documents: most
+            documents: self
+                .settings
+                .most_policies()
                 .min(self.places())
                 .min(self.live.len() + self.spare_policies)
                 .max(1),

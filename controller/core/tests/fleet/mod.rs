@@ -25,6 +25,7 @@ use credpin_core::{
 pub(crate) const NOW: &str = "2026-11-23T12:00:00Z";
 const REGION: &str = "eu-west-1";
 
+#[derive(Clone)]
 pub(crate) struct Fleet {
     pub(crate) estate: Estate,
     pub(crate) settings: Settings,
