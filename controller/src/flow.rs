@@ -189,24 +189,21 @@ impl Run {
             }
             role.steps.clear();
             role.warnings.clear();
-            if !role.is_enforced {
-                role.outcome = Outcome::Observed;
-                role.in_force = None;
-                if let Some(chained) = &mut role.chained {
-                    chained.in_force = false;
-                }
-                role.exposure_now = Exposure::Everything;
-            } else {
+            if role.is_enforced {
                 if role.outcome == Outcome::Change {
                     role.outcome = Outcome::Unchanged;
                 }
                 role.in_force = role.pin.clone();
-                if let Some(chained) = &mut role.chained {
-                    chained.in_force = role.pin.as_ref().is_some_and(Pin::has_chained);
-                }
                 if let Some(pinned) = &role.exposure_pinned {
                     role.exposure_now = pinned.clone();
                 }
+            } else {
+                role.outcome = Outcome::Observed;
+                role.in_force = None;
+                role.exposure_now = Exposure::Everything;
+            }
+            if let Some(chained) = &mut role.chained {
+                chained.in_force = role.in_force.as_ref().is_some_and(Pin::has_chained);
             }
         }
         let by_role = plan.roles.iter();

@@ -35,6 +35,7 @@ mod name;
 mod narrowing;
 mod quota;
 mod role;
+mod scope;
 mod step;
 mod transition;
 mod wants_replay;
@@ -257,10 +258,9 @@ fn callers<'a>(
     seen: &[Pinned<'a>],
     footprints: &BTreeMap<RoleName, Footprint>,
 ) -> BTreeMap<&'a RoleName, Callers> {
-    let is_in_force =
-        |pin: &Option<Result<Pin, Edit>>| matches!(pin, Some(Ok(pin)) if pin.has_chained());
-    let wanted = seen.iter().filter(|(role, _, in_force)| {
-        settings.chained_rule(role).is_some() || is_in_force(in_force)
+    let wanted = seen.iter().filter(|(role, live, _)| {
+        let mut in_force = chained::attached(live, role);
+        settings.chained_rule(role).is_some() || in_force.any(pin::is_chained)
     });
     let wanted: Vec<&Role> = wanted.map(|(role, ..)| *role).collect();
     if wanted.is_empty() {

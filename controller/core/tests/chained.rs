@@ -601,3 +601,32 @@ fn a_rule_that_names_no_role_is_told() {
         ["[[chained]] deplay: no role has such a name"]
     );
 }
+
+#[test]
+fn what_somebody_else_made_of_it_is_shown_and_written_over_only_when_told_so() {
+    let edited = || {
+        web_and_deploy()
+            .chained("deploy", |_| {})
+            .applied(usize::MAX)
+            .settings(|settings| settings.without_replay = false)
+            .edit_policy("deploy", |policy| {
+                let version = policy.versions.last_mut().unwrap();
+                let text = version.text.take().unwrap();
+                version.text = Some(text.replace("198.51.100.1/32", "0.0.0.0/1"));
+            })
+    };
+    let plan = edited().plan();
+    let deploy = of(&plan, "deploy");
+    assert_eq!((deploy.outcome, deploy.steps.len()), (Outcome::Held, 0));
+    assert!(matches!(deploy.holds[0], Hold::Edited(_)));
+    // Even where no rule names it any more, it is not taken for nothing.
+    let silent = edited().settings(|settings| settings.chained.clear());
+    assert_eq!(of(&silent.plan(), "deploy").outcome, Outcome::Held);
+    let over = edited()
+        .settings(|settings| settings.take_over = true)
+        .settings(|settings| settings.max_narrowing = "100%".parse().unwrap())
+        .applied(usize::MAX);
+    assert_eq!(denied(&over, "deploy", "198.51.100.1"), None);
+    assert!(denied(&over, "deploy", "9.9.9.9").is_some());
+    assert_eq!(over.plan().steps().count(), 0);
+}

@@ -22,6 +22,8 @@ struct PlanFile {
 struct RoleFile {
     role: String,
     in_force: Option<Value>,
+    #[serde(default)]
+    exposure_now: Value,
 }
 
 /// What `credpin status --json` prints.
@@ -45,7 +47,9 @@ pub fn of_plan(plan: &str) -> Result<Pins, PinsError> {
     let mut pins = Pins::default();
     if let Some(account) = &plan.account {
         for role in &plan.roles {
-            pins.say(account, &role.role, role.in_force.is_some());
+            // One that is about sessions which others make leaves tokens of instances usable from anywhere.
+            let is_open = role.exposure_now == "everything";
+            pins.say(account, &role.role, role.in_force.is_some() && !is_open);
         }
     }
     Ok(pins)
@@ -58,11 +62,12 @@ pub fn of_last_run(last: &LastRun, pins: &mut Pins) {
     };
     for row in status.roles {
         let pinned = match &*row.pin {
+            // Its pin is about sessions that others make, and not about tokens of instances.
+            _ if row.exposure == "everything" => false,
             "none" | "released" => false,
             "in_force" | "stale" | "rolled_back" => true,
             // A role that is held may have a pin or none.
             _ if row.exposure.get("limited").is_some() => true,
-            _ if row.exposure == "everything" => false,
             _ => continue,
         };
         pins.say(&status.account, &row.role, pinned);

@@ -59,7 +59,7 @@ pub fn plan(plan: &Plan, settings: &Settings, paint: Paint) -> String {
     let ready = plan
         .roles
         .iter()
-        .find(|role| role.pin.is_some() && role.holds.is_empty());
+        .find(|role| !role.footprint.hosts.is_empty() && role.holds.is_empty());
     if let Some(role) = ready.filter(|_| is_new) {
         line(
             &mut out,
@@ -364,7 +364,7 @@ fn exposure(out: &mut String, role: &RolePlan) {
     match &role.exposure_pinned {
         _ if detached => line(out, 2, &format!("open now: {now}; then: everything")),
         // What is held may not come to be: its figures would promise too much.
-        Some(pinned) if pinned != now && role.holds.is_empty() => {
+        Some(pinned) if pinned != now && !is_held(role) => {
             let when = if role.steps.is_empty() {
                 "with a pin"
             } else {
@@ -380,6 +380,13 @@ fn exposure(out: &mut String, role: &RolePlan) {
     {
         line(out, 3, &text);
     }
+}
+
+/// Whether anything but the part of its pin that is about sessions of others is held.
+fn is_held(role: &RolePlan) -> bool {
+    let has_hosts = !role.footprint.hosts.is_empty();
+    let matters = |hold: &Hold| !(has_hosts && matches!(hold, Hold::Chained(_)));
+    role.holds.iter().any(matters)
 }
 
 /// Whose token is open to most other hosts; nothing where all are alike, which the figure says.

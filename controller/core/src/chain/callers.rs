@@ -1,6 +1,6 @@
 //! Where sessions of a role come from that were made by assuming it.
 //!
-//! A session of AssumeRole is used where whoever assumed the role is. So the trust policies are followed
+//! A session of `AssumeRole` is used where whoever assumed the role is. So the trust policies are followed
 //! back: a role that may assume it brings the footprint of its own instances along, and then whoever may
 //! assume that role comes in question. That ends at instances, whose egress is known, or at somebody of
 //! whom nothing is known: a user, a service, another account. Those the operator has to answer for.
@@ -121,13 +121,13 @@ impl<'a> Chains<'a> {
         let mut seen: BTreeSet<&RoleName> = BTreeSet::new();
         let mut rest = vec![role];
         while let Some(of) = rest.pop() {
-            let rule = self.settings.chained_rule(of);
+            let said = self.settings.chained_rule(of);
             let by = assumers(of, self.estate, &self.by_id);
-            callers.stranger(of, role, &by, rule);
-            if let Some(rule) = rule {
+            callers.stranger(of, role, &by, said);
+            if let Some(rule) = said {
                 callers.state(rule);
             }
-            for next in self.next(&by, rule) {
+            for next in self.next(&by, said) {
                 if !seen.insert(&next.name) {
                     continue;
                 }
@@ -190,9 +190,9 @@ impl Callers {
         self.vpcs.extend(rule.vpcs.iter().cloned());
     }
 
-    /// Takes in those who may assume `of`, on the way to `role`, and are nobody that `rule` answers for.
-    fn stranger(&mut self, of: &Role, role: &Role, by: &Assumers, rule: Option<&ChainedRule>) {
-        let said = |principal: &str| rule.is_some_and(|rule| rule.callers.contains(principal));
+    /// Takes in those who may assume `of`, on the way to `role`, and are nobody that the config answers for.
+    fn stranger(&mut self, of: &Role, role: &Role, by: &Assumers, answers: Option<&ChainedRule>) {
+        let said = |principal: &str| answers.is_some_and(|rule| rule.callers.contains(principal));
         let mut add = |principal: &str, kind| {
             self.strangers.insert(Stranger {
                 principal: principal.to_owned(),
@@ -206,7 +206,7 @@ impl Callers {
         }
         let (partition, account) = (of.arn.partition(), of.arn.account());
         let root = format!("arn:{partition}:iam::{account}:root");
-        let roles_are_said = rule.is_some_and(|rule| !rule.assumed_by.is_empty());
+        let roles_are_said = answers.is_some_and(|rule| !rule.assumed_by.is_empty());
         if by.account && !roles_are_said && !said(&root) && !said(account) {
             add(&root, StrangerKind::Account);
         }

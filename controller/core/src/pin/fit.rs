@@ -81,14 +81,12 @@ pub fn fit(
         .collect();
     let mut statements = super::statements(footprint, settings);
     statements.extend(beside.iter().cloned());
-    match pack::pack(statements, room, before) {
-        Some(documents) => Ok(Fitted { documents }),
-        None => {
-            let mut whole = super::of(footprint, settings);
-            whole.statements.extend(beside);
-            Err(whole)
-        }
-    }
+    let documents = pack::pack(statements, room, before).ok_or_else(|| {
+        let mut whole = super::of(footprint, settings);
+        whole.statements.extend(beside);
+        whole
+    })?;
+    Ok(Fitted { documents })
 }
 
 /// A VPC to be divided.

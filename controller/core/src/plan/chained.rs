@@ -3,9 +3,10 @@
 
 use serde::Serialize;
 
-use super::{Hold, narrowing, role::RolePlanner, wants_replay};
+use super::{Hold, Live, narrowing, role::RolePlanner, wants_replay};
 use crate::{
     chain::Callers,
+    estate::Role,
     pin,
     policy::{Document, MANAGED_POLICY_QUOTA, SEAL_LENGTH, Statement},
     settings::Mode,
@@ -66,7 +67,9 @@ impl RolePlanner<'_> {
     /// What is to be done about sessions that `callers` make.
     pub(super) fn part(&self, callers: &Callers, has_hosts: bool) -> Part {
         let now = self.statements_in_force(true);
-        let is_in_force = !now.is_empty();
+        // What cannot be read may be about them.
+        let is_unreadable = matches!(&self.in_force, Some(Err(edit)) if edit.document.is_none());
+        let is_in_force = !now.is_empty() || is_unreadable;
         let is_said = self.settings.chained_rule(self.role).is_some();
         let stage = self.settings.chained_stage_of(self.role);
         let mode = self.settings.comes_of(stage, self.role, is_in_force);
@@ -79,6 +82,7 @@ impl RolePlanner<'_> {
             holds.extend(wants.map(Hold::Replay));
         }
         let (old, new) = (document(now.clone()), document(then.clone()));
+        let is_new = !old.says_what(&new);
         if is_in_force {
             let beyond = narrowing::beyond(&[&old], &[&new], true, self.settings.max_narrowing);
             holds.extend(beyond.map(Hold::Narrowing));
@@ -88,7 +92,8 @@ impl RolePlanner<'_> {
         if largest > MANAGED_POLICY_QUOTA - SEAL_LENGTH {
             holds.push(Hold::TooLarge(largest));
         }
-        if !callers.is_empty() {
+        // What is in force already is not proven again.
+        if is_new && !callers.is_empty() {
             let found = verify::chained(self.role, callers, self.settings, &[&new]);
             holds.extend(found.into_iter().map(Hold::Unproven));
         }
@@ -132,16 +137,29 @@ impl RolePlanner<'_> {
         holds
     }
 
-    /// Statements of the pin in force that are about such sessions, or those that are not.
+    /// Statements of the pin in force that are about such sessions, or those that are not. What somebody else wrote
+    /// counts as it stands.
     pub(super) fn statements_in_force(&self, chained: bool) -> Vec<Statement> {
-        let pin = self.in_force.as_ref().and_then(|read| read.as_ref().ok());
-        let policies = pin.into_iter().flat_map(|pin| &pin.policies);
-        policies
-            .flat_map(|policy| &policy.document.statements)
+        attached(&self.live, self.role)
             .filter(|statement| pin::is_chained(statement) == chained)
             .cloned()
             .collect()
     }
+}
+
+/// The statements of what is attached to a role, as far as they can be read.
+pub(super) fn attached<'l>(
+    live: &'l [Live<'_>],
+    role: &Role,
+) -> impl Iterator<Item = &'l Statement> {
+    let attached = live
+        .iter()
+        .filter(|live| role.attached.contains(&live.policy.arn));
+    let documents = attached.filter_map(|live| match &live.read {
+        Ok(policy) => Some(&policy.document),
+        Err(edit) => edit.document.as_ref(),
+    });
+    documents.flat_map(|document| &document.statements)
 }
 
 fn document(statements: Vec<Statement>) -> Document {

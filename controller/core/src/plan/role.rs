@@ -9,6 +9,7 @@ use super::{
     PinPolicy, RolePlan, Step,
     chained::Part,
     narrowing, policy_arn, policy_names,
+    scope::Scope,
     transition::{self, Rules, Transition, Way},
     wants_replay,
 };
@@ -39,22 +40,6 @@ pub(super) struct RolePlanner<'a> {
     /// Policies that the account's quota still leaves room for.
     pub(super) spare_policies: usize,
     pub(super) now: Timestamp,
-}
-
-/// What a pin is to have, and what it has.
-struct Scope {
-    /// What is done about tokens of the role's instances.
-    mode: Mode,
-    /// The pin has what is about these.
-    instances: bool,
-    /// And what is about sessions that others make.
-    chained: bool,
-    /// It is to be in force.
-    is_written: bool,
-    /// Something about instances is in force.
-    instances_in_force: bool,
-    /// Sessions that others make may be denied, by what is in force or will be.
-    watches_callers: bool,
 }
 
 impl RolePlanner<'_> {
@@ -154,49 +139,6 @@ impl RolePlanner<'_> {
             coverage,
             warnings,
         }
-    }
-
-    /// Which parts the pin has. Where neither is written, it has all that it could have.
-    fn scope(&self, has_hosts: bool, part: Option<&Part>) -> Scope {
-        let stage = self.settings.stage_of(self.role);
-        let is_readable = !matches!(self.in_force, Some(Err(_)));
-        let instances_in_force = if is_readable && part.is_some() {
-            !self.statements_in_force(false).is_empty()
-        } else {
-            self.in_force.is_some()
-        };
-        let mode = self.settings.comes_of(stage, self.role, instances_in_force);
-        let writes_instances = has_hosts && mode == Mode::Enforce;
-        let writes_chained = part.is_some_and(Part::is_written);
-        let is_written = writes_instances || writes_chained;
-        Scope {
-            mode,
-            instances: if is_written {
-                writes_instances
-            } else {
-                has_hosts
-            },
-            chained: if is_written {
-                writes_chained
-            } else {
-                part.is_some_and(|part| !part.is_idle())
-            },
-            is_written,
-            instances_in_force,
-            watches_callers: part.is_some_and(|part| writes_chained || part.is_in_force),
-        }
-    }
-
-    /// Statements that the pin has beside those of the role's live instances.
-    fn beside(&self, scope: &Scope, part: Option<&Part>) -> Vec<Statement> {
-        let of_part = part.filter(|_| scope.chained);
-        let of_part = of_part.map_or(&[][..], |part| &part.statements);
-        // Those of a role that has no instance now stay.
-        let stays = scope.is_written && scope.mode == Mode::Enforce && !scope.instances;
-        let of_instances = stays.then(|| self.statements_in_force(false));
-        let mut beside = of_instances.unwrap_or_default();
-        beside.extend(of_part.iter().cloned());
-        beside
     }
 
     /// What `pin` leaves open; none leaves everything.

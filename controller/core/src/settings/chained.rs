@@ -59,7 +59,7 @@ impl Settings {
     /// What the operator wants for sessions of `role` that were made by assuming it, as
     /// [`Settings::stage_of`] says of its instances'. The `mode` of all roles opts none in.
     pub fn chained_stage_of(&self, role: &Role) -> Mode {
-        let rule = self.chained_rule(role);
-        rule.map_or(Mode::Observe, |rule| Self::tightened(rule.role.mode, role))
+        self.chained_rule(role)
+            .map_or(Mode::Observe, |said| Self::tightened(said.role.mode, role))
     }
 }

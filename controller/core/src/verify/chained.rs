@@ -10,6 +10,7 @@ use crate::{
     chain::Callers,
     credential::Session,
     estate::Role,
+    footprint::Host,
     id::{InstanceId, VpcId},
     pin::EXEMPT_ACTIONS,
     policy::Document,
@@ -167,7 +168,7 @@ fn outsiders(callers: &Callers) -> Vec<Position> {
     outside.sort();
     outside.dedup();
     let foreign = nobodys_vpc();
-    let inside = callers.hosts.iter().flat_map(|host| host.private());
+    let inside = callers.hosts.iter().flat_map(Host::private);
     // The same address elsewhere is another one.
     let inside = inside.take(1).map(|net| net.addr()).chain(strangers());
     let through = inside.map(|address| Position::Endpoint {
