@@ -20,8 +20,8 @@ use crate::{
 
 mod callers;
 
-pub(crate) use callers::Chains;
 pub use callers::{Callers, Stated, Stranger, StrangerKind};
+pub(crate) use callers::{Chains, HostsOf};
 
 /// A role that sessions of others may become.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -96,15 +96,15 @@ pub fn explain(
     let planned = plan.role(role);
     let own = planned.map_or(&[][..], |plan| &plan.footprint.hosts);
     let chained = planned.and_then(|plan| plan.chained.as_ref());
-    let callers = chained.map_or(&[][..], |part| &part.callers.hosts);
+    let callers = || chained.into_iter().flat_map(|part| part.callers.hosts());
     let is_it = |host: &&Host| host.instance == *instance;
     let request = if let Some(host) = own.iter().find(is_it) {
         Credential::of(seen, host).used_from(position, action)
-    } else if callers.iter().any(|host| is_it(&host)) {
+    } else if callers().any(|host| is_it(&host)) {
         // What it calls a session that it makes by assuming the role is its own to say.
         Session::of(seen, instance.as_str()).used_from(position, action)
     } else {
-        let known = own.iter().chain(callers).take(5);
+        let known = own.iter().chain(callers()).take(5);
         return Err(ExplainError::NoInstance {
             role: role.clone(),
             instance: instance.clone(),

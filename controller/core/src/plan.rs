@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{
-    chain::{self, Callers, Chained, Chains},
+    chain::{self, Callers, Chained, Chains, HostsOf},
     estate::{Estate, Gap, LivePolicy, Role},
     exposure::{self, Exposure, OfAccount},
     footprint::{self, Footprint},
@@ -267,9 +267,10 @@ fn callers<'a>(
         return BTreeMap::new();
     }
     let chains = Chains::new(estate, settings, footprints);
+    let mut hosts = HostsOf::new();
     let callers = wanted.into_iter();
     callers
-        .map(|role| (&role.name, chains.callers(role)))
+        .map(|role| (&role.name, chains.callers(role, &mut hosts)))
         .collect()
 }
 

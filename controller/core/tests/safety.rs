@@ -7,12 +7,12 @@ mod fleet;
 use credpin_core::{
     credential::{Credential, Session},
     evaluate,
-    plan::{self, Hold, Outcome, Step},
+    plan::{self, Hold, Outcome, Pin, RolePlan, Step},
     policy::Document,
     position::Position,
     request::{Key, Request},
     settings::{MaxNarrowing, Settings},
-    verify::verify,
+    verify::{self, Counterexample, verify},
 };
 use fleet::{
     Fleet, NOW, id,
@@ -283,50 +283,99 @@ fn sessions_at_home(fleet: &Fleet, role: &str) -> Vec<Request> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// Whichever document a part of IAM sees at whichever step: those of before, and any that were written since
-    /// the last wait.
+    /// Whichever document a part of IAM sees at whichever step, and wherever a run is killed and the next one goes on.
     #[test]
-    fn no_step_locks_out_a_session_that_a_live_host_made_or_lets_a_stranger_in(one in vpcs(), other in vpcs(), bits in any::<u32>()) {
-        let before = fleet_of(&one).with_a_chain().applied(usize::MAX);
-        let everything_may_go = |settings: &mut Settings| {
-            settings.max_narrowing = MaxNarrowing::of_percent(100).expect("a percentage");
+    fn no_step_locks_out_a_session_that_a_live_host_made_or_lets_a_stranger_in(
+        one in vpcs(), other in vpcs(), own in any::<[bool; 2]>(), killed in 0..12_usize, bits in any::<u32>(),
+    ) {
+        let chain_of = |vpcs: &[Vpc], own: bool| {
+            let fleet = fleet_of(vpcs);
+            // One of the roles that are assumed may have an instance too.
+            let fleet = if own { fleet.host("own", "deploy", "0s0", "10.0.77.7") } else { fleet };
+            fleet.with_a_chain()
         };
-        let after = fleet_of(&other).with_a_chain().settings(everything_may_go);
+        let before = chain_of(&one, own[0]).applied(usize::MAX);
+        let after = chain_of(&other, own[1]).settings(|settings| {
+            settings.max_narrowing = MaxNarrowing::of_percent(100).expect("a percentage");
+        });
         let after = after.with_policies_of(&before);
-        let plan = after.plan();
-        for name in ["deploy", "admin"] {
-            let role = plan.role(&id(name)).expect("it is opted in");
-            let home = sessions_at_home(&after, name);
-            let stranger = Position::Internet(std::net::IpAddr::from(bits.to_be_bytes()));
-            let stranger = Session::of(&after.estate.roles[name], "thief").used_from(&stranger, "s3:GetObject");
-            let denies = |document: &Document, call: &Request| evaluate::denied_by([document], call).is_some();
-            let old: Vec<Document> = role.in_force.iter().flat_map(|pin| pin.documents()).cloned().collect();
-            let then: Vec<Document> = role.pin.iter().flat_map(|pin| pin.documents()).cloned().collect();
-            let is_out = |documents: &[Document]| documents.iter().any(|document| denies(document, &stranger));
-            let stays_out = is_out(&old) && is_out(&then);
-            let mut seen = old;
-            for step in &role.steps {
-                if let Step::Wait { .. } = step {
-                    seen = seen.split_off(seen.len() - 1);
-                }
-                let (Step::CreatePolicy { document, .. } | Step::CreateVersion { document, .. }) = step else { continue };
-                prop_assert_eq!(home.iter().find(|call| denies(document, call)), None, "{} {:?}", name, step);
-                seen.push(document.clone());
-                if stays_out {
-                    prop_assert!(seen.iter().all(|document| denies(document, &stranger)), "{} {:?}", name, step);
-                }
-            }
-            // Neither does what is in force and held.
-            if role.outcome == Outcome::Change {
-                let pin = role.pin.as_ref().expect("it changes");
-                for call in &home {
-                    prop_assert_eq!(evaluate::denied_by(pin.documents(), call), None);
-                }
+        let stranger = Position::Internet(std::net::IpAddr::from(bits.to_be_bytes()));
+        no_step_locks_out_or_lets_in(&after, &stranger)?;
+        let killed = after.applied(killed);
+        no_step_locks_out_or_lets_in(&killed, &stranger)?;
+        let settled = killed.applied(usize::MAX);
+        let plan = settled.plan();
+        prop_assert_eq!(plan.steps().count(), 0, "{:?}", plan.steps().collect::<Vec<_>>());
+        for role in &plan.roles {
+            let pin: Vec<&Document> = role.in_force.iter().flat_map(|pin| pin.documents()).collect();
+            if role.outcome == Outcome::Unchanged {
+                prop_assert_eq!(locked_out(&settled, role, &pin), []);
             }
         }
-        let settled = after.applied(usize::MAX).plan();
-        prop_assert_eq!(settled.steps().count(), 0, "{:?}", settled.steps().collect::<Vec<_>>());
     }
+}
+
+/// Calls of a role's own hosts, and of sessions that others made, that documents deny.
+fn locked_out(fleet: &Fleet, plan: &RolePlan, documents: &[&Document]) -> Vec<Counterexample> {
+    let role = &fleet.estate.roles[&plan.role];
+    let mut found = verify::locked_out(role, &plan.footprint, &fleet.settings, documents);
+    if let Some(part) = &plan.chained {
+        let callers = &part.callers;
+        found.extend(verify::chained_locked_out(
+            role,
+            callers,
+            &fleet.settings,
+            documents,
+        ));
+    }
+    found
+}
+
+/// For the roles of a chain, at each step of the plan: what is written locks nobody out, and lets nobody in whom what is
+/// in force and what is to come both deny.
+fn no_step_locks_out_or_lets_in(fleet: &Fleet, stranger: &Position) -> Result<(), TestCaseError> {
+    let plan = fleet.plan();
+    for name in ["deploy", "admin"] {
+        let role = plan.role(&id(name)).expect("it is opted in");
+        // By hand, and not by the proof's own calls only.
+        let home = sessions_at_home(fleet, name);
+        let thief = Session::of(&fleet.estate.roles[name], "thief");
+        let stranger = thief.used_from(stranger, "s3:GetObject");
+        let denies =
+            |document: &Document, call: &Request| evaluate::denied_by([document], call).is_some();
+        let documents = |pin: &Option<Pin>| -> Vec<Document> {
+            pin.iter().flat_map(Pin::documents).cloned().collect()
+        };
+        let is_out =
+            |documents: &[Document]| documents.iter().any(|document| denies(document, &stranger));
+        let mut seen = documents(&role.in_force);
+        let has_one =
+            seen.len() == 1 && role.pin.as_ref().is_some_and(|pin| pin.policies.len() == 1);
+        let stays_out = has_one && is_out(&seen) && is_out(&documents(&role.pin));
+        for step in &role.steps {
+            if let Step::Wait { .. } = step {
+                seen = seen.split_off(seen.len() - 1);
+            }
+            let (Step::CreatePolicy { document, .. } | Step::CreateVersion { document, .. }) = step
+            else {
+                continue;
+            };
+            prop_assert_eq!(home.iter().find(|call| denies(document, call)), None);
+            prop_assert_eq!(
+                locked_out(fleet, role, &[document]),
+                [],
+                "{} {:?}",
+                name,
+                step
+            );
+            seen.push(document.clone());
+            if stays_out {
+                let all = seen.iter().all(|document| denies(document, &stranger));
+                prop_assert!(all, "{} {:?}", name, step);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The property above says something only if such pins are drawn that change.

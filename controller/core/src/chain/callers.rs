@@ -8,6 +8,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    sync::Arc,
 };
 
 use ipnet::IpNet;
@@ -30,9 +31,9 @@ const EC2: [&str; 2] = ["ec2.amazonaws.com", "ec2.amazonaws.com.cn"];
 pub struct Callers {
     /// Roles whose instances may, be it by way of other roles.
     pub roles: BTreeSet<RoleName>,
-    /// Live instances of these.
+    /// Live instances of these, shared with whatever else the same roles may assume.
     #[serde(skip)]
-    pub hosts: Vec<Host>,
+    hosts: Vec<Arc<[Host]>>,
     /// Subnets that more of them may be launched in.
     #[serde(skip)]
     pub launches: Vec<Launch>,
@@ -92,6 +93,9 @@ pub enum StrangerKind {
     Principal,
 }
 
+/// Live instances, by their role.
+pub(crate) type HostsOf<'a> = BTreeMap<&'a RoleName, Arc<[Host]>>;
+
 /// Every role's trust policy, and what its instances' footprints are.
 pub(crate) struct Chains<'a> {
     estate: &'a Estate,
@@ -114,9 +118,9 @@ impl<'a> Chains<'a> {
         }
     }
 
-    /// The callers of `role`. Its own instances are among them only where they may assume it, be it by way
+    /// The callers of `role`; `hosts` are those of roles that were met before. Its own instances are among them only where they may assume it, be it by way
     /// of another role.
-    pub(crate) fn callers(&self, role: &Role) -> Callers {
+    pub(crate) fn callers(&self, role: &Role, hosts: &mut HostsOf<'a>) -> Callers {
         let mut callers = Callers::default();
         let mut seen: BTreeSet<&RoleName> = BTreeSet::new();
         let mut rest = vec![role];
@@ -132,7 +136,11 @@ impl<'a> Chains<'a> {
                     continue;
                 }
                 match self.footprints.get(&next.name) {
-                    Some(footprint) => callers.add(&next.name, footprint),
+                    Some(footprint) => {
+                        let hosts = hosts.entry(&next.name);
+                        let hosts = hosts.or_insert_with(|| footprint.hosts.as_slice().into());
+                        callers.add(&next.name, footprint, Arc::clone(hosts));
+                    }
                     None if by_ec2(&next.trusted_services) => {
                         callers.absent.insert(next.name.clone());
                     }
@@ -165,12 +173,17 @@ fn by_ec2(services: &BTreeSet<String>) -> bool {
 impl Callers {
     /// Whether nothing at all is known of where they call from.
     pub fn is_empty(&self) -> bool {
-        self.hosts.is_empty() && self.public.is_empty() && self.vpcs.is_empty()
+        self.roles.is_empty() && self.public.is_empty() && self.vpcs.is_empty()
     }
 
-    fn add(&mut self, role: &RoleName, footprint: &Footprint) {
+    /// Live instances that may.
+    pub fn hosts(&self) -> impl Iterator<Item = &Host> {
+        self.hosts.iter().flat_map(|of_role| of_role.iter())
+    }
+
+    fn add(&mut self, role: &RoleName, footprint: &Footprint, hosts: Arc<[Host]>) {
         self.roles.insert(role.clone());
-        self.hosts.extend(footprint.hosts.iter().cloned());
+        self.hosts.push(hosts);
         self.launches.extend(footprint.launches.iter().cloned());
         for (vpc, egress) in &footprint.egress {
             self.vpcs.insert(vpc.clone());

@@ -96,7 +96,7 @@ fn calls_of_hosts<'a>(
     settings: &'a Settings,
 ) -> impl Iterator<Item = Call> + use<'a> {
     let any = Session::of(role, ANY_NAME);
-    callers.hosts.iter().flat_map(move |host| {
+    callers.hosts().flat_map(move |host| {
         let hubs: Vec<&VpcId> = settings.hub_vpcs.iter().flatten().collect();
         let like_it = Session::of(role, host.instance.as_str());
         let homes = home_positions(host, &hubs);
@@ -157,7 +157,7 @@ fn calls_of_stated(session: Session, callers: &Callers) -> impl Iterator<Item = 
 
 /// Positions where no caller is: right beside their own, and far away.
 fn outsiders(callers: &Callers) -> Vec<Position> {
-    let hosts = callers.hosts.iter().flat_map(|host| &host.public);
+    let hosts = callers.hosts().flat_map(|host| &host.public);
     let public = hosts.chain(&callers.stated.prefixes);
     let admitted = |address: &IpAddr| callers.public.iter().any(|net| net.contains(address));
     let mut outside: Vec<_> = public
@@ -168,7 +168,7 @@ fn outsiders(callers: &Callers) -> Vec<Position> {
     outside.sort();
     outside.dedup();
     let foreign = nobodys_vpc();
-    let inside = callers.hosts.iter().flat_map(Host::private);
+    let inside = callers.hosts().flat_map(Host::private);
     // The same address elsewhere is another one.
     let inside = inside.take(1).map(|net| net.addr()).chain(strangers());
     let through = inside.map(|address| Position::Endpoint {
