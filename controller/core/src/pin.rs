@@ -10,12 +10,13 @@
 //! | `Derived`, where asked for | sessions named like an instance's that EC2 did not deliver |
 //! | `SelfDefence`, where asked for | calls that would change the pin, or the role, from anywhere |
 //! | `ChainedPublic`, `ChainedEndpoint`, where asked for | sessions that were made by assuming the role, but from where those are who may |
+//! | `ChainedSelfDefence` | what `SelfDefence` does, of such sessions |
 //!
 //! Each statement compares a property of the *credential* (where it was delivered) with one of the
 //! *network* (where it is used). Comparing the credential's side with a literal would only say where
 //! it was issued, and a stolen token passes that everywhere.
 //!
-//! All but `Derived` and the last two look only at credentials that EC2 delivered, and all but `SelfDefence` not at calls that a service makes on
+//! All but `Derived` and `Chained…` look only at credentials that EC2 delivered, and all but the `…SelfDefence` not at calls that a service makes on
 //! the caller's behalf, for which AWS shows no usable network key.
 
 use std::{
@@ -115,7 +116,9 @@ fn common_statements(footprint: &Footprint, settings: &Settings) -> Vec<Statemen
     ];
     let derived = settings.pin_derived.then(derived);
     let role = footprint.role.as_ref().filter(|_| settings.self_defence);
-    let optional = derived.into_iter().chain(role.map(self_defence));
+    let optional = derived.into_iter().chain(role.map(|role| {
+        self_defence("SelfDefence", role).when(Key::SourceInstanceArn, Test::Null(false))
+    }));
     always.into_iter().chain(optional).collect()
 }
 
@@ -147,15 +150,13 @@ const CHANGES: [&str; 13] = [
     "iam:UpdateRole*",
 ];
 
-fn self_defence(role: &Arn) -> Statement {
+fn self_defence(sid: &str, role: &Arn) -> Statement {
     let (partition, account) = (role.partition(), role.account());
     let ours = format!("arn:{partition}:iam::{account}:policy{POLICY_PATH}*")
         .parse()
         .expect("it has the parts of an ARN");
     let changes = CHANGES.iter().map(ToString::to_string).collect();
-    Statement::deny("SelfDefence", Actions::Only(changes))
-        .on(vec![ours, role.clone()])
-        .when(Key::SourceInstanceArn, Test::Null(false))
+    Statement::deny(sid, Actions::Only(changes)).on(vec![ours, role.clone()])
 }
 
 /// From the internet, tokens of each group only from its own egress. The last group has all tokens

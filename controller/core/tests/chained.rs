@@ -630,3 +630,29 @@ fn what_somebody_else_made_of_it_is_shown_and_written_over_only_when_told_so() {
     assert!(denied(&over, "deploy", "9.9.9.9").is_some());
     assert_eq!(over.plan().steps().count(), 0);
 }
+
+#[test]
+fn such_a_session_cannot_take_the_pin_off_even_from_home() {
+    let detach = |fleet: &Fleet| {
+        let role = &fleet.estate.roles["deploy"];
+        let from: Position = "198.51.100.1".parse().unwrap();
+        let call = Session::of(role, "x").used_from(&from, "iam:DetachRolePolicy");
+        denies(&in_force(fleet, "deploy"), &call.on(&role.arn))
+    };
+    let fleet = || web_and_deploy().chained("deploy", |_| {});
+    assert_eq!(detach(&fleet().applied(usize::MAX)), None);
+    let defended = fleet()
+        .settings(|settings| settings.self_defence = true)
+        .applied(usize::MAX);
+    assert_eq!(detach(&defended).as_deref(), Some("ChainedSelfDefence"));
+    assert_eq!(denied(&defended, "deploy", "198.51.100.1"), None);
+    // Held, it gets nothing that denies more.
+    let held = fleet()
+        .applied(usize::MAX)
+        .edit_role("deploy", |role| {
+            role.trusted_services.insert("lambda.amazonaws.com".into());
+        })
+        .settings(|settings| settings.self_defence = true)
+        .applied(usize::MAX);
+    assert_eq!(detach(&held), None);
+}

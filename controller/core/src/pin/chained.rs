@@ -3,9 +3,10 @@
 //! Such a session carries no key that tells who made it where, so the statements select all sessions that EC2
 //! did not deliver, and admit them wherever any of their [`Callers`] is.
 
-use super::{only_from, statement_about_all};
+use super::{only_from, self_defence, statement_about_all};
 use crate::{
     chain::Callers,
+    id::Arn,
     policy::{Both, Statement, Test, Text},
     request::Key,
     settings::Settings,
@@ -14,8 +15,8 @@ use crate::{
 /// What the names of these statements begin with, and of no others.
 const PREFIX: &str = "Chained";
 
-/// The statements about sessions of a role that its `callers` made.
-pub fn chained(callers: &Callers, settings: &Settings) -> Vec<Statement> {
+/// The statements about sessions of `role` that its `callers` made.
+pub fn chained(role: &Arn, callers: &Callers, settings: &Settings) -> Vec<Statement> {
     let public = by_assuming("ChainedPublic").when(Key::SourceVpc, Test::Null(true));
     let endpoint = by_assuming("ChainedEndpoint").when(Key::SourceVpc, Test::Null(false));
     let hubs = settings.hub_vpcs.iter().flatten();
@@ -27,7 +28,11 @@ pub fn chained(callers: &Callers, settings: &Settings) -> Vec<Statement> {
     } else {
         endpoint.when(Key::SourceVpc, Test::StringNotEquals(homes))
     };
-    vec![only_from(public, &callers.public), endpoint]
+    let mut statements = vec![only_from(public, &callers.public), endpoint];
+    statements.extend(settings.self_defence.then(|| {
+        self_defence("ChainedSelfDefence", role).when(Key::SourceInstanceArn, Test::Null(true))
+    }));
+    statements
 }
 
 /// Sessions that EC2 did not deliver, and not calls that a service makes for them.
@@ -43,13 +48,19 @@ pub fn is_chained(statement: &Statement) -> bool {
     statement.sid.starts_with(PREFIX)
 }
 
-/// The statements `then`, each admitting what those in force `now` admit too.
+/// The statements `then` of which there is one `now`, each admitting what that admits too.
 pub(crate) fn widened(then: Vec<Statement>, now: &[Statement]) -> Vec<Statement> {
     let widen = |then: Statement| {
-        now.iter().fold(then, |then, now| match now.both(&then) {
-            Both::This(both) => both,
-            Both::Nothing | Both::Unsayable => then,
-        })
+        // On its way to another one a statement's name may have a number.
+        let mut alike = now.iter().filter(|now| now.sid.starts_with(&then.sid));
+        let first = alike.next()?;
+        let widened = [first].into_iter().chain(alike);
+        Some(
+            widened.fold(then.clone(), |then, now| match now.both(&then) {
+                Both::This(both) => both,
+                Both::Nothing | Both::Unsayable => then,
+            }),
+        )
     };
-    then.into_iter().map(widen).collect()
+    then.into_iter().filter_map(widen).collect()
 }

@@ -73,7 +73,7 @@ impl RolePlanner<'_> {
         let is_said = self.settings.chained_rule(self.role).is_some();
         let stage = self.settings.chained_stage_of(self.role);
         let mode = self.settings.comes_of(stage, self.role, is_in_force);
-        let then = pin::chained(callers, self.settings);
+        let then = pin::chained(&self.role.arn, callers, self.settings);
         let mut holds = self.holds_of_callers(callers, has_hosts);
         if !is_said {
             holds.push(Hold::Unsaid);

@@ -99,6 +99,9 @@ fn calls_of_hosts<'a>(
     callers.hosts().flat_map(move |host| {
         let hubs: Vec<&VpcId> = settings.hub_vpcs.iter().flatten().collect();
         let like_it = Session::of(role, host.instance.as_str());
+        // One host stands for all: where they are does not matter to that.
+        let defends = settings.self_defence
+            && callers.hosts().next().map(|first| &first.instance) == Some(&host.instance);
         let homes = home_positions(host, &hubs);
         let calls = homes.into_iter().flat_map(|home| {
             let requests = [
@@ -112,7 +115,14 @@ fn calls_of_hosts<'a>(
                     Promise::ServiceIsAdmitted,
                 ),
             ];
-            requests.map(|(request, promise)| call(&host.instance, &home, request, promise))
+            let takes_off = defends.then(|| {
+                let request = any.used_from(&home, "iam:DetachRolePolicy");
+                (request.on(&role.arn), Promise::PinCannotBeTakenOff)
+            });
+            let requests = requests.into_iter().chain(takes_off);
+            requests
+                .map(|(request, promise)| call(&host.instance, &home, request, promise))
+                .collect::<Vec<_>>()
         });
         calls.collect::<Vec<_>>()
     })
