@@ -20,7 +20,7 @@ use crate::{
     evaluate,
     footprint::{Footprint, Host, Place},
     id::{InstanceId, VpcId},
-    pin::Admitted,
+    pin::{Admitted, is_chained},
     policy::Document,
     position::Position,
     settings::Settings,
@@ -38,8 +38,11 @@ pub fn of(
     made: Timestamp,
 ) -> Admission {
     let (account, name) = (role.arn.account().to_owned(), role.name.to_string());
-    let mut admission = Admission::new(account, name, !documents.is_empty(), made);
-    if documents.is_empty() {
+    // What is about sessions that others make is no pin of its hosts' tokens.
+    let mut statements = documents.iter().flat_map(|document| &document.statements);
+    let is_pinned = statements.any(|statement| !is_chained(statement));
+    let mut admission = Admission::new(account, name, is_pinned, made);
+    if !is_pinned {
         return admission;
     }
     let pin = Pin { role, documents };

@@ -5,10 +5,12 @@
 mod fleet;
 
 use credpin_core::{
+    admission,
     chain::StrangerKind,
     credential::Session,
     evaluate,
     exposure::Exposure,
+    footprint,
     plan::{Hold, Outcome, Plan, RolePlan, Step},
     policy::Document,
     position::Position,
@@ -655,4 +657,26 @@ fn such_a_session_cannot_take_the_pin_off_even_from_home() {
         .settings(|settings| settings.self_defence = true)
         .applied(usize::MAX);
     assert_eq!(detach(&held), None);
+}
+
+#[test]
+fn hosts_of_a_role_that_is_pinned_for_others_only_have_nothing_to_wait_for() {
+    let published = |mode| {
+        let fleet = deploy_with_hosts()
+            .settings(|settings| settings.mode = mode)
+            .chained("deploy", |_| {})
+            .applied(usize::MAX);
+        let plan = fleet.plan();
+        let documents = in_force(&fleet, "deploy");
+        admission::of(
+            &fleet.estate.roles["deploy"],
+            &of(&plan, "deploy").footprint,
+            &documents.iter().collect::<Vec<_>>(),
+            &footprint::places(&fleet.estate, &fleet.settings),
+            &fleet.settings,
+            fleet::NOW.parse().unwrap(),
+        )
+    };
+    assert!(!published(Mode::Observe).pinned);
+    assert!(published(Mode::Enforce).pinned);
 }
