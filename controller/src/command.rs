@@ -110,7 +110,7 @@ pub async fn execute(cli: Cli, now: Timestamp) -> Result<Exit, CommandError> {
             let plan = replay::plan_file(&plan)?;
             let homes = trace::homes(&config).await.unwrap_or_default();
             let pins = replay::pins(&plan, homes)?;
-            let state = kept::store_of(&config, pins.account.as_ref())?;
+            let state = kept::store_of(&config, pins.account.as_ref()).await?;
             replay::replay(
                 pins,
                 &trail.cloudtrail,
@@ -143,7 +143,7 @@ async fn on_cloud(
         _ => kept::store(&config)?,
     };
     let cloud = config.cloud.clone().unwrap_or(CloudName::Aws);
-    let accounts = way::accounts(&config, &cloud)?;
+    let way::Accounts { accounts, calls } = way::accounts(&config, &cloud).await?;
     if accounts.is_empty() {
         chosen.needs_none()?;
         return Box::pin(on_the_one(command, config, store, (cloud, file), now)).await;
@@ -160,6 +160,7 @@ async fn on_cloud(
         config,
         store,
         chosen,
+        calls,
         now,
         paint: paint(),
         began: Instant::now(),

@@ -20,7 +20,7 @@ use toml_span::ErrorKind;
 
 use crate::{
     account::{Account, RoleToAssume},
-    organization::Organization,
+    organization::{Listing, Organization},
 };
 
 mod accept;
@@ -273,9 +273,10 @@ fn organization(table: &mut Table<'_, '_>) -> Option<Organization> {
         |text| Ok(vec![PathBuf::from(text)]),
         Ok,
     );
-    if !table.named("accounts") {
+    let parents = table.list("parents", |text| text.parse().map_err(said));
+    if table.named("accounts") && table.named("parents") {
         table.mistake(
-            "accounts is missing: a file of what `aws organizations list-accounts` prints, or a list of such",
+            "name one of the two: accounts (files), or parents (AWS Organizations is asked)",
         );
     }
     let role = table.required("role", |text| {
@@ -289,8 +290,13 @@ fn organization(table: &mut Table<'_, '_>) -> Option<Organization> {
     });
     let external_id = table.parsed("external-id", external_id);
     let except = table.list("except", |text| text.parse().map_err(said));
+    let listed = if table.named("accounts") {
+        Listing::Files(accounts?)
+    } else {
+        Listing::Asked(parents.unwrap_or_default())
+    };
     Some(Organization {
-        accounts: accounts?,
+        listed,
         role: role?,
         external_id,
         except: except.unwrap_or_default().into_iter().collect(),

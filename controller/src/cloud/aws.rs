@@ -46,6 +46,7 @@ mod contain;
 mod count;
 mod ec2;
 mod iam;
+mod organization;
 mod write;
 
 use assume::throttled_together;

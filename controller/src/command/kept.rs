@@ -28,13 +28,13 @@ pub(super) fn store(config: &Config) -> Result<Option<RecordStore>, CommandError
 }
 
 /// The part of it that is the account's, where there are several.
-pub(super) fn store_of(
+pub(super) async fn store_of(
     config: &Config,
     account: Option<&AccountId>,
 ) -> Result<Option<RecordStore>, CommandError> {
     let store = store(config)?;
     let cloud = config.cloud.as_ref().unwrap_or(&CloudName::Aws);
-    let accounts = way::accounts(config, cloud)?;
+    let accounts = way::accounts(config, cloud).await?.accounts;
     let account = account.filter(|id| accounts.iter().any(|account| account.id == **id));
     Ok(match (store, account) {
         (Some(store), Some(account)) => Some(state::within(&store, account)),

@@ -52,6 +52,8 @@ pub(super) struct Many {
     pub(super) chosen: Chosen,
     /// What is to be carried out, where it was planned before.
     pub(super) file: Option<Arc<PlanFile>>,
+    /// What it took to know which accounts there are.
+    pub(super) calls: Calls,
     pub(super) now: Timestamp,
     pub(super) paint: Paint,
     /// When `now` was, by a clock that goes on.
@@ -190,7 +192,7 @@ impl Many {
             _ => Some(Arc::from(kept::records(&self.config, self.now).await)),
         };
         let is_run = command.writes_pins();
-        let mut told = Told::new(&command, self.now, self.paint);
+        let mut told = Told::new(&command, self.calls.clone(), self.now, self.paint);
         let replayed = match &command {
             Command::Replay { trail, .. } => Some(trail.cloudtrail.clone()),
             _ => None,

@@ -43,7 +43,7 @@ pub(super) struct Told {
 }
 
 impl Told {
-    pub(super) fn new(command: &Command, began: Timestamp, paint: Paint) -> Self {
+    pub(super) fn new(command: &Command, calls: Calls, began: Timestamp, paint: Paint) -> Self {
         let (plan_to, metrics_to) = match command {
             Command::Plan { out, .. } => (out.clone(), None),
             Command::Run { metrics, .. } | Command::Status { metrics, .. } => {
@@ -58,7 +58,7 @@ impl Told {
             plan_to,
             metrics_to,
             all: BTreeMap::new(),
-            calls: Calls::new(),
+            calls,
             results: Vec::new(),
             plans: Vec::new(),
             metrics: Vec::new(),

@@ -121,7 +121,7 @@ async fn pins(wanted: &Tokens, config: &Config) -> Result<Pins, CommandError> {
         return Ok(pins);
     };
     let cloud = config.cloud.clone().unwrap_or(CloudName::Aws);
-    let accounts = way::accounts(config, &cloud)?;
+    let accounts = way::accounts(config, &cloud).await?.accounts;
     let states = if accounts.is_empty() {
         vec![store]
     } else {

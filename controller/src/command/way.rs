@@ -6,8 +6,9 @@ use futures::{StreamExt, stream};
 use super::{CommandError, chain, many::Chosen};
 use crate::{
     account::{Account, select},
-    cloud::{Observation, Observe, dir::Dir},
+    cloud::{Calls, Observation, Observe, dir::Dir},
     config::{CloudName, Config},
+    organization::{Listing, Organization, ParentId, in_file},
 };
 
 /// The way to each account.
@@ -17,34 +18,74 @@ pub(super) enum Way {
     Aws(Box<crate::cloud::aws::Aws>),
 }
 
-/// The accounts that there are to choose from, in any order; none where there is just the one that the
-/// credentials, or the directory, are of.
-pub(super) fn accounts(config: &Config, cloud: &CloudName) -> Result<Vec<Account>, CommandError> {
+/// The accounts that there are to choose from.
+#[derive(Default)]
+pub(super) struct Accounts {
+    /// In any order; none where there is just the one that the credentials, or the directory, are of.
+    pub(super) accounts: Vec<Account>,
+    /// What it took to know.
+    pub(super) calls: Calls,
+}
+
+/// The accounts that there are to choose from.
+pub(super) async fn accounts(config: &Config, cloud: &CloudName) -> Result<Accounts, CommandError> {
     match cloud {
         CloudName::Aws => {
-            let mut accounts = match &config.organization {
-                Some(organization) => organization.accounts()?,
-                None => Vec::new(),
+            let mut all = match &config.organization {
+                Some(organization) => of_organization(config, organization).await?,
+                None => Accounts::default(),
             };
             // Later ones stand in the place of earlier ones.
-            accounts.extend(config.accounts.iter().cloned());
-            Ok(accounts)
+            all.accounts.extend(config.accounts.iter().cloned());
+            Ok(all)
         }
         CloudName::Dir(path) => {
             let folders = Dir::open(path)?.accounts()?;
             // The config may be the one of AWS, of which the directory holds one account.
             if folders.is_empty() {
-                return Ok(Vec::new());
+                return Ok(Accounts::default());
             }
             let named = config.accounts.iter().map(|account| &account.id);
-            Ok(folders
-                .iter()
-                .chain(named)
-                .cloned()
-                .map(Account::of)
-                .collect())
+            let accounts = folders.iter().chain(named).cloned().map(Account::of);
+            Ok(Accounts {
+                accounts: accounts.collect(),
+                calls: Calls::new(),
+            })
         }
     }
+}
+
+async fn of_organization(
+    config: &Config,
+    organization: &Organization,
+) -> Result<Accounts, CommandError> {
+    let (listed, calls) = match &organization.listed {
+        Listing::Files(files) => {
+            let files: Result<Vec<_>, _> = files.iter().map(|file| in_file(file)).collect();
+            (files?.concat(), Calls::new())
+        }
+        Listing::Asked(parents) => ask(config, parents).await?,
+    };
+    Ok(Accounts {
+        accounts: organization.of(listed),
+        calls,
+    })
+}
+
+#[cfg(feature = "aws")]
+async fn ask(
+    config: &Config,
+    parents: &[ParentId],
+) -> Result<(Vec<AccountId>, Calls), CommandError> {
+    let aws = crate::cloud::aws::Aws::open(config.regions.clone()).await?;
+    let listed = aws.organization(parents).await?;
+    Ok((listed.into_iter().collect(), aws.calls()))
+}
+
+#[cfg(not(feature = "aws"))]
+#[expect(clippy::unused_async, reason = "AWS wants to be waited for")]
+async fn ask(_: &Config, _: &[ParentId]) -> Result<(Vec<AccountId>, Calls), CommandError> {
+    Err(CommandError::NoAws)
 }
 
 /// What was seen of several accounts.
@@ -61,7 +102,7 @@ pub(super) async fn observe(
     cloud: &CloudName,
     chosen: &Chosen,
 ) -> Result<Seen, CommandError> {
-    let accounts = accounts(config, cloud)?;
+    let accounts = accounts(config, cloud).await?.accounts;
     let way = Way::open(config, cloud.clone()).await?;
     if accounts.is_empty() {
         chosen.needs_none()?;

@@ -139,7 +139,7 @@ fn every_key_of_accounts_is_read() {
                 Account::of("444455556666".parse().unwrap()),
             ],
             organization: Some(Organization {
-                accounts: vec!["accounts.json".into()],
+                listed: Listing::Files(vec!["accounts.json".into()]),
                 role: "credpin-controller".parse().unwrap(),
                 external_id: Some("of-credpin".into()),
                 except: ["555566667777".parse().unwrap()].into(),
@@ -148,6 +148,22 @@ fn every_key_of_accounts_is_read() {
             ..Config::default()
         }
     );
+}
+
+#[test]
+fn an_organisation_without_a_file_is_asked_for_its_accounts() {
+    let listed = |more: &str| {
+        let text = format!("[organization]\nrole = \"credpin-controller\"\n{more}");
+        parse("credpin.toml", &text)
+            .unwrap()
+            .organization
+            .unwrap()
+            .listed
+    };
+    assert_eq!(listed(""), Listing::Asked(Vec::new()));
+    let unit = "ou-ab12-11112222";
+    let units = listed(&format!("parents = [\"{unit}\"]"));
+    assert_eq!(units, Listing::Asked(vec![unit.parse().unwrap()]));
 }
 
 #[test]
@@ -165,6 +181,8 @@ id = "555566667777"
 [[account]]
 id = "555566667777"
 [organization]
+accounts = "accounts.json"
+parents = ["o-ab"]
 role = "arn:aws:iam::444455556666:role/credpin"
 "#,
     );
@@ -177,9 +195,11 @@ role = "arn:aws:iam::444455556666:role/credpin"
             "credpin.toml:6:7: account.id: `1` is not an account id (twelve digits)",
             "credpin.toml:7:16: account.external-id: is no external id: 2 to 1224 letters, digits and \
              _+=,.@:/-",
-            "credpin.toml:12:1: organization: accounts is missing: a file of what `aws organizations \
-             list-accounts` prints, or a list of such",
-            "credpin.toml:13:9: organization.role: is one account's role: write the name that it has in all \
+            "credpin.toml:12:1: organization: name one of the two: accounts (files), or parents (AWS \
+             Organizations is asked)",
+            "credpin.toml:14:13: organization.parents: `o-ab` is neither a unit of an organisation \
+             (ou-examplerootid-exampleouid) nor its root (r-examplerootid)",
+            "credpin.toml:15:9: organization.role: is one account's role: write the name that it has in all \
              of them",
         ]
     );

@@ -8,10 +8,8 @@ use std::{
 
 use anyhow::Result;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{
-    Request, Response,
-    body::{Bytes, Incoming},
-};
+use hyper::{Request, Response, body::Incoming};
+use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 
 use crate::{
@@ -132,13 +130,23 @@ impl Inner {
             .to_bytes();
         let form: Vec<(String, String)> = url::form_urlencoded::parse(&body).into_owned().collect();
         let value = |key: &str| form.iter().find(|(k, _)| k == key).map(|(_, v)| v.clone());
+        // Organizations speaks JSON, and names the call in the head.
+        let target = head.headers.get("x-amz-target");
+        let target =
+            target.and_then(|target| Some(target.to_str().ok()?.rsplit('.').next()?.to_owned()));
+        let json: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let next_page = value("NextToken").or_else(|| value("Marker")).is_some();
         let call = Call {
-            action: value("Action").unwrap_or_default(),
-            next_page: value("NextToken").or_else(|| value("Marker")).is_some(),
+            action: target
+                .clone()
+                .or_else(|| value("Action"))
+                .unwrap_or_default(),
+            next_page: next_page || json["NextToken"].is_string(),
         };
         let fate = lock(&self.rule)(&call);
         lock(&self.calls).push(call);
         match fate {
+            Fate::Refuse(status, code) if target.is_some() => return refusal_in_json(status, code),
             Fate::Refuse(status, code) => {
                 let is_ec2 = value("Version").is_some_and(|version| version == EC2);
                 return refusal(status, code, is_ec2);
@@ -146,10 +154,14 @@ impl Inner {
             Fate::Hang => self.hang().await,
             Fate::Pass | Fate::CarryOutAndHang => {}
         }
-        let body = self.with_small_pages(form);
+        let body = if target.is_some() {
+            body
+        } else {
+            self.with_small_pages(form).into()
+        };
         head.headers.remove("content-length");
         head.headers.insert("connection", "close".parse().ok()?);
-        let request = Request::from_parts(head, Full::new(Bytes::from(body)));
+        let request = Request::from_parts(head, Full::new(body));
         let answer = exchange(self.to, request).await.ok()?;
         if fate == Fate::CarryOutAndHang {
             self.hang().await;
@@ -178,6 +190,15 @@ impl Inner {
             .extend_pairs(form)
             .finish()
     }
+}
+
+fn refusal_in_json(status: u16, code: &str) -> Answer {
+    let error = json!({"__type": code, "message": "on demand"}).to_string();
+    Response::builder()
+        .status(status)
+        .header("content-type", "application/x-amz-json-1.1")
+        .body(Full::from(error))
+        .ok()
 }
 
 /// An error in the form that both EC2 and IAM clients understand.

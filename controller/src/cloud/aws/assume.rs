@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use aws_credential_types::provider::{error::CredentialsError, future};
 use aws_sdk_sts::config::{Credentials, ProvideCredentials, SharedCredentialsProvider};
-use credpin_core::id::{AccessKeyId, AccountId};
+use credpin_core::id::AccountId;
 
 use super::{Aws, Counter, OpenError, iam, why};
 use crate::account::Account;
@@ -49,21 +49,6 @@ impl Aws {
                 found: caller.account,
             })
         }
-    }
-}
-
-impl Aws {
-    /// The account that a key is of (`GetAccessKeyInfo`); none where AWS does not say.
-    pub async fn account_of_key(&self, key: &AccessKeyId) -> Option<AccountId> {
-        let call = self.sts.get_access_key_info().access_key_id(key.as_str());
-        let answer = call.send().await;
-        let told = answer.inspect_err(|error| {
-            tracing::warn!(
-                "AWS does not say whose {key} is: GetAccessKeyInfo: {}",
-                why(error)
-            );
-        });
-        told.ok()?.account?.parse().ok()
     }
 }
 

@@ -16,6 +16,21 @@ use crate::cloud::{
     contain::{Contain, NewCut, PutError, Standing},
 };
 
+impl Aws {
+    /// The account that a key is of (`GetAccessKeyInfo`); none where AWS does not say.
+    pub async fn account_of_key(&self, key: &AccessKeyId) -> Option<AccountId> {
+        let call = self.sts.get_access_key_info().access_key_id(key.as_str());
+        let answer = call.send().await;
+        let told = answer.inspect_err(|error| {
+            tracing::warn!(
+                "AWS does not say whose {key} is: GetAccessKeyInfo: {}",
+                super::why(error)
+            );
+        });
+        told.ok()?.account?.parse().ok()
+    }
+}
+
 impl Contain for Aws {
     async fn account(&self) -> Result<AccountId, CallError> {
         const CALL: &str = "GetCallerIdentity";

@@ -137,6 +137,95 @@ async fn a_run_pins_each_account_with_that_accounts_own_role() -> Result<()> {
     Ok(())
 }
 
+/// An organisation in moto: its root, a unit in a unit, and accounts in both, of which some are in no unit.
+async fn organization(account: &Account) -> Result<(String, String, Vec<String>)> {
+    let ask = |call: &'static str, request: Value| {
+        account.call("organizations", "us-east-1", call, request)
+    };
+    ask("create_organization", json!({"FeatureSet": "ALL"})).await?;
+    let roots = ask("list_roots", json!({})).await?;
+    let root = roots["Roots"][0]["Id"].as_str().unwrap().to_owned();
+    let unit = |parent: String, name: &'static str| async move {
+        let request = json!({"ParentId": parent, "Name": name});
+        let made = ask("create_organizational_unit", request).await?;
+        let id = made["OrganizationalUnit"]["Id"].as_str().unwrap();
+        Ok::<_, anyhow::Error>(id.to_owned())
+    };
+    let outer = unit(root.clone(), "outer").await?;
+    let inner = unit(outer.clone(), "inner").await?;
+    let mut inside = Vec::new();
+    // More than a page of them.
+    for number in 0..23 {
+        let request = json!({"AccountName": "a", "Email": format!("{number}@example.com")});
+        let made = ask("create_account", request).await?;
+        let id = made["CreateAccountStatus"]["AccountId"].as_str().unwrap();
+        if number < 2 {
+            let to = [&outer, &inner][number];
+            let request =
+                json!({"AccountId": id, "SourceParentId": root, "DestinationParentId": to});
+            ask("move_account", request).await?;
+            inside.push(id.to_owned());
+        }
+    }
+    inside.sort();
+    Ok((root, outer, inside))
+}
+
+#[tokio::test]
+async fn the_accounts_of_an_organisation_are_asked_for_page_by_page_and_counted() -> Result<()> {
+    let world = World::build(Extras::default()).await?;
+    let (_, outer, inside) = organization(&world.account).await?;
+    let observe = async |more: &str| {
+        let config = format!("{ENFORCE_WEB}[organization]\nrole = \"credpin\"\n{more}\n");
+        let controller = world.controller(&config);
+        let run = controller.on_aws(world.relay.endpoint(), &["plan", "--json"]);
+        let run = run.await?;
+        let plan: Value = serde_json::from_str(&run.stdout)?;
+        let accounts = plan["accounts"].as_array().unwrap();
+        let ids: Vec<String> = accounts
+            .iter()
+            .map(|account| account["account"].as_str().unwrap().to_owned())
+            .collect();
+        Ok::<_, anyhow::Error>((ids, plan["calls"].clone()))
+    };
+    let (all, calls) = observe("").await?;
+    assert_eq!(all.len(), 24, "the management account too: {all:?}");
+    assert!(all.contains(&FIRST.to_owned()), "{all:?}");
+    assert_eq!(calls["ListAccounts"], 2, "two pages: {calls}");
+
+    let units = format!("parents = [\"{outer}\"]");
+    let (below, calls) = observe(&units).await?;
+    assert_eq!(below, inside, "in the unit, and in that below it");
+    assert_eq!(calls["ListAccountsForParent"], 2, "{calls}");
+
+    let but = format!("{units}\nexcept = [\"{}\"]", inside[0]);
+    assert_eq!(observe(&but).await?.0, inside[1..]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_organisation_that_does_not_tell_is_an_error_and_nothing_is_done() -> Result<()> {
+    let world = World::build(Extras::default()).await?;
+    organization(&world.account).await?;
+    // The second page does not come: the first alone would leave accounts without a word.
+    world
+        .relay
+        .decide(|call| match (call.action.as_str(), call.next_page) {
+            ("ListAccounts", true) => Fate::Refuse(400, "AccessDeniedException"),
+            _ => Fate::Pass,
+        });
+    let config =
+        format!("{ENFORCE_WEB}[organization]\nrole = \"credpin\"\n[[account]]\nid = \"{FIRST}\"\n");
+    let controller = world.controller(&config);
+    let endpoint = world.relay.endpoint();
+    let run = controller.on_aws(endpoint, &["run"]).await?;
+    assert_eq!(run.status.code(), Some(1), "{}", run.stderr);
+    let why = "cannot list the organisation's accounts: ListAccounts: AccessDeniedException";
+    assert!(run.stderr.contains(why), "{}", run.stderr);
+    assert_eq!(world.writes(), Vec::<String>::new());
+    Ok(())
+}
+
 #[tokio::test]
 async fn an_account_whose_role_cannot_be_assumed_fails_alone() -> Result<()> {
     let all = Organisation::build().await?;

@@ -69,7 +69,7 @@ fn methods<'a>(source: &'a str, receiver: &str) -> impl Iterator<Item = &'a str>
 /// What in a file (its blanks taken out) is a client, by the names and types of parameters and fields.
 fn clients(source: &str) -> Vec<(String, &'static str)> {
     let mut clients = Vec::new();
-    for service in ["ec2", "iam", "sts"] {
+    for service in ["ec2", "iam", "organizations", "sts"] {
         let imported = source.contains(&format!("useaws_sdk_{service}::{{Client,"));
         let mut types = vec![format!("aws_sdk_{service}::Client")];
         types.extend(imported.then(|| "Client".to_owned()));
@@ -111,6 +111,7 @@ const READS: [&str; 3] = [
     "controller/src/cloud/aws/iam.rs",
 ];
 const WRITES: &str = "controller/src/cloud/aws/write.rs";
+const LISTS: &str = "controller/src/cloud/aws/organization.rs";
 const CONTAINS: &str = "controller/src/cloud/aws/contain.rs";
 
 /// Of the calls that contain, those that a run makes to take ended cuts off: `standing`, `take_off` and
@@ -130,7 +131,7 @@ fn the_calls_of_the_code_are_found() {
         .collect();
     let looked_at = READS
         .iter()
-        .chain([&WRITES, &CONTAINS])
+        .chain([&WRITES, &CONTAINS, &LISTS])
         .map(|file| Path::new(file).file_name().unwrap().to_str().unwrap());
     let looked_at: BTreeSet<_> = looked_at
         .filter(|file| *file != "aws.rs")
@@ -184,6 +185,21 @@ fn the_controller_may_make_exactly_the_calls_of_the_code() {
         all.insert(call.to_owned());
     }
     assert_eq!(actions(&policy("controller-policy.json")), all);
+}
+
+/// By the job's own role, which assumes the others.
+#[test]
+fn the_hub_may_make_exactly_the_calls_that_list_an_organisations_accounts() {
+    let listed = calls(&[LISTS]);
+    assert_eq!(listed.len(), text(LISTS).matches("pages!(").count());
+    let hub = text("deploy/cloudformation/hub.yaml");
+    let allowed: BTreeSet<String> = hub
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- "))
+        .filter(|action| action.starts_with("organizations:"))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(allowed, listed);
 }
 
 #[test]
