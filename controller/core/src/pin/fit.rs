@@ -96,7 +96,7 @@ struct Vpc<'a> {
     parts: Parts<'a>,
     sizes: Sizes,
     /// What was tried already: a search asks for the same divisions more than once.
-    tried: RefCell<HashMap<(Rule, Order), Option<Rc<Measured>>>>,
+    tried: RefCell<HashMap<(Rule, Order), Tried>>,
     /// See [`Parts::finest`].
     finest: usize,
     /// See [`Parts::coarsest`].
@@ -104,6 +104,9 @@ struct Vpc<'a> {
     /// Its groups in the pin in force.
     homes: Homes,
 }
+
+/// What came of putting parts into groups; none where there would be more than fit.
+type Tried = Option<Rc<Measured>>;
 
 /// Groups with the sizes of their statements.
 struct Measured {

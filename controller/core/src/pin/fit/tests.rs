@@ -269,16 +269,13 @@ fn what_is_given_up_early_would_not_have_fitted() {
                 .parts
                 .fill(way.rule, way.order, &Homes::new(), usize::MAX);
             let whole = Division::new(vpc, way, Measured::of(vpc, whole.unwrap()).into());
-            match search.divide(vpc, way) {
-                Some(division) => {
-                    assert_eq!(division.groups(), whole.groups());
-                    assert!(division.sizes().eq(whole.sizes()));
-                    looked_at += 1;
-                }
-                None => {
-                    assert!(!search.fits(&[whole]), "{hosts} hosts, {way:?}");
-                    given_up += 1;
-                }
+            if let Some(division) = search.divide(vpc, way) {
+                assert_eq!(division.groups(), whole.groups());
+                assert!(division.sizes().eq(whole.sizes()));
+                looked_at += 1;
+            } else {
+                assert!(!search.fits(&[whole]), "{hosts} hosts, {way:?}");
+                given_up += 1;
             }
         }
     }
