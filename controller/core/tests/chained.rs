@@ -8,6 +8,7 @@ use credpin_core::{
     admission,
     chain::StrangerKind,
     credential::Session,
+    estate::Target,
     evaluate,
     exposure::Exposure,
     footprint,
@@ -283,11 +284,7 @@ fn instances_whose_egress_cannot_be_told_hold_the_role_that_they_may_assume() {
     assert!(deploy.holds.iter().any(|hold| matches!(hold, Hold::Gap(_))));
     let own = Fleet::new()
         .subnet("a", "a")
-        .route(
-            "a",
-            "0.0.0.0/0",
-            credpin_core::estate::Target::InternetGateway,
-        )
+        .route("a", "0.0.0.0/0", Target::InternetGateway)
         .public_host("web", "web", "a", "10.0.1.5", "198.51.100.1")
         .assumed("deploy", &["web"])
         .chained("deploy", |_| {});
@@ -414,7 +411,14 @@ fn what_is_in_force_and_held_is_widened_for_who_came_since_and_not_narrowed() {
         .host("batch", "batch", "b", "10.0.1.5")
         .assumed("deploy", &["batch"])
         .applied(usize::MAX);
-    assert_eq!(of(&fleet.plan(), "deploy").outcome, Outcome::Held);
+    let plan = fleet.plan();
+    assert_eq!(of(&plan, "deploy").outcome, Outcome::Held);
+    // The service is shut out, and that is told.
+    let told = &of(&plan, "deploy").warnings;
+    assert!(
+        told.iter()
+            .any(|it| it.contains("denies sessions of lambda.amazonaws.com"))
+    );
     for home in [
         "198.51.100.1",
         "198.51.100.2",
@@ -512,27 +516,50 @@ fn by_a_rule_it_is_taken_off_and_by_silence_it_is_not() {
     assert_eq!(of(&released.plan(), "deploy").outcome, Outcome::Released);
 }
 
-#[test]
-fn a_list_that_no_policy_holds_is_held() {
+/// `deploy`, and 400 hosts that may assume it, with public addresses so far apart.
+fn deploy_of_many(apart: u32) -> Fleet {
     let mut fleet = Fleet::new()
         .subnet("a", "a")
-        .route(
-            "a",
-            "0.0.0.0/0",
-            credpin_core::estate::Target::InternetGateway,
-        )
+        .route("a", "0.0.0.0/0", Target::InternetGateway)
         .settings(|settings| settings.allow_launch_gap = true);
+    let address = |base: [u8; 4], number: u32| {
+        std::net::Ipv4Addr::from(u32::from_be_bytes(base) + number).to_string()
+    };
     for number in 0..400 {
-        let name = format!("w{number}");
-        let (private, public) = (
-            format!("10.0.{}.{}", number / 200, number % 200 + 1),
-            format!("198.{}.100.{}", number % 200 + 1, 2 * (number / 200)),
-        );
-        fleet = fleet.public_host(&name, "web", "a", &private, &public);
+        let private = address([10, 0, 0, 10], number);
+        let public = address([198, 51, 0, 0], number * apart);
+        fleet = fleet.public_host(&format!("w{number}"), "web", "a", &private, &public);
     }
-    let fleet = fleet.assumed("deploy", &["web"]).chained("deploy", |_| {});
-    assert!(matches!(&holds(&fleet, "deploy")[..], [Hold::TooLarge(_)]));
-    assert_eq!(of(&fleet.plan(), "deploy").outcome, Outcome::Held);
+    fleet.assumed("deploy", &["web"]).chained("deploy", |_| {})
+}
+
+#[test]
+fn a_list_is_joined_where_that_loses_nothing_and_held_where_no_policy_holds_it() {
+    let joined = deploy_of_many(1);
+    assert_eq!(holds(&joined, "deploy"), []);
+    let joined = joined.applied(usize::MAX);
+    assert_eq!(denied(&joined, "deploy", "198.51.1.143"), None);
+    assert!(denied(&joined, "deploy", "198.51.1.144").is_some());
+    let scattered = deploy_of_many(2);
+    assert!(matches!(
+        &holds(&scattered, "deploy")[..],
+        [Hold::TooLarge(_)]
+    ));
+    assert_eq!(of(&scattered.plan(), "deploy").outcome, Outcome::Held);
+}
+
+#[test]
+fn a_role_without_a_place_for_one_more_policy_is_held() {
+    let fleet = web_and_deploy()
+        .chained("deploy", |_| {})
+        .edit_role("deploy", |role| {
+            let theirs = |number| id(&format!("arn:aws:iam::111122223333:policy/theirs-{number}"));
+            role.attached.extend((0..19).map(theirs));
+        });
+    let plan = fleet.plan();
+    let deploy = of(&plan, "deploy");
+    assert_eq!(deploy.outcome, Outcome::Held);
+    assert_eq!(deploy.holds, [Hold::AttachmentQuota(19)]);
 }
 
 #[test]

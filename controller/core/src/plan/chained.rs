@@ -137,6 +137,22 @@ impl RolePlanner<'_> {
         holds
     }
 
+    /// Who has come to be trusted since: what is in force knows no place of theirs.
+    pub(super) fn denied_strangers(&self, part: Option<&Part>) -> Vec<String> {
+        let in_force = part.is_some_and(|part| part.is_in_force);
+        let callers = self.callers.filter(|_| in_force);
+        let strangers = callers.into_iter().flat_map(|callers| &callers.strangers);
+        strangers
+            .map(|stranger| {
+                format!(
+                    "the pin in force denies sessions of {} wherever no other caller is; if it is to call, \
+                     take the pin off with `credpin release {}`",
+                    stranger.principal, self.role.name
+                )
+            })
+            .collect()
+    }
+
     /// Statements of the pin in force that are about such sessions, or those that are not. What somebody else wrote
     /// counts as it stands.
     pub(super) fn statements_in_force(&self, chained: bool) -> Vec<Statement> {

@@ -88,6 +88,7 @@ impl RolePlanner<'_> {
         let mut warnings = before.map_or_else(Vec::new, |pin| {
             self.stale(&pin.documents(), &footprint, &scope)
         });
+        warnings.extend(self.denied_strangers(part.as_ref()));
         if outcome == Outcome::Held && steps.is_empty() && !warnings.is_empty() {
             warnings.push(format!(
                 "that stays so while the role is held: see to what holds it, or take the pin off \
