@@ -206,7 +206,7 @@ pub struct Explain {
     /// The role: its name, or its ARN
     #[arg(long)]
     pub role: OfAccount,
-    /// The instance that the token was delivered to, or that assumed the role, where [[chained]] names that
+    /// The instance that the token was delivered to, or that assumed the role, where the config opts that in
     #[arg(long)]
     pub instance: InstanceId,
     /// Where it is used: an address of the internet (198.51.100.9), or an address in the VPC of
