@@ -6,7 +6,8 @@
 //!  pins/v1/index/111122223333.json         the SHA-256 of each, so that a run writes what changed
 //! ```
 //!
-//! An object is never of more than is true. Before a run writes a pin, what it says is cut to what
+//! What has not changed is written anew once a day, so that a host can tell it from what nobody looks after
+//! any more. An object is never of more than is true. Before a run writes a pin, what it says is cut to what
 //! both documents admit; what the new one admits follows when IAM has had the time to show it.
 
 use std::{
@@ -24,7 +25,7 @@ use credpin_core::{
     settings::Settings,
 };
 use credpin_ledger::{Admission, ObjectError, RecordStore};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -55,10 +56,22 @@ pub enum PublishError {
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Index {
     schema: u32,
+    /// When all that was known was last written, changed or not.
+    made: Option<Timestamp>,
     sha256: BTreeMap<String, Digest>,
 }
 
 const SCHEMA: u32 = 1;
+/// How old what has not changed may get. Hosts believe it for a week, by default.
+const ANEW: SignedDuration = SignedDuration::from_hours(24);
+
+/// Which of what is known is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    Changed,
+    /// And when a day has passed all.
+    All,
+}
 
 impl Publisher<'_> {
     /// Before the steps of `plan`: of roles that get another pin, what it admits and the one that they
@@ -71,7 +84,7 @@ impl Publisher<'_> {
             // One that is only taken off admits more and more.
             (!documents.is_empty()).then(|| self.admission(role, &documents, &places))
         });
-        self.write(plan, admissions.flatten()).await
+        self.write(plan, Which::Changed, admissions.flatten()).await
     }
 
     /// After a run, once IAM shows what it wrote: of each role whose pin is known, what that admits.
@@ -102,7 +115,7 @@ impl Publisher<'_> {
                 .collect::<Vec<_>>();
             self.admission(role, &in_force, &places)
         });
-        self.write(&plan, admissions).await
+        self.write(&plan, Which::All, admissions).await
     }
 
     /// How long until all of IAM shows the pins that `run` left, those of a run before it too, where
@@ -147,6 +160,7 @@ impl Publisher<'_> {
     async fn write(
         &self,
         plan: &Plan,
+        which: Which,
         admissions: impl Iterator<Item = Admission>,
     ) -> Result<usize, PublishError> {
         let Some(account) = plan.account.as_ref().filter(|_| plan.gaps.is_empty()) else {
@@ -160,11 +174,13 @@ impl Publisher<'_> {
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
             .filter(|index: &Index| index.schema == SCHEMA)
             .unwrap_or_default();
+        let is_young = |made: Timestamp| self.now.duration_since(made) < ANEW;
+        let is_anew = which == Which::All && !before.made.is_some_and(is_young);
         let (mut index, mut written) = (before.sha256.clone(), 0);
         for admission in admissions {
             let digest = digest(&admission);
             let is_there = there.contains(&format!("{}.json", admission.role));
-            if is_there && index.get(&admission.role) == Some(&digest) {
+            if !is_anew && is_there && index.get(&admission.role) == Some(&digest) {
                 continue;
             }
             let name = Admission::name(&admission.account, &admission.role);
@@ -172,9 +188,10 @@ impl Publisher<'_> {
             index.insert(admission.role, digest);
             written += 1;
         }
-        if index != before.sha256 {
+        if is_anew || index != before.sha256 {
             let index = Index {
                 schema: SCHEMA,
+                made: if is_anew { Some(self.now) } else { before.made },
                 sha256: index,
             };
             let json = serde_json::to_vec(&index).expect("texts have a JSON form");

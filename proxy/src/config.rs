@@ -10,7 +10,7 @@ use std::time::Duration;
 use credpin_ledger::StoreUrl;
 
 use self::value::{
-    admin, cgroup, count, directory, duration, hops, listen, one, parse, path, store, texts,
+    admin, age, cgroup, count, directory, duration, hops, listen, one, parse, path, store, texts,
     unless_off, user,
 };
 use crate::rules::Rules;
@@ -76,6 +76,8 @@ pub struct Config {
     pub launch_gate_wait: Option<Duration>,
     /// `launch-gate.then`: what becomes of it when that is over. Default `serve`.
     pub launch_gate_then: AfterWait,
+    /// `launch-gate.max-age`: how old what is published may be, or it is as if nothing were. Default a week.
+    pub launch_gate_max_age: Option<Duration>,
     /// `drain`: how long clients on open connections are still answered once the proxy is told to
     /// stop. Default two seconds.
     pub drain: Duration,
@@ -231,6 +233,7 @@ impl Default for Config {
             user_agents: Vec::new(),
             launch_gate_wait: None,
             launch_gate_then: AfterWait::Serve,
+            launch_gate_max_age: Some(Duration::from_hours(7 * 24)),
             drain: Duration::from_secs(2),
             proxy_user: "credpin-proxy".to_owned(),
             proxy_cgroup: Some("system.slice/system-credpin.slice".to_owned()),
@@ -339,6 +342,9 @@ impl Config {
             "guard.user-agents" => self.user_agents = texts(values)?,
             "launch-gate.wait" => self.launch_gate_wait = unless_off(one(values)?, duration)?,
             "launch-gate.then" => self.launch_gate_then = parse(one(values)?)?,
+            "launch-gate.max-age" => {
+                self.launch_gate_max_age = unless_off(one(values)?, age)?;
+            }
             "drain" => self.drain = duration(one(values)?)?,
             "proxy-user" => self.proxy_user = user(one(values)?)?,
             "proxy-cgroup" => self.proxy_cgroup = unless_off(one(values)?, cgroup)?,
@@ -414,7 +420,7 @@ fn same_socket(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 /// Every key of [`Config::set`].
-const KEYS: [&str; 29] = [
+const KEYS: [&str; 30] = [
     "listen",
     "upstream",
     "admin",
@@ -438,6 +444,7 @@ const KEYS: [&str; 29] = [
     "guard.user-agents",
     "launch-gate.wait",
     "launch-gate.then",
+    "launch-gate.max-age",
     "drain",
     "proxy-user",
     "proxy-cgroup",

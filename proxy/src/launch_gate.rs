@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use credpin_ledger::{Admission, Consumer, History, ObjectError, RecordStore, StoreError, Unfit};
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{info, warn};
 
@@ -37,6 +38,8 @@ pub(crate) struct LaunchGate(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) wait: Duration,
     pub(crate) then: AfterWait,
+    /// How old what is published may be.
+    pub(crate) max_age: Option<Duration>,
     /// Where it is on record what was handed out before.
     pub(crate) ledger: PathBuf,
     pub(crate) records: Records,
@@ -76,6 +79,11 @@ enum NotYet {
     Unpublished,
     #[error("what is published about the role is of no use")]
     Unfit(#[from] Unfit),
+    #[error(
+        "what is published about the role is of {0}, longer ago than launch-gate.max-age: has the controller \
+         stopped publishing?"
+    )]
+    Old(Timestamp),
     #[error("the pin of the role does not admit this host")]
     NotAdmitted,
 }
@@ -181,11 +189,21 @@ impl Inner {
         let bytes = store.get_object(&name).await?;
         let bytes = bytes.ok_or(NotYet::Unpublished)?;
         let admission = Admission::read(&bytes, &host.account, role)?;
+        if self.is_old(&admission) {
+            return Err(NotYet::Old(admission.made));
+        }
         if admission.admits(&host, &reach) {
             Ok(())
         } else {
             Err(NotYet::NotAdmitted)
         }
+    }
+
+    /// Whether nobody knows any more whether it is so.
+    fn is_old(&self, admission: &Admission) -> bool {
+        let age = self.clock.now().duration_since(admission.made);
+        let most = self.max_age.map(SignedDuration::try_from);
+        most.and_then(Result::ok).is_some_and(|most| age > most)
     }
 
     /// What becomes of who has waited long enough.

@@ -182,6 +182,7 @@ impl Proxy {
             (Some(records), Some(wait)) => Some(LaunchGate::new(launch_gate::Inner {
                 wait,
                 then: config.launch_gate_then,
+                max_age: config.launch_gate_max_age,
                 ledger: config.ledger.clone(),
                 records: records.clone(),
                 describer: describer.clone(),

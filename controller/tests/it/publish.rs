@@ -5,7 +5,7 @@ use std::{fs, path::Path, time::Duration};
 use credpin::{Planned, Run, apply::Applied, cloud::Calls, flow::carry_out, publish::Publisher};
 use credpin_core::{plan::Plan, settings::Propagation};
 use credpin_ledger::{Access, Admission, Host, Reach, RecordStore, StoreUrl};
-use jiff::Timestamp;
+use jiff::{Timestamp, ToSpan};
 use tempfile::TempDir;
 
 use crate::rig::Account;
@@ -48,8 +48,13 @@ impl Published {
 
     /// A whole run; how many objects were written before and after its steps.
     async fn run(&self) -> (usize, usize) {
+        self.run_at(NOW).await
+    }
+
+    async fn run_at(&self, now: Timestamp) -> (usize, usize) {
         let planned = self.planned().await;
-        let publisher = self.publisher(&planned);
+        let mut publisher = self.publisher(&planned);
+        publisher.now = now;
         let before = publisher.before(&planned.plan).await.unwrap();
         let run = carry_out(planned.plan.clone(), &self.account.cloud()).await;
         (before, publisher.after(&run).await.unwrap())
@@ -90,13 +95,25 @@ fn replace_gateway(account: &Path) {
 async fn a_run_publishes_whom_each_pin_admits_and_writes_it_once() {
     let world = Published::new("nat");
     // Of web it is said at once: until its pin is there, all are admitted. Then of batch.
-    assert_eq!(world.run().await, (1, 1));
+    assert_eq!(world.run().await, (1, 2));
     assert!(world.admission("web").pinned);
     assert!(world.admits("web", "subnet-0prv"));
     assert!(!world.admits("web", "subnet-0other"));
     assert!(!world.admission("batch").pinned, "it is only observed");
     assert!(world.admits("batch", "subnet-0other"));
     assert_eq!(world.run().await, (0, 0), "nothing has changed");
+}
+
+#[tokio::test]
+async fn what_has_not_changed_is_written_anew_once_a_day() {
+    let world = Published::new("nat");
+    // Of web before its steps, and after them of both, for the first time.
+    assert_eq!(world.run().await, (1, 2));
+    assert_eq!(world.run_at(NOW + 23.hours()).await, (0, 0));
+    assert_eq!(world.run_at(NOW + 24.hours()).await, (0, 2));
+    assert_eq!(world.admission("web").made, NOW + 24.hours());
+    assert!(world.admits("web", "subnet-0prv"));
+    assert_eq!(world.run_at(NOW + 47.hours()).await, (0, 0));
 }
 
 #[tokio::test]

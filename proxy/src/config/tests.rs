@@ -59,7 +59,7 @@ fn every_setting_can_be_set() {
         log-level = "debug"
         guard.mode = "warn"
         guard.user-agents = ["aws-cli/", "Boto3/"]
-        launch-gate = { wait = "20s", then = "refuse" }
+        launch-gate = { wait = "20s", then = "refuse", max-age = "1h" }
     "#;
     let config = Config {
         rules: crate::rules::Rules::default(),
@@ -86,6 +86,7 @@ fn every_setting_can_be_set() {
         user_agents: vec!["aws-cli/".to_owned(), "Boto3/".to_owned()],
         launch_gate_wait: Some(Duration::from_secs(20)),
         launch_gate_then: AfterWait::Refuse,
+        launch_gate_max_age: Some(Duration::from_hours(1)),
         drain: Duration::from_secs(6),
         proxy_user: "_imds".to_owned(),
         proxy_cgroup: Some("imds.slice".to_owned()),
@@ -113,6 +114,10 @@ fn the_launch_gate_is_a_table_and_wants_the_record_store() {
     let serving = read("launch-gate.wait = \"20s\"");
     assert_eq!(serving.launch_gate_then, AfterWait::Serve);
     assert_eq!(read("launch-gate.wait = \"off\"").launch_gate_wait, None);
+    let week = Duration::from_hours(7 * 24);
+    assert_eq!(serving.launch_gate_max_age, Some(week));
+    let ageless = read("launch-gate.max-age = \"off\"");
+    assert_eq!(ageless.launch_gate_max_age, None);
 
     let blind = resolve("launch-gate = { wait = \"20s\" }", &[], &[]).unwrap_err();
     assert!(blind.contains("name it, `records`"), "{blind}");

@@ -128,11 +128,20 @@ pub(super) fn count(value: &str) -> Result<usize, String> {
 }
 
 pub(super) fn duration(value: &str) -> Result<Duration, String> {
+    up_to(86_400_000, "24h", value)
+}
+
+/// How old something may get: a year at most.
+pub(super) fn age(value: &str) -> Result<Duration, String> {
+    up_to(365 * 86_400_000, "8760h", value)
+}
+
+fn up_to(most: u64, said: &str, value: &str) -> Result<Duration, String> {
     let digits = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number = digits
         .parse()
         .ok()
-        .filter(|number| (1..=86_400_000).contains(number));
+        .filter(|number| (1..=most).contains(number));
     let unit = match &value[digits.len()..] {
         "ms" => Some(1),
         "s" => Some(1000),
@@ -143,8 +152,8 @@ pub(super) fn duration(value: &str) -> Result<Duration, String> {
     let millis = number
         .zip(unit)
         .and_then(|(number, unit): (u64, u64)| number.checked_mul(unit));
-    let millis = millis.filter(|millis| *millis <= 86_400_000);
-    let hint = "write a number with a unit, as 500ms, 5s, 1m or 1h, up to 24h";
+    let millis = millis.filter(|millis| *millis <= most);
+    let hint = format!("write a number with a unit, as 500ms, 5s, 1m or 1h, up to {said}");
     let millis = millis.ok_or_else(|| told(value, &format!(" is no time: {hint}")))?;
     Ok(Duration::from_millis(millis))
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use credpin_ledger::{Access, Admission, AdmittedInstance, AdmittedSubnet, RecordStore, StoreUrl};
-use credpin_proxy::AfterWait;
-use jiff::Timestamp;
+use credpin_proxy::{AfterWait, Clock};
+use jiff::SignedDuration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -111,8 +111,9 @@ impl Gated {
     }
 }
 
+/// Of a moment ago.
 fn admission(pinned: bool) -> Admission {
-    Admission::new(ACCOUNT.into(), ROLE.into(), pinned, Timestamp::UNIX_EPOCH)
+    Admission::new(ACCOUNT.into(), ROLE.into(), pinned, Clock::system().now())
 }
 
 /// One of the subnet that the mock's host is in.
@@ -223,6 +224,26 @@ async fn what_is_taken_away_forged_or_of_another_time_admits_nobody() {
         .unwrap();
     assert_eq!(gated.rig.credential().await.status, 503, "gone");
     assert_eq!(gated.rig.records(), []);
+}
+
+#[tokio::test]
+async fn what_was_published_long_ago_is_as_if_it_were_not() {
+    let age = SignedDuration::from_hours(7 * 24) + SignedDuration::from_secs(1);
+    for is_pinned in [true, false] {
+        let gated = Gated::new(LONG, AfterWait::Refuse).await;
+        let mut published = if is_pinned {
+            of_the_subnet(&gated.rig).await
+        } else {
+            admission(false)
+        };
+        published.made -= age;
+        gated.publish(&published).await;
+        // A controller that publishes again opens it, and a day is young enough.
+        published.made += SignedDuration::from_hours(24);
+        let reply = gated.held(gated.publish(&published)).await;
+        assert_eq!(reply.status, 200, "pinned: {is_pinned}");
+        gated.decided("admitted").await;
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use credpin_core::estate::{InstanceState, Nat, PrivateIpv4, Region};
+use credpin_core::{
+    estate::{InstanceState, Nat, PrivateIpv4, Region},
+    footprint,
+    settings::Settings,
+};
 use serde_json::{Value, json};
 
 use super::*;
@@ -10,9 +14,16 @@ use crate::cloud::shapes::ec2 as shape;
 
 mod route;
 
-/// The region that `answers` tell of, with the gaps that are left. Keys are the CLI's commands
-/// without their `describe-`.
+/// The region that `answers` tell of, with the gaps that are left.
 fn region(answers: Value) -> (Region, Vec<String>) {
+    let mut estate = account(answers);
+    let gaps = estate.gaps.iter().map(ToString::to_string).collect();
+    (estate.regions.pop_first().unwrap().1, gaps)
+}
+
+/// The account with one region, which `answers` tell of. Keys are the CLI's commands without their
+/// `describe-`.
+fn account(answers: Value) -> Estate {
     let mut answers: BTreeMap<String, Value> = serde_json::from_value(answers).unwrap();
     let mut take = |command: &str, empty: &str| {
         answers
@@ -33,12 +44,10 @@ fn region(answers: Value) -> (Region, Vec<String>) {
     assert!(answers.is_empty(), "no such command: {answers:?}");
     let name: RegionName = "eu-west-1".parse().unwrap();
     let seen = Observation {
-        regions: [(name.clone(), seen)].into(),
+        regions: [(name, seen)].into(),
         ..Observation::default()
     };
-    let mut estate = estate(&seen);
-    let gaps = estate.gaps.iter().map(ToString::to_string).collect();
-    (estate.regions.remove(&name).unwrap(), gaps)
+    estate(&seen)
 }
 
 fn instance(state: &str, more: &Value) -> Value {
@@ -177,6 +186,72 @@ fn a_carrier_address_is_what_a_host_in_a_wavelength_zone_leaves_by() {
         region.instances["i-0a"].interfaces[0].ipv4[0].public,
         Some("203.0.113.5".parse().unwrap())
     );
+}
+
+#[test]
+fn a_host_in_a_local_zone_leaves_by_its_own_address_or_by_the_nat_gateway_of_its_zone() {
+    // Its zone's network border group has a pool of addresses of its own, and nothing else is different
+    // (AWS Local Zones User Guide, "How Local Zones work").
+    let host = |id: &str, subnet: &str, address: &str| {
+        json!({
+            "InstanceId": id, "State": {"Code": 16, "Name": "running"}, "VpcId": "vpc-0a", "SubnetId": subnet,
+            "PrivateIpAddress": address, "Placement": {"AvailabilityZone": "us-west-2-lax-1a"},
+            "IamInstanceProfile": {"Arn": "arn:aws:iam::123456789012:instance-profile/web"},
+            "NetworkInterfaces": [{
+                "NetworkInterfaceId": id.replace('i', "eni"), "SubnetId": subnet, "VpcId": "vpc-0a",
+                "Attachment": {"DeviceIndex": 0},
+                "PrivateIpAddresses": [{"PrivateIpAddress": address, "Primary": true}],
+            }],
+        })
+    };
+    let hosts = [
+        host("i-0a", "subnet-0a", "10.0.0.5"),
+        host("i-0b", "subnet-0b", "10.0.1.5"),
+    ];
+    let subnet = |id: &str, cidr: &str| {
+        json!({
+            "SubnetId": id, "VpcId": "vpc-0a", "CidrBlock": cidr, "AvailabilityZone": "us-west-2-lax-1a",
+            "AvailabilityZoneId": "usw2-lax1-az1", "MapPublicIpOnLaunch": false,
+        })
+    };
+    let table = |id: &str, subnet: &str, leads: Value| {
+        let mut route = json!({"DestinationCidrBlock": "0.0.0.0/0", "State": "active"});
+        route
+            .as_object_mut()
+            .unwrap()
+            .extend(leads.as_object().unwrap().clone());
+        json!({"RouteTableId": id, "VpcId": "vpc-0a", "Routes": [route], "Associations": [
+            {"SubnetId": subnet, "AssociationState": {"State": "associated"}},
+        ]})
+    };
+    let estate = account(json!({
+        "instances": {"Reservations": [{"OwnerId": "123456789012", "Instances": hosts}]},
+        "subnets": {"Subnets": [subnet("subnet-0a", "10.0.0.0/24"), subnet("subnet-0b", "10.0.1.0/24")]},
+        "route-tables": {"RouteTables": [
+            table("rtb-0a", "subnet-0a", json!({"GatewayId": "igw-0a"})),
+            table("rtb-0b", "subnet-0b", json!({"NatGatewayId": "nat-0a"})),
+        ]},
+        "nat-gateways": {"NatGateways": [{
+            "NatGatewayId": "nat-0a", "SubnetId": "subnet-0a", "State": "available", "ConnectivityType": "public",
+            "NatGatewayAddresses": [{"PublicIp": "198.51.100.1", "PrivateIp": "10.0.0.8", "Status": "succeeded"}],
+        }]},
+        "addresses": {"Addresses": [{
+            "PublicIp": "203.0.113.5", "NetworkInterfaceId": "eni-0a", "PrivateIpAddress": "10.0.0.5",
+            "NetworkBorderGroup": "us-west-2-lax-1", "PublicIpv4Pool": "amazon",
+        }]},
+    }));
+    assert_eq!(estate.gaps, [].into());
+    let hosts = footprint::hosts(&estate, &Settings::default());
+    let public = |id: &str| {
+        let host = hosts
+            .iter()
+            .find(|host| host.instance.as_str() == id)
+            .unwrap();
+        let public: Vec<String> = host.public.iter().map(ToString::to_string).collect();
+        public.join(" ")
+    };
+    assert_eq!(public("i-0a"), "203.0.113.5/32");
+    assert_eq!(public("i-0b"), "198.51.100.1/32");
 }
 
 #[test]
