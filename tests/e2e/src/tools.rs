@@ -113,6 +113,12 @@ impl Tools {
         Ok(pytest.arg(folder).env("CREDPIN_MOCK_IMDS", mock))
     }
 
+    /// The test program that asks, to run some of its tests by themselves.
+    pub fn this_test(&self) -> Result<Launch> {
+        let program = std::env::current_exe().context("a process knows its program")?;
+        self.launch(&program)
+    }
+
     /// One of this workspace's own binaries, built in the profile of the test that asks.
     pub fn binary(&self, name: &str) -> Result<Launch> {
         self.launch(&built(name)?)

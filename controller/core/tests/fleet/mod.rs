@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "each test file uses some of it")]
 
+mod judged;
 pub(crate) mod random;
 
 use std::{collections::BTreeSet, net::Ipv4Addr};
@@ -298,7 +299,10 @@ impl Fleet {
     }
 
     pub(crate) fn plan(&self) -> Plan {
-        plan::plan(&self.estate, &[], &self.settings, NOW.parse().unwrap())
+        let now = NOW.parse().unwrap();
+        let plan = plan::plan(&self.estate, &[], &self.settings, now);
+        judged::note(&self.estate, &self.settings, &plan);
+        plan
     }
 
     /// The pin that the plan calls for: the one document that it has, or all of them as if one.

@@ -6,7 +6,7 @@ use credpin_core::{
     settings::{IdleAfter, Mode},
 };
 
-use crate::{
+use super::{
     all,
     fleet::{Fleet, id, transit_gateway},
     grown, hold, later, only, web,

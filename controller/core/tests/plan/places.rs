@@ -8,7 +8,7 @@ use credpin_core::{
     plan::{Hold, Outcome},
 };
 
-use crate::{
+use super::{
     all,
     fleet::{self, Fleet, id},
     grown, hold, only, record, web,

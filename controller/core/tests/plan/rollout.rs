@@ -6,7 +6,7 @@ use credpin_core::{
     settings::{Glob, MODE_TAG, Mode},
 };
 
-use crate::{
+use super::{
     all,
     fleet::{Fleet, id},
     grown, hold, later, only, rule, steps, web,

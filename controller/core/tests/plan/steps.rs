@@ -5,7 +5,7 @@ use credpin_core::{
     settings::{MaxNarrowing, Propagation},
 };
 
-use crate::{
+use super::{
     all,
     fleet::{self, Fleet, id},
     grown, later, only, replaced, steps, web,

@@ -6,7 +6,7 @@ use credpin_core::{
 };
 use credpin_ledger::Record;
 
-use crate::{
+use super::{
     all,
     fleet::{self, Fleet, id, transit_gateway},
     only, record, rule, web,
