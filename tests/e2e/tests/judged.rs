@@ -8,6 +8,8 @@
 
 #[path = "../../../controller/core/tests/admission.rs"]
 mod admission;
+#[path = "../../../controller/core/tests/chained.rs"]
+mod chained;
 #[path = "../../../controller/core/tests/egress.rs"]
 mod egress;
 #[path = "../../../controller/core/tests/exposure.rs"]
