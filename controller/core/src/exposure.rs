@@ -28,6 +28,7 @@ mod hosts;
 
 pub use account::OfAccount;
 pub use hosts::Hosts;
+pub(crate) use hosts::each_once;
 
 use group::Group;
 

@@ -268,13 +268,12 @@ impl<'a> EgressOf<'a> {
     }
 
     /// What lists have for the ways out of a host.
-    fn listed(&self, host: &Host, instance: &Instance) -> BTreeSet<IpNet> {
+    fn listed(&self, host: &Host, instance: &Instance) -> impl Iterator<Item = IpNet> {
         let arms = instance.interfaces.iter().map(|arm| self.of(&arm.subnet));
-        let public = host.public.iter().map(|net| {
+        host.public.iter().map(move |net| {
             let mut listed = arms.clone().map(|arm| arm.listed(*net));
             listed.find(|whole| whole != net).unwrap_or(*net)
-        });
-        public.collect()
+        })
     }
 }
 

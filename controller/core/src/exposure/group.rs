@@ -1,12 +1,10 @@
 //! What tokens of one VPC that the same statements select are open to.
 
-use std::collections::HashSet;
-
 use ipnet::IpNet;
 
 use super::{
     Hosts, OfInstance,
-    hosts::{common, overlaps_any},
+    hosts::{common, each_once, overlaps_any},
 };
 use crate::{footprint::Host, id::VpcId, pin::Admitted, prefix::joined};
 
@@ -17,8 +15,8 @@ pub(super) struct Group<'a> {
     public: Vec<IpNet>,
     /// Admitted through an endpoint, beside a token's own address.
     private: &'a [IpNet],
-    /// Crowds at a position that is admitted to all of these tokens.
-    crowds: HashSet<usize>,
+    /// Crowds at a position that is admitted to all of these tokens, in order.
+    crowds: Vec<usize>,
     /// Their hosts, and single hosts of other crowds.
     hosts: usize,
     v4: u64,
@@ -44,17 +42,21 @@ impl<'a> Group<'a> {
         let public = joined(public);
         let endpoints = admitted.hubs.iter().filter(|hub| *hub != vpc).count();
         let leaving = public.iter().flat_map(|net| fleet.crowds_leaving_from(net));
-        let mut crowds: HashSet<usize> = leaving.collect();
         // In a hub every host may be met, at home only those of the VPC.
-        let single = if endpoints > 0 {
-            crowds.extend(private.iter().flat_map(|net| fleet.sharing(net)));
+        let (crowds, single) = if endpoints > 0 {
+            let sharing = private.iter().flat_map(|net| fleet.sharing(net));
+            let crowds = each_once(leaving.chain(sharing));
             let inside = private.iter().flat_map(|net| fleet.inside(net));
-            inside.filter(|crowd| !crowds.contains(crowd)).count()
+            let single = inside.filter(|crowd| crowds.binary_search(crowd).is_err());
+            let single = single.count();
+            (crowds, single)
         } else {
             let of_vpc = || fleet.of_vpc(vpc);
-            crowds.extend(of_vpc().filter(|crowd| fleet.shares(*crowd, private)));
-            let others = of_vpc().filter(|crowd| !crowds.contains(crowd));
-            others.map(|crowd| fleet.inside_of(crowd, private)).sum()
+            let sharing = of_vpc().filter(|crowd| fleet.shares(*crowd, private));
+            let crowds = each_once(leaving.chain(sharing));
+            let others = of_vpc().filter(|crowd| crowds.binary_search(crowd).is_err());
+            let single = others.map(|crowd| fleet.inside_of(crowd, private)).sum();
+            (crowds, single)
         };
         let whole: usize = crowds.iter().map(|crowd| fleet.size_of(*crowd)).sum();
         let (v4, v6) = fleet.beyond(&public);
@@ -97,12 +99,13 @@ impl<'a> Group<'a> {
             return (0, true);
         }
         let fleet = self.fleet;
-        let is_new = |crowd: &usize| !self.crowds.contains(crowd);
-        let sharing: HashSet<usize> = fleet.sharing(&net).filter(is_new).collect();
+        let is_new = |crowd: &usize| self.crowds.binary_search(crowd).is_err();
+        let sharing = each_once(fleet.sharing(&net).filter(is_new));
         let not_listed =
             |crowd: &usize| fleet.size_of(*crowd) - fleet.inside_of(*crowd, self.private);
         let inside = fleet.inside(&net).filter(is_new);
-        let inside = inside.filter(|crowd| !sharing.contains(crowd)).count();
+        let inside = inside.filter(|crowd| sharing.binary_search(crowd).is_err());
+        let inside = inside.count();
         (sharing.iter().map(not_listed).sum::<usize>() + inside, true)
     }
 }

@@ -5,7 +5,7 @@
 //! has far fewer crowds than hosts, so it is crowds that are looked up, and counted by their size.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     net::Ipv4Addr,
 };
 
@@ -88,7 +88,7 @@ impl Hosts {
     /// How many hosts leave from an address in any of `nets`.
     pub fn leaving_from<'n>(&self, nets: impl IntoIterator<Item = &'n IpNet>) -> usize {
         let nets = nets.into_iter();
-        let crowds: HashSet<usize> = nets.flat_map(|net| self.crowds_leaving_from(net)).collect();
+        let crowds = each_once(nets.flat_map(|net| self.crowds_leaving_from(net)));
         crowds.into_iter().map(|crowd| self.size_of(crowd)).sum()
     }
 
@@ -174,6 +174,14 @@ impl Index {
             .copied();
         within.chain(above)
     }
+}
+
+/// Crowds in order, each once.
+pub(crate) fn each_once(crowds: impl IntoIterator<Item = usize>) -> Vec<usize> {
+    let mut crowds: Vec<usize> = crowds.into_iter().collect();
+    crowds.sort_unstable();
+    crowds.dedup();
+    crowds
 }
 
 /// The crowds that hosts are in. Hosts of a role follow one another and are most often in few crowds, so

@@ -48,7 +48,7 @@ impl Footprint {
             // Of a subnet that was not seen.
             cells.extend(hosts.values().flatten().map(|(host, instance)| Cell {
                 private: None,
-                public: of.listed(host, instance),
+                public: of.listed(host, instance).collect(),
                 hosts: 1,
             }));
             self.cells.entry(vpc.clone()).or_default().extend(cells);
@@ -91,7 +91,7 @@ fn cells_of(subnet: &Subnet, hosts: &[Seen<'_>], of: &EgressOf<'_>, cells: &mut 
         to_come.extend(arms.flat_map(|arm| of.of(&arm.subnet).common()));
         cells.push(Cell {
             private: host.primary_ipv4.map(Ipv4Net::from),
-            public: of.listed(host, instance),
+            public: of.listed(host, instance).collect(),
             hosts: 1,
         });
     }

@@ -20,7 +20,7 @@ use std::{
 use ipnet::{IpNet, Ipv4Net};
 
 use crate::{
-    exposure::Hosts,
+    exposure::{Hosts, each_once},
     footprint::{Cell, Group},
     prefix::joined,
 };
@@ -151,9 +151,8 @@ impl<'a> Parts<'a> {
         let mut places: HashMap<usize, usize> = HashMap::new();
         for part in self.selected.iter_mut().chain([&mut self.rest]) {
             let nets = part.public.iter();
-            let crowds: BTreeSet<usize> = nets
-                .flat_map(|net| self.fleet.crowds_leaving_from(net))
-                .collect();
+            let crowds = nets.flat_map(|net| self.fleet.crowds_leaving_from(net));
+            let crowds = each_once(crowds);
             let place = |crowd| {
                 *places.entry(crowd).or_insert_with(|| {
                     self.crowds.push(self.fleet.size_of(crowd));
