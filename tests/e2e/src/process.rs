@@ -32,6 +32,7 @@ pub struct Launch {
     name: PathBuf,
     home: TempDir,
     stdin: Vec<u8>,
+    patience: Duration,
 }
 
 impl Launch {
@@ -64,7 +65,15 @@ impl Launch {
             name: program.to_path_buf(),
             home,
             stdin: Vec::new(),
+            patience: PATIENCE,
         })
+    }
+
+    /// How long it may run, where that is no short program.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// Adds an argument.
@@ -259,9 +268,9 @@ impl Launch {
             stdin.write_all(&input).await.ok();
         };
         let both = async { tokio::join!(feed, child.wait_with_output()).1 };
-        let output = tokio::time::timeout(PATIENCE, both)
+        let output = tokio::time::timeout(self.patience, both)
             .await
-            .with_context(|| format!("{} did not end within {PATIENCE:?}", name.display()))?
+            .with_context(|| format!("{} did not end within {:?}", name.display(), self.patience))?
             .with_context(|| format!("cannot read what {} printed", name.display()))?;
         Ok(Finished {
             name,

@@ -4,7 +4,10 @@
 //! document goes with calls and what our evaluator says of them; and then asks.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-#![allow(clippy::duplicate_mod, reason = "each of the core's tests has the fleet by itself")]
+#![allow(
+    clippy::duplicate_mod,
+    reason = "each of the core's tests has the fleet by itself"
+)]
 
 #[path = "../../../controller/core/tests/admission.rs"]
 mod admission;
@@ -27,6 +30,7 @@ mod safety;
 
 use std::fs;
 use std::io::Write as _;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use credpin_e2e::judge::{Decision, Facts, Judge, Policy, Question, allow_everything};
@@ -36,6 +40,8 @@ use serde_json::Value;
 
 /// Documents are asked about so many at once.
 const BATCH: usize = 50;
+/// Only a test that hangs takes so long, even on a machine that is busy.
+const PATIENCE: Duration = Duration::from_mins(15);
 /// Fewer would say that the tests were not found.
 const LEAST: usize = 300;
 
@@ -83,9 +89,9 @@ impl Asked {
 async fn the_judge_decides_every_document_that_the_cores_tests_plan_as_we_do() -> Result<()> {
     let tools = Tools::find()?;
     let folder = tempfile::tempdir()?;
-    let tests = tools.this_test()?.env("CREDPIN_JUDGED", folder.path());
-    let tests = tests.args(["--skip", "the_judge_decides"]).finish().await?;
-    tests.success()?;
+    let own = tools.this_test()?.env("CREDPIN_JUDGED", folder.path());
+    let own = own.args(["--skip", "the_judge_decides"]);
+    own.patience(PATIENCE).finish().await?.success()?;
 
     let judge = Judge::start(&tools)?;
     let files: Vec<_> = fs::read_dir(folder.path())?.collect::<Result<_, _>>()?;
@@ -94,10 +100,10 @@ async fn the_judge_decides_every_document_that_the_cores_tests_plan_as_we_do() -
     for batch in files.chunks(BATCH) {
         let texts = batch.iter().map(|file| fs::read_to_string(file.path()));
         let texts = texts.collect::<Result<Vec<_>, _>>()?;
-        let asked = texts.iter().map(|text| serde_json::from_str(text));
-        let asked = asked.collect::<Result<Vec<Asked>, _>>()?;
+        let read = texts.iter().map(|text| serde_json::from_str(text));
+        let batch = read.collect::<Result<Vec<Asked>, _>>()?;
         let (we, questions): (Vec<bool>, Vec<Question>) =
-            asked.iter().flat_map(Asked::questions).unzip();
+            batch.iter().flat_map(Asked::questions).unzip();
         for ((we, question), verdict) in we
             .iter()
             .zip(&questions)

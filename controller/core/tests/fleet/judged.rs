@@ -6,11 +6,11 @@ use std::{fs, path::Path};
 use credpin_core::{
     estate::Estate,
     evaluate::denied_by,
-    plan::{Plan, RolePlan, Step},
+    plan::{Pin, Plan, RolePlan, Step},
     policy::{Digest, Document},
     request::Request,
     settings::Settings,
-    verify::promised,
+    verify::{chained_promised, promised},
 };
 use serde_json::{Value, json};
 
@@ -46,7 +46,13 @@ fn asked(estate: &Estate, settings: &Settings, role: &RolePlan, documents: &[&Do
     // Calls to exempt data planes are patterns, which are no calls that the judge knows.
     let is_call =
         |call: &Request| &*call.action == "s3:GetObject" || call.action.starts_with("iam:");
+    let chained = role
+        .chained
+        .iter()
+        .filter(|_| role.pin.as_ref().is_some_and(Pin::has_chained));
+    let by_sessions = chained.flat_map(|part| chained_promised(of, &part.callers, settings));
     let calls: Vec<Request> = promised(of, &role.footprint, settings)
+        .chain(by_sessions)
         .map(|(call, _)| call)
         .filter(is_call)
         .collect();
