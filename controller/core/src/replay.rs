@@ -29,8 +29,8 @@ use crate::{
     footprint::Host,
     id::{AccountId, RoleName, VpcId},
     lineage::{Homes, Place, Shared, Use, pool::Pool, short},
-    pin::is_chained,
-    policy::{Document, Statement, Test},
+    pin::{chained_vpcs, is_chained},
+    policy::Document,
     request::{Key, Request},
 };
 
@@ -377,15 +377,7 @@ impl PinnedRole {
 
     /// VPCs whose endpoints such sessions may use.
     fn chained_vpcs(&self) -> impl Iterator<Item = String> {
-        let statements = self.documents.iter().flat_map(|it| &it.statements);
-        let conditions = statements
-            .filter(|statement| is_chained(statement))
-            .flat_map(Statement::conditions);
-        let lists = conditions.filter_map(|(key, test)| match (key, test) {
-            (Key::SourceVpc, Test::StringNotEquals(texts)) => Some(texts),
-            _ => None,
-        });
-        lists.flatten().map(ToString::to_string)
+        chained_vpcs(self.documents.iter().flat_map(|it| &it.statements))
     }
 }
 

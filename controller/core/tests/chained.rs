@@ -16,7 +16,7 @@ use credpin_core::{
     policy::Document,
     position::Position,
     request::Request,
-    settings::Mode,
+    settings::{ChainedRule, Mode},
     verify,
 };
 use fleet::{Fleet, id};
@@ -514,6 +514,104 @@ fn by_a_rule_it_is_taken_off_and_by_silence_it_is_not() {
     ));
     let released = fleet().edit_policy("deploy", |policy| policy.released = true);
     assert_eq!(of(&released.plan(), "deploy").outcome, Outcome::Released);
+}
+
+/// An auto scaling group may be at zero for the night.
+#[test]
+fn to_look_at_one_part_takes_nothing_off_a_role_that_has_no_instance_now() {
+    let gone = |mut fleet: Fleet| {
+        fleet.region().instances.remove("i-deploy").expect("a host");
+        fleet
+    };
+    let observe = |rule: &mut ChainedRule| rule.role.mode = Mode::Observe;
+    let fleet = gone(deploy_with_hosts().applied(usize::MAX)).chained("deploy", observe);
+    let plan = fleet.plan();
+    assert_eq!(of(&plan, "deploy").outcome, Outcome::Idle);
+    assert_eq!(plan.steps().count(), 0);
+    // Where both parts are in force, the one goes that is to go.
+    let both = deploy_with_hosts()
+        .chained("deploy", |_| {})
+        .applied(usize::MAX);
+    let fleet = gone(both)
+        .settings(|settings| settings.chained[0].role.mode = Mode::Observe)
+        .applied(usize::MAX);
+    assert_eq!(denied(&fleet, "deploy", "203.0.113.66"), None);
+    let documents = in_force(&fleet, "deploy");
+    let mut statements = documents.iter().flat_map(|it| &it.statements);
+    assert!(statements.any(|statement| statement.sid == "PublicVpcB"));
+    assert_eq!(fleet.plan().steps().count(), 0);
+}
+
+#[test]
+fn what_holds_instances_that_are_only_observed_holds_up_no_session_of_others() {
+    let fleet = deploy_with_hosts()
+        .settings(|settings| settings.mode = Mode::Observe)
+        .chained("deploy", |_| {})
+        .applied(usize::MAX)
+        .route("b", "0.0.0.0/1", fleet::transit_gateway())
+        .usual_vpc("c", "198.51.100.3")
+        .host("new", "web", "c", "10.0.1.5");
+    assert!(denied(&fleet, "deploy", "198.51.100.3").is_some());
+    let fleet = fleet.applied(usize::MAX);
+    assert_eq!(denied(&fleet, "deploy", "198.51.100.3"), None);
+}
+
+#[test]
+fn a_vpc_whose_hosts_are_off_for_the_night_stays_one_that_callers_come_from() {
+    let mut fleet = Fleet::new();
+    for vpc in ["a", "b", "c", "d"] {
+        let nat = format!("198.51.100.{}", vpc.as_bytes()[0]);
+        fleet = fleet.usual_vpc(vpc, &nat).host(vpc, "web", vpc, "10.0.1.5");
+    }
+    let mut fleet = fleet
+        .settings(|settings| settings.mode = Mode::Observe)
+        .assumed("deploy", &["web"])
+        .chained("deploy", |_| {})
+        .applied(usize::MAX);
+    fleet.region().instances.remove("i-d").expect("a host");
+    // One in four is less than `max-narrowing`.
+    let held = holds(&fleet, "deploy");
+    assert!(
+        matches!(&held[..], [Hold::Narrowing(narrowing)] if narrowing.vpcs == ["vpc-d"]),
+        "{held:?}"
+    );
+    let fleet = fleet.applied(usize::MAX);
+    for home in ["vpc-d/10.0.1.5", "198.51.100.100"] {
+        assert_eq!(denied(&fleet, "deploy", home), None, "{home}");
+    }
+    let fleet = fleet
+        .settings(|settings| settings.max_narrowing = "100%".parse().unwrap())
+        .applied(usize::MAX);
+    assert!(denied(&fleet, "deploy", "vpc-d/10.0.1.5").is_some());
+}
+
+#[test]
+fn roles_that_are_said_to_assume_it_and_are_not_there_answer_for_nobody() {
+    let root = "arn:aws:iam::111122223333:root";
+    let trusting = |principal: &str, said: &str| {
+        let fleet = web_and_deploy().edit_role("deploy", |role| {
+            role.trusted = [
+                "arn:aws:iam::111122223333:role/web".into(),
+                principal.into(),
+            ]
+            .into();
+        });
+        fleet.chained("deploy", |rule| {
+            rule.assumed_by.push(id(said));
+            rule.callers.insert("*".into());
+        })
+    };
+    let held = holds(&trusting(root, "front-*"), "deploy");
+    assert!(
+        matches!(&held[..], [Hold::Caller(stranger)] if stranger.principal == root),
+        "{held:?}"
+    );
+    // And they are followed where anybody is trusted, too.
+    let fleet = trusting("*", "batch")
+        .usual_vpc("b", "198.51.100.2")
+        .host("batch", "batch", "b", "10.0.1.5")
+        .applied(usize::MAX);
+    assert_eq!(denied(&fleet, "deploy", "198.51.100.2"), None);
 }
 
 /// `deploy`, and 400 hosts that may assume it, with public addresses so far apart.

@@ -20,7 +20,7 @@ use crate::{
     estate::{Estate, Role},
     footprint::{Footprint, Host, Launch, LaunchGap},
     id::{RoleName, VpcId},
-    settings::{ChainedRule, Settings},
+    settings::{ChainedRule, Glob, Settings},
 };
 
 /// EC2 as a principal, in its partitions.
@@ -127,7 +127,7 @@ impl<'a> Chains<'a> {
         while let Some(of) = rest.pop() {
             let said = self.settings.chained_rule(of);
             let by = assumers(of, self.estate, &self.by_id);
-            callers.stranger(of, role, &by, said);
+            callers.stranger(of, role, &by, said, self.are_there(said));
             if let Some(rule) = said {
                 callers.state(rule);
             }
@@ -152,11 +152,21 @@ impl<'a> Chains<'a> {
         callers
     }
 
+    /// Whether each of the `assumed-by` names a role: a slip of the pen answers for nobody.
+    fn are_there(&self, rule: Option<&ChainedRule>) -> bool {
+        let globs = rule.map_or(&[][..], |rule| &rule.assumed_by);
+        let is_there = |glob: &Glob| {
+            let mut names = self.estate.roles.keys();
+            names.any(|name| glob.matches(name.as_str()))
+        };
+        !globs.is_empty() && globs.iter().all(is_there)
+    }
+
     /// The roles of the account that may assume a role, but for those that the config answers for.
     fn next(&self, by: &Assumers, rule: Option<&ChainedRule>) -> Vec<&'a Role> {
         let is_said = |role: &Role| {
             let mut said = rule.into_iter().flat_map(|rule| &rule.assumed_by);
-            by.account && said.any(|glob| glob.matches(role.name.as_str()))
+            (by.account || by.anybody) && said.any(|glob| glob.matches(role.name.as_str()))
         };
         let roles = self.estate.roles.values();
         roles
@@ -204,7 +214,14 @@ impl Callers {
     }
 
     /// Takes in those who may assume `of`, on the way to `role`, and are nobody that the config answers for.
-    fn stranger(&mut self, of: &Role, role: &Role, by: &Assumers, answers: Option<&ChainedRule>) {
+    fn stranger(
+        &mut self,
+        of: &Role,
+        role: &Role,
+        by: &Assumers,
+        answers: Option<&ChainedRule>,
+        roles_are_said: bool,
+    ) {
         let said = |principal: &str| answers.is_some_and(|rule| rule.callers.contains(principal));
         let mut add = |principal: &str, kind| {
             self.strangers.insert(Stranger {
@@ -219,7 +236,6 @@ impl Callers {
         }
         let (partition, account) = (of.arn.partition(), of.arn.account());
         let root = format!("arn:{partition}:iam::{account}:root");
-        let roles_are_said = answers.is_some_and(|rule| !rule.assumed_by.is_empty());
         if by.account && !roles_are_said && !said(&root) && !said(account) {
             add(&root, StrangerKind::Account);
         }

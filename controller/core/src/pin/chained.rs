@@ -48,6 +48,21 @@ pub fn is_chained(statement: &Statement) -> bool {
     statement.sid.starts_with(PREFIX)
 }
 
+/// VPCs whose endpoints such sessions may use, by `statements`.
+pub(crate) fn chained_vpcs<'s>(
+    statements: impl IntoIterator<Item = &'s Statement>,
+) -> impl Iterator<Item = String> {
+    let statements = statements.into_iter();
+    let conditions = statements
+        .filter(|statement| is_chained(statement))
+        .flat_map(Statement::conditions);
+    let lists = conditions.filter_map(|(key, test)| match (key, test) {
+        (Key::SourceVpc, Test::StringNotEquals(texts)) => Some(texts),
+        _ => None,
+    });
+    lists.flatten().map(ToString::to_string)
+}
+
 /// The statements `then` of which there is one `now`, each admitting what that admits too.
 pub(crate) fn widened(then: Vec<Statement>, now: &[Statement]) -> Vec<Statement> {
     let widen = |then: Statement| {

@@ -63,13 +63,38 @@ impl Part {
     }
 }
 
+/// What a statement may take, which lies in one policy.
+const MOST: usize = MANAGED_POLICY_QUOTA - SEAL_LENGTH;
+
+/// What the largest of them would take as a policy of its own.
+fn largest_of(statements: &[Statement]) -> usize {
+    let sizes = statements
+        .iter()
+        .map(|one| document(vec![one.clone()]).size());
+    sizes.max().unwrap_or_default()
+}
+
 impl RolePlanner<'_> {
+    /// Whether something is attached that cannot be read.
+    pub(super) fn is_unreadable(&self) -> bool {
+        matches!(&self.in_force, Some(Err(edit)) if edit.document.is_none())
+    }
+
+    /// Whether a VPC is there, be there hosts in it or not.
+    fn has_subnets(&self, vpc: &str) -> bool {
+        let subnets = self
+            .estate
+            .regions
+            .values()
+            .flat_map(|region| region.subnets.values());
+        subnets.into_iter().any(|subnet| subnet.vpc.as_str() == vpc)
+    }
+
     /// What is to be done about sessions that `callers` make.
     pub(super) fn part(&self, callers: &Callers, has_hosts: bool) -> Part {
         let now = self.statements_in_force(true);
         // What cannot be read may be about them.
-        let is_unreadable = matches!(&self.in_force, Some(Err(edit)) if edit.document.is_none());
-        let is_in_force = !now.is_empty() || is_unreadable;
+        let is_in_force = !now.is_empty() || self.is_unreadable();
         let is_said = self.settings.chained_rule(self.role).is_some();
         let stage = self.settings.chained_stage_of(self.role);
         let mode = self.settings.comes_of(stage, self.role, is_in_force);
@@ -84,12 +109,15 @@ impl RolePlanner<'_> {
         let (old, new) = (document(now.clone()), document(then.clone()));
         let is_new = !old.says_what(&new);
         if is_in_force {
-            let beyond = narrowing::beyond(&[&old], &[&new], true, self.settings.max_narrowing);
+            let allowed = self.settings.max_narrowing;
+            let beyond = narrowing::beyond(&[&old], &[&new], true, allowed);
+            let beyond = beyond.or_else(|| {
+                narrowing::beyond_in_vpcs(&old, &new, |vpc| self.has_subnets(vpc), allowed)
+            });
             holds.extend(beyond.map(Hold::Narrowing));
         }
-        let largest = then.iter().map(|one| document(vec![one.clone()]).size());
-        let largest = largest.max().unwrap_or_default();
-        if largest > MANAGED_POLICY_QUOTA - SEAL_LENGTH {
+        let largest = largest_of(&then);
+        if largest > MOST {
             holds.push(Hold::TooLarge(largest));
         }
         // What is in force already is not proven again.
@@ -99,7 +127,13 @@ impl RolePlanner<'_> {
         }
         let is_held = !holds.is_empty() && is_in_force;
         let statements = if is_held {
-            pin::widened(then, &now)
+            // What has no room for those who came since stays as it is.
+            let widened = pin::widened(then, &now);
+            if largest_of(&widened) > MOST {
+                now
+            } else {
+                widened
+            }
         } else {
             then
         };

@@ -109,10 +109,18 @@ impl fmt::Display for Hold {
                  session that is named like an instance; narrow the trust policy, or leave \
                  pin-derived out",
             ),
+            Hold::Narrowing(Narrowing { vpcs, percent, .. }) if !vpcs.is_empty() => write!(
+                f,
+                "{percent} % of the VPCs whose endpoints its pin admits would go ({}), which are there still: \
+                 hosts that are off are not gone, so until then it is only widened; if nothing calls from \
+                 there any more, run once with --max-narrowing 100",
+                vpcs.join(", ")
+            ),
             Hold::Narrowing(Narrowing {
                 prefixes,
                 percent,
                 allowed,
+                ..
             }) => {
                 let some: Vec<String> = prefixes.iter().take(3).map(ToString::to_string).collect();
                 let more = if prefixes.len() > some.len() { ", …" } else { "" };

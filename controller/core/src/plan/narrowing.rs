@@ -1,10 +1,12 @@
 //! How much of what a role's pin admits would go.
 
+use std::collections::BTreeSet;
+
 use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::{
-    pin::is_chained,
+    pin::{chained_vpcs, is_chained},
     policy::{Document, Test},
     prefix::joined,
     request::Key,
@@ -17,6 +19,9 @@ use crate::{
 pub struct Narrowing {
     /// Listed prefixes that would go, whole or in part.
     pub prefixes: Vec<IpNet>,
+    /// VPCs that would go, and are there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vpcs: Vec<String>,
     /// Their share of what is admitted, in percent.
     pub percent: u8,
     /// What may go, in percent.
@@ -52,12 +57,37 @@ pub(super) fn beyond(
         if gone > 1 && percent > allowed.percent() && is_worst {
             worst = Some(Narrowing {
                 prefixes,
+                vpcs: Vec::new(),
                 percent,
                 allowed: allowed.percent(),
             });
         }
     }
     worst
+}
+
+/// VPCs that sessions which others make may come from by `old` and not by `new`, though they are there still: hosts
+/// that are off for the night are not gone. Only who lets all of it go lets these.
+pub(super) fn beyond_in_vpcs(
+    old: &Document,
+    new: &Document,
+    is_there: impl Fn(&str) -> bool,
+    allowed: MaxNarrowing,
+) -> Option<Narrowing> {
+    let vpcs =
+        |document: &Document| -> BTreeSet<String> { chained_vpcs(&document.statements).collect() };
+    let (before, after) = (vpcs(old), vpcs(new));
+    let gone = before.difference(&after).filter(|vpc| is_there(vpc));
+    let vpcs: Vec<String> = gone.cloned().collect();
+    if vpcs.is_empty() || allowed.percent() >= 100 {
+        return None;
+    }
+    Some(Narrowing {
+        prefixes: Vec::new(),
+        percent: percent(vpcs.len() as u128, before.len() as u128),
+        vpcs,
+        allowed: allowed.percent(),
+    })
 }
 
 /// The prefixes that documents admit, public ones and those at endpoints, joined.

@@ -199,6 +199,8 @@ impl RolePlanner<'_> {
             }
             () if part.is_some_and(Part::is_held) => Outcome::Held,
             () if footprint.hosts.is_empty() && part.is_none_or(Part::is_idle) => Outcome::Idle,
+            // What is in force of a role that has no instance now stays: to look at another part takes nothing off.
+            () if !scope.is_written && attached => Outcome::Idle,
             () => Outcome::Change,
         }
     }
@@ -241,7 +243,7 @@ impl RolePlanner<'_> {
                 let absence = Absence::of(self.role, self.settings, self.now);
                 holds.push(Hold::NoInstance(absence));
             }
-        } else {
+        } else if scope.instances {
             self.holds_of_instances(scope, footprint, &mut holds);
         }
         if footprint.hosts.is_empty() && !scope.chained {

@@ -29,13 +29,18 @@ impl RolePlanner<'_> {
     pub(super) fn scope(&self, has_hosts: bool, part: Option<&Part>) -> Scope {
         let stage = self.settings.stage_of(self.role);
         let instances_in_force = match part {
-            Some(part) if part.is_in_force => !self.statements_in_force(false).is_empty(),
+            Some(part) if part.is_in_force => {
+                self.is_unreadable() || !self.statements_in_force(false).is_empty()
+            }
             _ => self.in_force.is_some(),
         };
         let mode = self.settings.comes_of(stage, self.role, instances_in_force);
         let writes_instances = has_hosts && mode == Mode::Enforce;
         let writes_chained = part.is_some_and(Part::is_written);
-        let is_written = writes_instances || writes_chained;
+        // What a role that has no instance now keeps, less what is to go of the other part.
+        let keeps_instances = !has_hosts && mode == Mode::Enforce && instances_in_force;
+        let drops_chained = part.is_some_and(|part| part.is_in_force && !part.is_written());
+        let is_written = writes_instances || writes_chained || (keeps_instances && drops_chained);
         Scope {
             mode,
             instances: if is_written {

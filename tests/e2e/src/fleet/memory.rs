@@ -221,7 +221,7 @@ fn role(role: Role) -> estate::Role {
         path: "/".to_owned(),
         tags: BTreeMap::new(),
         trusted: BTreeSet::new(),
-        trusted_services: BTreeSet::new(),
+        trusted_services: ["ec2.amazonaws.com".to_owned()].into(),
         trusted_providers: BTreeSet::new(),
         profiles: [id(role.profile())].into(),
         attached: BTreeSet::new(),
