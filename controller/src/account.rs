@@ -77,6 +77,18 @@ pub enum SelectError {
     /// `--account` names one that is not there.
     #[error("there is no account {0} in the config or the directory cloud")]
     Unknown(AccountId),
+    /// `--account` names others than the one that an ARN does.
+    #[error(
+        "the ARN is of account {arn}, and --account (or CREDPIN_ACCOUNTS) names {}: leave --account out, or name \
+         {arn} with it",
+        .named.iter().map(AccountId::as_str).collect::<Vec<_>>().join(", ")
+    )]
+    Otherwise {
+        /// The account of the ARN.
+        arn: AccountId,
+        /// Those that are named.
+        named: Vec<AccountId>,
+    },
     /// The command is about one account.
     #[error("there are {0} accounts: say which one this is about with --account")]
     One(usize),

@@ -93,13 +93,7 @@ impl Context {
 
     /// That what was seen is of the account that was meant.
     pub(super) fn is_meant(&self, found: Option<&AccountId>) -> Result<(), CommandError> {
-        match (&self.account, found) {
-            (Some(meant), Some(found)) if meant != found => Err(CommandError::OtherAccount {
-                meant: meant.clone(),
-                found: found.clone(),
-            }),
-            _ => Ok(()),
-        }
+        same(self.account.as_ref(), found)
     }
 
     /// What hosts recorded of late; of the one account, where there are several.
@@ -112,5 +106,19 @@ impl Context {
             records.retain(|record| record.host.account == account.as_str());
         }
         records.into()
+    }
+}
+
+/// That what was found is of the account that was meant, as far as both are known.
+pub(super) fn same(
+    meant: Option<&AccountId>,
+    found: Option<&AccountId>,
+) -> Result<(), CommandError> {
+    match (meant, found) {
+        (Some(meant), Some(found)) if meant != found => Err(CommandError::OtherAccount {
+            meant: meant.clone(),
+            found: found.clone(),
+        }),
+        _ => Ok(()),
     }
 }

@@ -1,6 +1,6 @@
 //! `credpin explain`.
 
-use super::{CommandError, Context, Exit};
+use super::{CommandError, Context, Exit, context::same};
 use crate::{cli, cloud::Observe, flow::Planned, report};
 
 impl Context {
@@ -10,6 +10,7 @@ impl Context {
         asked: &cli::Explain,
     ) -> Result<Exit, CommandError> {
         let Planned { estate, plan } = self.plan(cloud).await?;
+        same(asked.role.account.as_ref(), estate.account.as_ref())?;
         let role = &asked.role.role;
         let is_pinned = plan.role(role).is_some_and(|role| role.in_force.is_some());
         let answer = credpin_core::explain::explain(

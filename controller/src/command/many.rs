@@ -129,8 +129,17 @@ impl Many {
         command: Command,
         accounts: Vec<Account>,
     ) -> Result<Exit, CommandError> {
-        let mut accounts = select(accounts, &self.chosen.named, self.chosen.shard)?;
-        let is_named = !self.chosen.named.is_empty();
+        let named = &self.chosen.named;
+        let is_named = !named.is_empty();
+        // Many accounts have a role of that name: neither of the two is to be guessed at.
+        if let Some(arn) = command.account()
+            && is_named
+            && !named.contains(arn)
+        {
+            let (arn, named) = (arn.clone(), named.clone());
+            return Err(SelectError::Otherwise { arn, named }.into());
+        }
+        let mut accounts = select(accounts, named, self.chosen.shard)?;
         if !is_named
             && !command.is_for_many()
             && let Some(id) = self.whose(&command, &accounts).await

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use credpin_core::id::PolicyName;
 
-use super::{CommandError, Context, Exit, chain, confirmed, print};
+use super::{CommandError, Context, Exit, chain, confirmed, context::same, print};
 use crate::{
     cli,
     cloud::contain::Contain,
@@ -22,6 +22,8 @@ impl Context {
         if asked.account().is_some() {
             let found = cloud.account().await.map_err(RevokeError::from)?;
             self.is_meant(Some(&found))?;
+            // The account that the command is about is not always the one of the ARN.
+            same(asked.account(), Some(&found))?;
         }
         if let Some(id) = &asked.undo {
             let undone = revoke::undo(cloud, id).await?;

@@ -222,6 +222,36 @@ fn an_arn_of_another_account_than_there_is_is_refused() {
 }
 
 #[test]
+fn an_arn_of_another_account_than_the_one_that_is_named_is_refused() {
+    let all = of(&[FIRST, SECOND]);
+    let role = format!("arn:aws:iam::{SECOND}:role/web");
+    let explain = [
+        "explain",
+        "--role",
+        &role,
+        "--instance",
+        "i-0abc1",
+        "--from",
+        "198.51.100.7",
+    ];
+    let revoke = ["revoke", &role, "--apply", "--yes"];
+    for args in [&explain[..], &revoke[..]] {
+        let output = all.credpin(&[args, &["--account", FIRST]].concat());
+        let (_, err) = crate::cli::text(&output);
+        assert_eq!(output.status.code(), Some(64), "{err}");
+        assert!(
+            err.contains("the ARN is of account 222222222222, and --account"),
+            "{err}"
+        );
+        assert!(err.contains("names 111111111111"), "{err}");
+    }
+    let list = all.says(0, &["revoke", "--list"]);
+    assert_eq!(list.matches("There is no cut.").count(), 2, "{list}");
+    all.says(0, &[&explain[..], &["--account", SECOND]].concat());
+    all.says(0, &[&revoke[..], &["--account", SECOND]].concat());
+}
+
+#[test]
 fn what_the_config_says_of_nothing_in_any_account_is_warned_of_once() {
     let all = Organisation::of("nat", &[FIRST, SECOND]);
     let rules = format!(
