@@ -107,6 +107,12 @@ pub enum OrganizationError {
         /// Why.
         source: serde_json::Error,
     },
+    /// There is nothing in it to work on.
+    #[error(
+        "[organization] comes to no account: none is listed that is active and not in `except`; look at \
+         `accounts`, `parents` and `except`, or leave [organization] out where the credentials' own account is meant"
+    )]
+    NoAccount,
     /// It is cut: there were more.
     #[error(
         "{} has not all accounts (--max-items, --no-paginate); {WAY_OUT} {}",

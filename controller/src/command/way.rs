@@ -8,7 +8,7 @@ use crate::{
     account::{Account, select},
     cloud::{Calls, Observation, Observe, dir::Dir},
     config::{CloudName, Config},
-    organization::{Listing, Organization, ParentId, in_file},
+    organization::{Listing, Organization, OrganizationError, ParentId, in_file},
 };
 
 /// The way to each account.
@@ -37,6 +37,10 @@ pub(super) async fn accounts(config: &Config, cloud: &CloudName) -> Result<Accou
             };
             // Later ones stand in the place of earlier ones.
             all.accounts.extend(config.accounts.iter().cloned());
+            // None would mean the credentials' own account, which nobody named.
+            if all.accounts.is_empty() && config.organization.is_some() {
+                return Err(OrganizationError::NoAccount.into());
+            }
             Ok(all)
         }
         CloudName::Dir(path) => {

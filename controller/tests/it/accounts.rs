@@ -316,6 +316,25 @@ fn accounts_are_asked_for_where_there_are_some() {
 }
 
 #[test]
+fn an_organisation_without_accounts_is_not_the_account_of_the_credentials() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = "[organization]\naccounts = \"accounts.json\"\nrole = \"credpin-controller\"\n";
+    fs::write(folder.path().join("credpin.toml"), config).unwrap();
+    for list in [
+        r#"{"Accounts": []}"#,
+        r#"{"Accounts": [{"Id": "111111111111", "Status": "SUSPENDED"}]}"#,
+    ] {
+        fs::write(folder.path().join("accounts.json"), list).unwrap();
+        for args in [&["run"][..], &["release", "web"]] {
+            let output = crate::cli::credpin(folder.path(), args);
+            let (_, err) = crate::cli::text(&output);
+            assert_eq!(output.status.code(), Some(1), "{err}");
+            assert!(err.contains("[organization] comes to no account"), "{err}");
+        }
+    }
+}
+
+#[test]
 fn what_lies_in_the_folder_of_another_account_is_not_planned_on() {
     let all = Organisation::of("nat", &[FIRST, SECOND]);
     let cloud = all.path().join("cloud");
