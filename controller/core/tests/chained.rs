@@ -13,7 +13,7 @@ use credpin_core::{
     exposure::Exposure,
     footprint,
     plan::{Hold, Outcome, Plan, RolePlan, Step},
-    policy::Document,
+    policy::{Document, Statement},
     position::Position,
     request::Request,
     settings::{ChainedRule, Mode},
@@ -319,6 +319,24 @@ fn a_first_pin_by_egress_wants_a_replay_too() {
         .chained("deploy", |_| {})
         .settings(|settings| settings.without_replay = false);
     assert!(matches!(&holds(&fleet, "deploy")[..], [Hold::Replay(_)]));
+    // What is in force of its instances is no hindrance: what waits is there to be replayed.
+    let fleet = deploy_with_hosts()
+        .applied(usize::MAX)
+        .chained("deploy", |_| {})
+        .settings(|settings| settings.without_replay = false);
+    let plan = fleet.plan();
+    let deploy = of(&plan, "deploy");
+    let sids = |statements: &[Statement]| -> Vec<String> {
+        statements.iter().map(|it| it.sid.clone()).collect()
+    };
+    let pending = deploy.chained.as_ref().unwrap().pending.as_ref();
+    assert_eq!(
+        sids(&pending.unwrap().statements),
+        ["ChainedPublic", "ChainedEndpoint"]
+    );
+    let pin = deploy.pin.as_ref().unwrap().documents();
+    let mut of_pin = pin.iter().flat_map(|it| sids(&it.statements));
+    assert!(!of_pin.any(|sid| sid.starts_with("Chained")));
 }
 
 /// `deploy` has instances of its own, and `web` may assume it.

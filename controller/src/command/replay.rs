@@ -42,6 +42,14 @@ struct RoleFile {
     role: RoleName,
     pin: Option<PinFile>,
     footprint: FootprintFile,
+    chained: Option<ChainedFile>,
+}
+
+/// What is about sessions that others make.
+#[derive(Deserialize)]
+struct ChainedFile {
+    /// Not in the pin yet: it may wait for this very replay.
+    pending: Option<Box<RawValue>>,
 }
 
 /// A pin of several policies, or of one.
@@ -75,10 +83,17 @@ pub(super) fn pins(plan: &str, homes: Homes) -> Result<Pins, CommandError> {
     let plan: PlanFile = serde_json::from_str(plan).map_err(CommandError::NoPlan)?;
     let mut roles = BTreeMap::new();
     for role in plan.roles {
-        let Some(pin) = role.pin else { continue };
-        let policies = pin.policies.into_iter().map(|policy| policy.document);
-        let documents = policies.chain(pin.document);
-        let documents = documents.map(|document| Document::parse(document.get()));
+        let pending = role.chained.and_then(|chained| chained.pending);
+        if role.pin.is_none() && pending.is_none() {
+            continue;
+        }
+        let of_pin = role.pin.into_iter().flat_map(|pin| {
+            let policies = pin.policies.into_iter().map(|policy| policy.document);
+            policies.chain(pin.document)
+        });
+        let documents = of_pin
+            .chain(pending)
+            .map(|document| Document::parse(document.get()));
         let pinned = PinnedRole {
             documents: documents.collect::<Result<_, _>>()?,
             hosts: role.footprint.hosts,
@@ -274,4 +289,31 @@ pub(super) async fn triage(
     } else {
         Exit::Changes
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_for_a_replay_is_replayed_beside_the_pin() {
+        let document = |sid: &str| {
+            format!(
+                r#"{{"Version":"2012-10-17","Statement":[{{"Sid":"{sid}","Effect":"Deny","NotAction":["es:ES*"],"Resource":"*"}}]}}"#
+            )
+        };
+        let plan = format!(
+            r#"{{"account":"123456789012","roles":[
+                {{"role":"deploy","footprint":{{"hosts":[]}},"pin":{{"document":{}}},"chained":{{"pending":{}}}}},
+                {{"role":"prod","footprint":{{"hosts":[]}},"pin":null,"chained":{{"pending":{}}}}},
+                {{"role":"web","footprint":{{"hosts":[]}},"pin":null}}]}}"#,
+            document("PublicVpcB"),
+            document("ChainedPublic"),
+            document("ChainedPublic")
+        );
+        let pins = pins(&plan, Homes::default()).unwrap();
+        let of = |role: &RoleName| pins.roles.get(role).map(|role| role.documents.len());
+        let roles = ["deploy", "prod", "web"].map(|role| of(&role.parse().unwrap()));
+        assert_eq!(roles, [Some(2), Some(1), None]);
+    }
 }

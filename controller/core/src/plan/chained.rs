@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{Hold, Live, narrowing, role::RolePlanner, wants_replay};
+use super::{Hold, Live, Pin, narrowing, role::RolePlanner, wants_replay};
 use crate::{
     chain::Callers,
     estate::Role,
@@ -24,6 +24,9 @@ pub struct ChainedPlan {
     pub in_force: bool,
     /// Who makes such sessions, and where they call from.
     pub callers: Callers,
+    /// What it would be, where the pin is without it: a replay looks at that too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Document>,
 }
 
 /// The same while it is planned.
@@ -54,6 +57,15 @@ impl Part {
     pub(super) fn is_held(&self) -> bool {
         let is_wanted = self.mode == Mode::Enforce || (self.is_in_force && !self.is_said);
         is_wanted && !self.holds.is_empty() && !self.is_idle()
+    }
+
+    /// What it would be, if `pin` is without it.
+    pub(super) fn pending(self, pin: Option<&Pin>) -> Option<Document> {
+        let documents = pin.map(Pin::documents).unwrap_or_default();
+        let mut statements = documents.iter().flat_map(|it| &it.statements);
+        let is_there = statements.any(pin::is_chained);
+        (!is_there && !self.is_idle() && !self.statements.is_empty())
+            .then(|| document(self.statements))
     }
 
     /// Whether there is nobody whom it could admit.

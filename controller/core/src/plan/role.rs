@@ -122,6 +122,7 @@ impl RolePlanner<'_> {
             mode: part.mode,
             in_force: part.is_in_force,
             callers: callers.clone(),
+            pending: part.pending(pin.as_ref()),
         });
         RolePlan {
             role: self.role.name.clone(),
