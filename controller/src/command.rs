@@ -143,7 +143,13 @@ async fn on_cloud(
         _ => kept::store(&config)?,
     };
     let cloud = config.cloud.clone().unwrap_or(CloudName::Aws);
-    let way::Accounts { accounts, calls } = way::accounts(&config, &cloud).await?;
+    let is_urgent = matches!(command, Command::Release { .. } | Command::Revoke(_));
+    let way::Accounts { accounts, calls } = match &config.organization {
+        Some(organization) if is_urgent && cloud == CloudName::Aws && !chosen.named.is_empty() => {
+            way::by_name(&config, organization, &chosen.named)?
+        }
+        _ => way::accounts(&config, &cloud).await?,
+    };
     if accounts.is_empty() {
         chosen.needs_none()?;
         return Box::pin(on_the_one(command, config, store, (cloud, file), now)).await;

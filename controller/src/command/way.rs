@@ -5,7 +5,7 @@ use futures::{StreamExt, stream};
 
 use super::{CommandError, chain, many::Chosen};
 use crate::{
-    account::{Account, select},
+    account::{Account, SelectError, select},
     cloud::{Calls, Observation, Observe, dir::Dir},
     config::{CloudName, Config},
     organization::{Listing, Organization, OrganizationError, ParentId, in_file},
@@ -57,6 +57,21 @@ pub(super) async fn accounts(config: &Config, cloud: &CloudName) -> Result<Accou
             })
         }
     }
+}
+
+/// Those that are `named`, without a question which there are: what is urgent must work while AWS Organizations
+/// does not answer, or its file is away.
+pub(super) fn by_name(
+    config: &Config,
+    organization: &Organization,
+    named: &[AccountId],
+) -> Result<Accounts, SelectError> {
+    let mut all = organization.of(named.iter().cloned());
+    all.extend(config.accounts.iter().cloned());
+    Ok(Accounts {
+        accounts: select(all, named, None)?,
+        calls: Calls::new(),
+    })
 }
 
 async fn of_organization(
@@ -199,5 +214,53 @@ impl Way {
             #[cfg(feature = "aws")]
             Self::Aws(aws) => aws.in_account(account).await?.observe().await,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse;
+
+    #[test]
+    fn a_named_account_is_come_by_as_the_config_says_without_a_list() {
+        let config = parse(
+            "credpin.toml",
+            r#"
+            [[account]]
+            id = "111111111111"
+            role = "its-own"
+            [organization]
+            accounts = "missing.json"
+            role = "credpin-controller"
+            external-id = "of-credpin"
+            except = ["333333333333"]
+            "#,
+        )
+        .unwrap();
+        let by_name = |ids: &[&str]| {
+            let named: Vec<AccountId> = ids.iter().map(|id| id.parse().unwrap()).collect();
+            by_name(&config, config.organization.as_ref().unwrap(), &named)
+        };
+        let accounts = by_name(&["222222222222", "111111111111"]).unwrap().accounts;
+        let roles = accounts.iter().map(|account| {
+            let role = account.role.as_ref().unwrap().to_string();
+            (account.id.as_str(), role, account.external_id.as_deref())
+        });
+        assert_eq!(
+            roles.collect::<Vec<_>>(),
+            [
+                ("111111111111", "its-own".to_owned(), None),
+                (
+                    "222222222222",
+                    "credpin-controller".to_owned(),
+                    Some("of-credpin")
+                ),
+            ]
+        );
+        assert!(matches!(
+            by_name(&["333333333333"]),
+            Err(SelectError::Unknown(_))
+        ));
     }
 }

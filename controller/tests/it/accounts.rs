@@ -335,6 +335,25 @@ fn an_organisation_without_accounts_is_not_the_account_of_the_credentials() {
 }
 
 #[test]
+fn a_release_of_a_named_account_needs_no_list_of_the_organisation() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = "[organization]\naccounts = \"missing.json\"\nrole = \"credpin-controller\"\n";
+    fs::write(folder.path().join("credpin.toml"), config).unwrap();
+    // No AWS is there: what stops them is that, or the list.
+    for (args, needs_list) in [
+        (&["release", "web", "--account", FIRST][..], false),
+        (&["revoke", "role/web", "--account", FIRST], false),
+        (&["release", "--all"], true),
+        (&["plan", "--account", FIRST], true),
+    ] {
+        let output = crate::cli::credpin(folder.path(), args);
+        let (_, err) = crate::cli::text(&output);
+        assert_eq!(output.status.code(), Some(1), "{err}");
+        assert_eq!(err.contains("missing.json"), needs_list, "{args:?}: {err}");
+    }
+}
+
+#[test]
 fn what_lies_in_the_folder_of_another_account_is_not_planned_on() {
     let all = Organisation::of("nat", &[FIRST, SECOND]);
     let cloud = all.path().join("cloud");
