@@ -10,8 +10,8 @@ use super::{Command, chain, kept, many::Many};
 use crate::{account::Account, cli, cloud::estate::estate, revoke::Target};
 
 impl Many {
-    /// The account that `command` is about: by an ARN, by what a host recorded, by AWS's word whose a key
-    /// is, or because the instance is there. None where nothing tells.
+    /// The account that `command` is about: by an ARN, by AWS's word whose a key is, by what a host
+    /// recorded, or because the instance is there. None where nothing tells.
     pub(super) async fn whose(&self, command: &Command, accounts: &[Account]) -> Option<AccountId> {
         if let Some(account) = command.account() {
             return Some(account.clone());
@@ -31,9 +31,10 @@ impl Many {
 
     async fn whose_credential(&self, asked: &cli::Revoke) -> Option<AccountId> {
         match asked.target()? {
-            Target::Key(key) => match self.recorded(|known, _| known == key.as_str()).await {
+            // A host can forge a record, and not AWS's word.
+            Target::Key(key) => match self.account_of_key(key).await {
                 Some(account) => Some(account),
-                None => self.account_of_key(key).await,
+                None => self.recorded(|known, _| known == key.as_str()).await,
             },
             Target::Instance(_, instance) => {
                 self.recorded(|_, known| known == instance.as_str()).await
