@@ -279,6 +279,15 @@ fn organization(table: &mut Table<'_, '_>) -> Option<Organization> {
             "name one of the two: accounts (files), or parents (AWS Organizations is asked)",
         );
     }
+    // Nothing named would be everything, or nothing at all.
+    if parents.as_ref().is_some_and(Vec::is_empty) {
+        table.mistake("parents is empty: name units or the root, or leave parents out to ask for all accounts");
+    }
+    if accounts.as_ref().is_some_and(Vec::is_empty) {
+        table.mistake(
+            "accounts is empty: name a file, or leave accounts out to ask AWS Organizations",
+        );
+    }
     let role = table.required("role", |text| {
         let role: RoleToAssume = text.parse().map_err(said)?;
         match role.account() {

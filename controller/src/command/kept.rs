@@ -27,19 +27,28 @@ pub(super) fn store(config: &Config) -> Result<Option<RecordStore>, CommandError
     Ok(Some(RecordStore::create(url, &access)?))
 }
 
-/// The part of it that is the account's, where there are several.
+/// The part of it that is the account's, where there are several. None where it cannot be told which: a
+/// replay is told whether or not it can be kept.
 pub(super) async fn store_of(
     config: &Config,
     account: Option<&AccountId>,
 ) -> Result<Option<RecordStore>, CommandError> {
-    let store = store(config)?;
+    let Some(store) = store(config)? else {
+        return Ok(None);
+    };
     let cloud = config.cloud.as_ref().unwrap_or(&CloudName::Aws);
-    let accounts = way::accounts(config, cloud).await?.accounts;
+    let accounts = match way::accounts(config, cloud).await {
+        Ok(listed) => listed.accounts,
+        Err(error) => {
+            tracing::warn!("what this replay finds is not kept: {}", chain(&error));
+            return Ok(None);
+        }
+    };
     let account = account.filter(|id| accounts.iter().any(|account| account.id == **id));
-    Ok(match (store, account) {
-        (Some(store), Some(account)) => Some(state::within(&store, account)),
-        (store, _) => store,
-    })
+    Ok(Some(match account {
+        Some(account) => state::within(&store, account),
+        None => store,
+    }))
 }
 
 /// What hosts recorded of late. Records never hold anything up (invariant 3): a store that cannot be

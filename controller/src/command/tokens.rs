@@ -121,7 +121,13 @@ async fn pins(wanted: &Tokens, config: &Config) -> Result<Pins, CommandError> {
         return Ok(pins);
     };
     let cloud = config.cloud.clone().unwrap_or(CloudName::Aws);
-    let accounts = way::accounts(config, &cloud).await?.accounts;
+    let accounts = match way::accounts(config, &cloud).await {
+        Ok(listed) => listed.accounts,
+        Err(error) => {
+            tracing::warn!("which tokens are pinned is not known: {}", chain(&error));
+            return Ok(pins);
+        }
+    };
     let states = if accounts.is_empty() {
         vec![store]
     } else {

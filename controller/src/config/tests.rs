@@ -167,6 +167,19 @@ fn an_organisation_without_a_file_is_asked_for_its_accounts() {
 }
 
 #[test]
+fn an_organisation_of_no_units_or_no_files_is_a_mistake() {
+    for (key, way_out) in [
+        ("parents", "name units or the root, or leave parents out"),
+        ("accounts", "name a file, or leave accounts out"),
+    ] {
+        let found = mistakes(&format!("[organization]\nrole = \"a\"\n{key} = []\n"));
+        assert_eq!(found.len(), 1, "{found:?}");
+        let said = format!("organization: {key} is empty: {way_out}");
+        assert!(found[0].contains(&said), "{found:?}");
+    }
+}
+
+#[test]
 fn an_account_is_named_once_and_its_role_is_its_own() {
     let found = mistakes(
         r#"concurrency = 0
