@@ -134,6 +134,11 @@ fn field(digest: &str) -> String {
 
 /// Puts `text` into the file as a whole, for nobody else to read: a plan says how an account is laid out.
 pub fn write(path: &Path, text: &str) -> io::Result<()> {
+    // A device or a link would be gone afterwards, with a file in its place.
+    if fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
+        let why = "it is there and no regular file: name another";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let beside = PathBuf::from(beside);

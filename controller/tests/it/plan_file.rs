@@ -67,6 +67,17 @@ fn a_plan_that_was_written_down_is_carried_out_without_a_question() {
 }
 
 #[test]
+fn a_link_in_the_place_of_a_plan_is_left_alone() {
+    let account = account("nat");
+    let link = account.path().join("web.plan");
+    std::os::unix::fs::symlink("elsewhere", &link).unwrap();
+    let said = says(&account, 1, &["plan", "--out", "web.plan"]);
+    assert!(said.contains("no regular file"), "{said}");
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(!account.path().join("elsewhere").exists());
+}
+
+#[test]
 fn the_file_is_what_plan_prints_for_machines_under_a_head() {
     let account = account("nat");
     let output = credpin(account.path(), &["plan", "--json", "--out", "web.plan"]);
