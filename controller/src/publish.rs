@@ -163,7 +163,19 @@ impl Publisher<'_> {
         which: Which,
         admissions: impl Iterator<Item = Admission>,
     ) -> Result<usize, PublishError> {
-        let Some(account) = plan.account.as_ref().filter(|_| plan.gaps.is_empty()) else {
+        let unseen = match (&plan.account, plan.gaps.first()) {
+            (_, Some(gap)) => Some(gap.to_string()),
+            (None, None) => Some("nobody knows which account it is".to_owned()),
+            _ => None,
+        };
+        let (Some(account), None) = (&plan.account, &unseen) else {
+            // Once a run is enough.
+            if let (Which::All, Some(why)) = (which, unseen) {
+                tracing::warn!(
+                    "nothing is published of what pins admit, because not all was seen, and what is published \
+                     grows old: {why}"
+                );
+            }
             return Ok(0);
         };
         let folder = Admission::folder(account.as_str());
