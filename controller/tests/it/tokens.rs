@@ -182,6 +182,24 @@ fn the_last_run_or_a_plan_tells_which_tokens_are_pinned() {
 }
 
 #[test]
+fn accounts_that_cannot_be_listed_leave_pins_unknown_and_tokens_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    ship(folder.path(), &[record(1, 10)]);
+    let config = "[organization]\naccounts = \"missing.json\"\nrole = \"credpin-controller\"\n";
+    fs::write(folder.path().join("credpin.toml"), config).unwrap();
+    let state = format!("file://{}/kept", folder.path().display());
+    let (code, out, err) = tokens(folder.path(), &["--state", &state, "--json"]);
+    assert_eq!(code, Some(0), "{err}");
+    let listed: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(listed["tokens"][0]["pinned"], Value::Null);
+    assert!(
+        err.contains("which tokens are pinned is not known"),
+        "{err}"
+    );
+    assert!(err.contains("missing.json"), "{err}");
+}
+
+#[test]
 fn what_stands_in_the_way_is_said_with_the_way_out() {
     let folder = tempfile::tempdir().unwrap();
     let (code, _, err) = tokens(folder.path(), &[]);
