@@ -117,6 +117,11 @@ pub enum CommandError {
     /// The plan file named is none.
     #[error("this is no plan: write one with `credpin plan --json`")]
     NoPlan(#[source] serde_json::Error),
+    /// The plan file named is of several accounts.
+    #[error(
+        "this is a plan of several accounts: write one of a single account, with `--account ID` of `credpin plan`"
+    )]
+    SeveralPlans,
     /// The plan has a pin that credpin would not write.
     #[error("the plan has a pin that credpin would not write")]
     Pin(#[from] credpin_core::policy::ParseError),

@@ -78,9 +78,23 @@ pub(super) fn plan_file(path: &Path) -> Result<String, CommandError> {
     })
 }
 
+/// Why a text is no plan that one account's pins can be taken from.
+pub(super) fn no_plan(text: &str, error: serde_json::Error) -> CommandError {
+    /// What `credpin plan --json` prints of several accounts.
+    #[derive(Deserialize)]
+    struct Several {
+        #[serde(rename = "accounts")]
+        _accounts: Vec<serde::de::IgnoredAny>,
+    }
+    match serde_json::from_str::<Several>(text) {
+        Ok(_) => CommandError::SeveralPlans,
+        Err(_) => CommandError::NoPlan(error),
+    }
+}
+
 /// The pins of a plan, from its JSON: what is replayed is what was printed.
 pub(super) fn pins(plan: &str, homes: Homes) -> Result<Pins, CommandError> {
-    let plan: PlanFile = serde_json::from_str(plan).map_err(CommandError::NoPlan)?;
+    let plan: PlanFile = serde_json::from_str(plan).map_err(|error| no_plan(plan, error))?;
     let mut roles = BTreeMap::new();
     for role in plan.roles {
         let pending = role.chained.and_then(|chained| chained.pending);

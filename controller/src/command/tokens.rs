@@ -114,7 +114,7 @@ async fn fold_trail(
 async fn pins(wanted: &Tokens, config: &Config) -> Result<Pins, CommandError> {
     if let Some(path) = &wanted.plan {
         let plan = replay::plan_file(path)?;
-        return inventory::of_plan(&plan).map_err(|PinsError(error)| CommandError::NoPlan(error));
+        return inventory::of_plan(&plan).map_err(|PinsError(error)| replay::no_plan(&plan, error));
     }
     let mut pins = Pins::default();
     let Some(store) = kept::store(config)? else {

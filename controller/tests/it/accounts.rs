@@ -219,6 +219,22 @@ fn a_plan_of_several_accounts_is_carried_out_or_refused_account_by_account() {
 }
 
 #[test]
+fn a_plan_of_several_accounts_is_not_replayed_and_it_is_said_how_one_is_had() {
+    let all = Organisation::of("nat", &[FIRST, SECOND]);
+    let plan = all.says(2, &["plan", "--json"]);
+    fs::write(all.path().join("all.plan"), plan).unwrap();
+    fs::create_dir(all.path().join("trail")).unwrap();
+    for command in ["replay", "tokens"] {
+        let args = [command, "--cloudtrail", "trail", "--plan", "all.plan"];
+        let output = all.credpin(&args);
+        let (_, err) = crate::cli::text(&output);
+        assert_eq!(output.status.code(), Some(1), "{err}");
+        assert!(err.contains("of several accounts"), "{err}");
+        assert!(err.contains("--account ID"), "{err}");
+    }
+}
+
+#[test]
 fn a_plan_of_one_of_several_accounts_is_of_that_one() {
     let all = Organisation::of("nat", &[FIRST, SECOND]);
     all.says(2, &["plan", "--out", "one.plan", "--account", SECOND]);
