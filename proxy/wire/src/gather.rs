@@ -4,9 +4,9 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::pass::pass_shutdown;
+use crate::pass::{pass_reads, pass_shutdown};
 
 /// A stream that writes what is short in one piece, however many pieces it is given.
 ///
@@ -26,13 +26,7 @@ impl<S> Gathering<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Gathering<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
+    pass_reads!();
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Gathering<S> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use crate::pass::pass_writes;
+use crate::pass::{pass_reads, pass_writes};
 
 /// A stream that is shut down for writing first, and then read until the client closes it too, or
 /// for `limit`.
@@ -34,13 +34,7 @@ impl<S> Lingering<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Lingering<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
+    pass_reads!();
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {

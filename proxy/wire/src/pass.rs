@@ -1,5 +1,18 @@
 //! What streams that look at one side of a stream do with the other: nothing. For the `impl` of
-//! `AsyncWrite` of a type that has the stream it stands before in `self.stream`.
+//! `AsyncRead` or `AsyncWrite` of a type that has the stream it stands before in `self.stream`.
+
+/// Reads as the stream does. For the `impl` of `AsyncRead`.
+macro_rules! pass_reads {
+    () => {
+        fn poll_read(
+            mut self: std::pin::Pin<&mut Self>,
+            context: &mut std::task::Context<'_>,
+            buffer: &mut tokio::io::ReadBuf<'_>,
+        ) -> std::task::Poll<std::io::Result<()>> {
+            std::pin::Pin::new(&mut self.stream).poll_read(context, buffer)
+        }
+    };
+}
 
 /// Writes and flushes as the stream does.
 macro_rules! pass_writes {
@@ -45,4 +58,4 @@ macro_rules! pass_shutdown {
     };
 }
 
-pub(crate) use {pass_shutdown, pass_writes};
+pub(crate) use {pass_reads, pass_shutdown, pass_writes};
