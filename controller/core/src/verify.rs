@@ -92,11 +92,7 @@ pub fn locked_out(
     settings: &Settings,
     documents: &[&Document],
 ) -> Vec<Counterexample> {
-    let calls = calls(role, footprint, settings);
-    let ours = calls.filter(|call| {
-        !call.promise.is_to_deny() && !matches!(call.promise, Promise::LaunchIsAdmitted)
-    });
-    broken(ours, documents)
+    broken_at_home(calls(role, footprint, settings), documents)
 }
 
 /// Every call that the proof looks at, and whether it has to be denied: for others to decide.
@@ -105,11 +101,26 @@ pub fn promised<'a>(
     footprint: &'a Footprint,
     settings: &'a Settings,
 ) -> impl Iterator<Item = (Request, bool)> + use<'a> {
-    calls(role, footprint, settings).map(|call| (call.request, call.promise.is_to_deny()))
+    calls(role, footprint, settings).map(Call::promised)
 }
 
 fn broken(calls: impl Iterator<Item = Call>, documents: &[&Document]) -> Vec<Counterexample> {
     calls.filter_map(|call| call.broken_by(documents)).collect()
+}
+
+/// Of these the ones that lock out who is there now.
+fn broken_at_home(
+    calls: impl Iterator<Item = Call>,
+    documents: &[&Document],
+) -> Vec<Counterexample> {
+    let is_launched = |promise| {
+        matches!(
+            promise,
+            Promise::LaunchIsAdmitted | Promise::ChainedLaunchIsAdmitted
+        )
+    };
+    let ours = calls.filter(|call| !call.promise.is_to_deny() && !is_launched(call.promise));
+    broken(ours, documents)
 }
 
 /// A call with a host's credential, and how it has to be decided.
@@ -118,6 +129,13 @@ struct Call {
     from: Position,
     request: Request,
     promise: Promise,
+}
+
+impl Call {
+    /// For others to decide: whether it has to be denied.
+    fn promised(self) -> (Request, bool) {
+        (self.request, self.promise.is_to_deny())
+    }
 }
 
 impl Promise {

@@ -118,8 +118,8 @@ impl<'a> Chains<'a> {
         }
     }
 
-    /// The callers of `role`; `hosts` are those of roles that were met before. Its own instances are among them only where they may assume it, be it by way
-    /// of another role.
+    /// The callers of `role`; `hosts` are those of roles that were met before. Its own instances are among
+    /// them only where they may assume it, be it by way of another role.
     pub(crate) fn callers(&self, role: &Role, hosts: &mut HostsOf<'a>) -> Callers {
         let mut callers = Callers::default();
         let mut seen: BTreeSet<&RoleName> = BTreeSet::new();

@@ -147,6 +147,12 @@ impl fmt::Display for Hold {
                  its session as he likes; leave pin-derived out, or give instances a role of their own",
             ),
             Hold::Chained(hold) => match &**hold {
+                Hold::TooLarge(size) => write!(
+                    f,
+                    "the list of where sessions that others make come from has {size} characters, and has to fit \
+                     one policy of {MANAGED_POLICY_QUOTA}; let fewer roles assume it, or let them leave by NAT \
+                     gateways"
+                ),
                 Hold::Unsaid => f.write_str(
                     "its sessions that others make are pinned, and no [[chained]] of the config names it: mode = \
                      \"enforce\" there keeps that true, and mode = \"observe\" takes it off",

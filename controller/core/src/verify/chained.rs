@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use super::{
-    ANY_ACTION, Call, Counterexample, Promise, broken, ends, home_positions, neighbours, newcomer,
-    nobodys_vpc, strangers,
+    ANY_ACTION, Call, Counterexample, Promise, broken, broken_at_home, ends, home_positions,
+    neighbours, newcomer, nobodys_vpc, strangers,
 };
 use crate::{
     chain::Callers,
@@ -39,10 +39,7 @@ pub fn chained_locked_out(
     settings: &Settings,
     documents: &[&Document],
 ) -> Vec<Counterexample> {
-    let ours = calls(role, callers, settings).filter(|call| {
-        !call.promise.is_to_deny() && !matches!(call.promise, Promise::ChainedLaunchIsAdmitted)
-    });
-    broken(ours, documents)
+    broken_at_home(calls(role, callers, settings), documents)
 }
 
 /// Every call that the proof looks at, and whether it has to be denied: for others to decide.
@@ -51,8 +48,7 @@ pub fn chained_promised<'a>(
     callers: &'a Callers,
     settings: &'a Settings,
 ) -> impl Iterator<Item = (Request, bool)> + use<'a> {
-    let calls = calls(role, callers, settings);
-    calls.map(|call| (call.request, call.promise.is_to_deny()))
+    calls(role, callers, settings).map(Call::promised)
 }
 
 fn calls<'a>(
