@@ -11,7 +11,7 @@
 
 #[path = "../../../controller/core/tests/admission.rs"]
 mod admission;
-#[path = "../../../controller/core/tests/chained.rs"]
+#[path = "../../../controller/core/tests/chained/main.rs"]
 mod chained;
 #[path = "../../../controller/core/tests/egress.rs"]
 mod egress;
