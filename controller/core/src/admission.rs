@@ -141,8 +141,8 @@ fn newcomers(place: &Place) -> Vec<Host> {
         region: launch.region.clone(),
         vpc: launch.vpc.clone(),
         primary_ipv4,
-        public: launch.public.clone(),
-        more_private_ipv4: BTreeSet::new(),
+        public: launch.public.clone().into(),
+        more_private_ipv4: [].into(),
         private_ipv6: BTreeSet::new(),
     };
     addresses.into_iter().map(host).collect()

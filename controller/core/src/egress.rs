@@ -123,6 +123,17 @@ impl Egress {
     }
 }
 
+impl Unknown {
+    /// Of a subnet that something is in, and that the view of EC2 does not have.
+    pub(crate) fn not_seen(subnet: &SubnetId) -> Self {
+        Self {
+            subnet: subnet.clone(),
+            reason: Reason::SubnetNotSeen,
+            answer: Answer::LookAgain,
+        }
+    }
+}
+
 impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let subnet = &self.subnet;

@@ -2,7 +2,7 @@
 //! it at, by VPC, and how the hosts of a VPC can be told apart.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
     fmt,
     net::Ipv4Addr,
 };
@@ -14,15 +14,18 @@ use serde::{Deserialize, Serialize};
 use crate::{
     egress::{self, Answer, Egress, Reason, Unknown, Ways},
     estate::{Estate, Instance, InstanceState, Interface, Region, Role, Subnet},
+    hashed::HashMap,
     id::{Arn, InstanceId, NatId, RegionName, RoleName, SubnetId, VpcId},
     settings::Settings,
 };
 
 mod cell;
 mod group;
+mod shared_set;
 
 pub use cell::Cell;
 pub use group::Group;
+pub use shared_set::SharedSet;
 
 /// A live instance, with every position that its calls can come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,9 +39,9 @@ pub struct Host {
     /// `aws:Ec2InstanceSourcePrivateIPv4` of its credentials.
     pub primary_ipv4: Option<Ipv4Addr>,
     /// Public prefixes it leaves from (`aws:SourceIp`), of both families.
-    pub public: BTreeSet<IpNet>,
+    pub public: SharedSet<IpNet>,
     /// Its private IPv4 positions at endpoints but for the primary address (`aws:VpcSourceIp`).
-    pub more_private_ipv4: BTreeSet<Ipv4Net>,
+    pub more_private_ipv4: SharedSet<Ipv4Net>,
     /// Its IPv6 positions at endpoints (`aws:VpcSourceIp`).
     pub private_ipv6: BTreeSet<Ipv6Net>,
 }
@@ -106,9 +109,6 @@ pub enum LaunchGap {
     UnknownEgress(Unknown),
 }
 
-/// Instances, each with the number of its region.
-type Instances<'a> = Vec<(usize, &'a Instance)>;
-
 /// The footprint of every role that has a live instance, and the hosts that have no role. `kept` are
 /// VPCs that a role's pin in force has a group for: one whose last host is gone stays in while it is
 /// there, so that hosts that come back (a nightly shutdown, an auto scaling group at zero) are not shut
@@ -124,47 +124,74 @@ pub fn of_roles(
     let by_profile: HashMap<&Arn, usize> = numbered
         .flat_map(|(number, role)| role.profiles.iter().map(move |profile| (profile, number)))
         .collect();
-    let regions: Vec<(&RegionName, EgressOf<'_>)> = estate
+    let regions: Vec<OfRegion<'_>> = estate
         .regions
         .par_iter()
-        .map(|(name, region)| (name, EgressOf::new(region, settings)))
+        .map(|(name, region)| OfRegion::new(name, region, settings, &by_profile, roles.len()))
         .collect();
-    let mut others = Vec::new();
-    let mut by_role: Vec<Instances<'_>> = vec![Vec::new(); roles.len()];
-    for (number, region) in estate.regions.values().enumerate() {
-        let role_of = |instance: &Instance| by_profile.get(instance.profile.as_ref()?).copied();
-        let instances = region.instances.par_iter();
-        let seen: Vec<_> = instances.map(|(_, it)| (it, role_of(it))).collect();
-        for (instance, role) in seen {
-            if let Some(role) = role {
-                by_role[role].push((number, instance));
-            } else {
-                let (name, egress) = &regions[number];
-                others.push(Host::new(name, instance, egress));
-            }
-        }
-    }
-    let with_hosts = roles.into_par_iter().zip(by_role);
-    let with_hosts = with_hosts.filter(|(_, instances)| !instances.is_empty());
-    let footprints = with_hosts.map(|(role, instances)| {
+    let with_hosts = roles.into_par_iter().enumerate();
+    let has_hosts = |of: &OfRegion<'_>, role: usize| !of.by_role[role].is_empty();
+    let with_hosts = with_hosts.filter(|(role, _)| regions.iter().any(|of| has_hosts(of, *role)));
+    let footprints = with_hosts.map(|(number, role)| {
         let name = &role.name;
         let mut footprint = Footprint {
             role: Some(role.arn.clone()),
             ..Footprint::default()
         };
-        for instances in instances.chunk_by(|one, next| one.0 == next.0) {
-            let (region, egress) = &regions[instances[0].0];
-            let instances: Vec<&Instance> = instances.iter().map(|(_, it)| *it).collect();
-            footprint.add_instances(region, &instances, egress, settings);
+        for of in regions.iter().filter(|of| has_hosts(of, number)) {
+            footprint.add_instances(of.name, &of.by_role[number], &of.egress, settings);
         }
         if let Some(vpcs) = kept.get(name) {
-            for (_, egress) in &regions {
-                footprint.keep(vpcs, egress);
+            for of in &regions {
+                footprint.keep(vpcs, &of.egress);
             }
         }
         (name.clone(), footprint)
     });
-    (footprints.collect(), others)
+    let footprints = footprints.collect();
+    let others = regions.into_iter().flat_map(|of| of.others).collect();
+    (footprints, others)
+}
+
+/// A region, with its instances sorted.
+struct OfRegion<'a> {
+    name: &'a RegionName,
+    egress: EgressOf<'a>,
+    /// By the number of the role that they have.
+    by_role: Vec<Vec<&'a Instance>>,
+    /// Those that have none.
+    others: Vec<Host>,
+}
+
+impl<'a> OfRegion<'a> {
+    fn new(
+        name: &'a RegionName,
+        region: &'a Region,
+        settings: &Settings,
+        by_profile: &HashMap<&Arn, usize>,
+        roles: usize,
+    ) -> Self {
+        let egress = EgressOf::new(region, settings);
+        let role_of = |instance: &Instance| by_profile.get(instance.profile.as_ref()?).copied();
+        let instances = region.instances.par_iter();
+        let found: Vec<_> = instances.map(|(_, it)| (it, role_of(it))).collect();
+        let mut by_role = vec![Vec::new(); roles];
+        let mut others = Vec::new();
+        for (instance, role) in found {
+            match role {
+                Some(role) => by_role[role].push(instance),
+                None => others.push(instance),
+            }
+        }
+        let others = others.into_par_iter();
+        let others = others.map(|instance| Host::new(name, instance, &egress));
+        Self {
+            name,
+            by_role,
+            others: others.collect(),
+            egress,
+        }
+    }
 }
 
 /// A subnet, and what a host that is launched there leaves by.
@@ -224,37 +251,35 @@ pub fn hosts(estate: &Estate, settings: &Settings) -> Vec<Host> {
 
 /// The egress of every subnet of a region, each worked out once.
 struct EgressOf<'a> {
-    subnets: HashMap<&'a SubnetId, Egress>,
+    subnets: HashMap<&'a SubnetId, OfSubnet>,
     by_vpc: HashMap<&'a VpcId, Vec<&'a Subnet>>,
-    nowhere: Egress,
+    /// Of a subnet that the region did not show.
+    nowhere: OfSubnet,
+}
+
+/// What hosts of a subnet have in common.
+struct OfSubnet {
+    egress: Egress,
+    /// What they leave by, for all of them.
+    shared: SharedSet<IpNet>,
+    /// Where else at endpoints they can be seen.
+    nat_private: SharedSet<Ipv4Net>,
 }
 
 impl<'a> EgressOf<'a> {
     fn new(region: &'a Region, settings: &Settings) -> Self {
         let ways = Ways::new(region);
-        let of = |id: &'a SubnetId| (id, ways.of_subnet(id, settings));
-        let mut subnets: HashMap<&SubnetId, Egress> = region.subnets.keys().map(of).collect();
-        // Subnets that an instance names and the region did not show are asked for too, so that
-        // they are found unknown and not found empty.
-        let named = region.instances.par_iter().flat_map_iter(|(_, instance)| {
-            let arms = instance.interfaces.iter().map(|i| &i.subnet);
-            arms.filter(|subnet| **subnet != instance.subnet)
-                .chain([&instance.subnet])
-        });
-        let unseen: Vec<&SubnetId> = named.filter(|id| !subnets.contains_key(*id)).collect();
-        for id in unseen {
-            if !subnets.contains_key(id) {
-                subnets.extend([of(id)]);
-            }
-        }
-        let mut by_vpc: HashMap<&VpcId, Vec<&Subnet>> = HashMap::new();
+        let subnets = region.subnets.par_iter();
+        let subnets = subnets.map(|(id, _)| (id, OfSubnet::of(ways.of_subnet(id, settings))));
+        let subnets: Vec<(&SubnetId, OfSubnet)> = subnets.collect();
+        let mut by_vpc: HashMap<&VpcId, Vec<&Subnet>> = HashMap::default();
         for subnet in region.subnets.values() {
             by_vpc.entry(&subnet.vpc).or_default().push(subnet);
         }
         Self {
-            subnets,
+            subnets: subnets.into_iter().collect(),
             by_vpc,
-            nowhere: Egress::default(),
+            nowhere: OfSubnet::of(Egress::default()),
         }
     }
 
@@ -264,7 +289,20 @@ impl<'a> EgressOf<'a> {
     }
 
     fn of(&self, subnet: &SubnetId) -> &Egress {
+        &self.of_subnet(subnet).egress
+    }
+
+    fn of_subnet(&self, subnet: &SubnetId) -> &OfSubnet {
         self.subnets.get(subnet).unwrap_or(&self.nowhere)
+    }
+
+    /// What cannot be told about a subnet that hosts are in: one that an instance names and the region
+    /// did not show is unknown, and not empty.
+    fn unknown(&self, subnet: &SubnetId) -> BTreeSet<Unknown> {
+        match self.subnets.get(subnet) {
+            Some(known) => known.egress.unknown.clone(),
+            None => [Unknown::not_seen(subnet)].into(),
+        }
     }
 
     /// What lists have for the ways out of a host.
@@ -274,6 +312,34 @@ impl<'a> EgressOf<'a> {
             let mut listed = arms.clone().map(|arm| arm.listed(*net));
             listed.find(|whole| whole != net).unwrap_or(*net)
         })
+    }
+}
+
+impl OfSubnet {
+    fn of(egress: Egress) -> Self {
+        let translators = egress.nat_private.iter().copied();
+        Self {
+            shared: egress.shared.clone().into(),
+            nat_private: translators.map(Ipv4Net::from).collect(),
+            egress,
+        }
+    }
+
+    /// Whether all that tells `instance`, which is in the subnet, from other hosts of it is its primary
+    /// private address. Of a million hosts nearly all are so, and what follows is told once for all of them.
+    fn is_common(&self, instance: &Instance) -> bool {
+        let ([arm], Some(primary)) = (instance.interfaces.as_slice(), instance.primary_ipv4) else {
+            return false;
+        };
+        let [address] = arm.ipv4.as_slice() else {
+            return false;
+        };
+        address.private == primary
+            && arm.subnet == instance.subnet
+            && arm.vpc == instance.vpc
+            && arm.ipv4_prefixes.is_empty()
+            && ipv6_of(arm).next().is_none()
+            && !self.egress.own_v4
     }
 }
 
@@ -289,32 +355,55 @@ impl Host {
     }
 
     fn new(region: &RegionName, instance: &Instance, egress: &EgressOf<'_>) -> Self {
-        let mut host = Self {
+        let home = egress.of_subnet(&instance.subnet);
+        if home.is_common(instance) {
+            Self::common(region, instance, home)
+        } else {
+            Self::special(region, instance, egress)
+        }
+    }
+
+    /// One that [`OfSubnet::is_common`].
+    fn common(region: &RegionName, instance: &Instance, home: &OfSubnet) -> Self {
+        Self {
             instance: instance.id.clone(),
             region: region.clone(),
             vpc: instance.vpc.clone(),
             primary_ipv4: instance.primary_ipv4,
-            public: BTreeSet::new(),
-            more_private_ipv4: BTreeSet::new(),
+            public: home.shared.clone(),
+            more_private_ipv4: home.nat_private.clone(),
             private_ipv6: BTreeSet::new(),
-        };
+        }
+    }
+
+    fn special(region: &RegionName, instance: &Instance, egress: &EgressOf<'_>) -> Self {
+        let mut public = BTreeSet::new();
+        let mut more_private_ipv4 = BTreeSet::new();
+        let mut private_ipv6 = BTreeSet::new();
         for interface in &instance.interfaces {
             let egress = egress.of(&interface.subnet);
-            host.public.extend(&egress.shared);
+            public.extend(&egress.shared);
             if egress.own_v4 {
                 let own = egress::public_ipv4(interface);
-                host.public
-                    .extend(own.map(|address| IpNet::V4(address.into())));
+                public.extend(own.map(|address| IpNet::V4(address.into())));
             }
             if egress.own_v6 {
-                host.public.extend(ipv6_of(interface).map(IpNet::V6));
+                public.extend(ipv6_of(interface).map(IpNet::V6));
             }
             let translators = egress.nat_private.iter().copied().map(Ipv4Net::from);
             let own = more_private_ipv4_of(interface, instance);
-            host.more_private_ipv4.extend(own.chain(translators));
-            host.private_ipv6.extend(ipv6_of(interface));
+            more_private_ipv4.extend(own.chain(translators));
+            private_ipv6.extend(ipv6_of(interface));
         }
-        host
+        Self {
+            instance: instance.id.clone(),
+            region: region.clone(),
+            vpc: instance.vpc.clone(),
+            primary_ipv4: instance.primary_ipv4,
+            public: public.into(),
+            more_private_ipv4: more_private_ipv4.into(),
+            private_ipv6,
+        }
     }
 }
 
@@ -337,6 +426,14 @@ fn more_private_ipv4_of(
         .chain(interface.ipv4_prefixes.iter().copied())
 }
 
+/// Hosts of a role in a subnet, by their place among the role's in the region.
+#[derive(Default)]
+struct Home {
+    hosts: Vec<usize>,
+    /// What its common hosts have was taken in.
+    is_listed: bool,
+}
+
 impl Footprint {
     /// Takes in hosts, all those of the role in a region.
     fn add_instances(
@@ -346,25 +443,42 @@ impl Footprint {
         egress: &EgressOf<'_>,
         settings: &Settings,
     ) {
-        let mut places: HashSet<(&VpcId, &SubnetId)> = HashSet::new();
+        let mut homes: HashMap<(&VpcId, &SubnetId), (&OfSubnet, Home)> = HashMap::default();
+        let mut arms: BTreeSet<(&VpcId, &SubnetId)> = BTreeSet::new();
         self.hosts.reserve(instances.len());
-        for instance in instances {
-            self.add_host(region, instance, egress, settings);
-            places.insert((&instance.vpc, &instance.subnet));
-            places.extend(instance.interfaces.iter().map(|i| (&i.vpc, &i.subnet)));
+        for (place, instance) in instances.iter().enumerate() {
+            let (of, home) = homes
+                .entry((&instance.vpc, &instance.subnet))
+                .or_insert_with(|| (egress.of_subnet(&instance.subnet), Home::default()));
+            home.hosts.push(place);
+            if !of.is_common(instance) {
+                self.add_special_host(region, instance, egress, settings);
+                arms.extend(instance.interfaces.iter().map(|i| (&i.vpc, &i.subnet)));
+                continue;
+            }
+            self.hosts.push(Host::common(region, instance, of));
+            if !std::mem::replace(&mut home.is_listed, true) {
+                let listed = of.shared.iter().map(|net| of.egress.listed(*net));
+                let of_vpc = self.egress.entry(instance.vpc.clone()).or_default();
+                of_vpc.extend(listed);
+                self.more_private_ipv4.extend(of.nat_private.iter());
+            }
         }
-        self.add_places(region, &places.into_iter().collect(), egress);
-        self.add_cells(instances, egress);
+        let places = homes.keys().copied().chain(arms).collect();
+        self.add_places(region, &places, egress);
+        let homes = homes.into_iter();
+        let homes = homes.map(|(at, (_, home))| (at, home.hosts)).collect();
+        self.add_cells(instances, homes, egress);
     }
 
-    fn add_host(
+    fn add_special_host(
         &mut self,
         region: &RegionName,
         instance: &Instance,
         egress: &EgressOf<'_>,
         settings: &Settings,
     ) {
-        let host = Host::new(region, instance, egress);
+        let host = Host::special(region, instance, egress);
         self.unknown.extend(unknown_of(instance, settings));
         self.egress
             .entry(host.vpc.clone())
@@ -439,7 +553,7 @@ impl Footprint {
         of: &EgressOf<'_>,
     ) {
         for (_, subnet) in occupied {
-            self.unknown.extend(of.of(subnet).unknown.iter().cloned());
+            self.unknown.extend(of.unknown(subnet));
         }
         let vpcs: BTreeSet<&VpcId> = occupied.iter().map(|(vpc, _)| *vpc).collect();
         for subnet in vpcs.into_iter().flat_map(|vpc| of.subnets_of(vpc)) {

@@ -33,6 +33,7 @@ pub mod evaluate;
 pub mod explain;
 pub mod exposure;
 pub mod footprint;
+mod hashed;
 pub mod id;
 pub mod inventory;
 pub mod lineage;

@@ -190,7 +190,7 @@ fn calls_of_launches<'a>(
             region: launch.region.clone(),
             vpc: launch.vpc.clone(),
             primary_ipv4: address,
-            public: launch.public.clone(),
+            public: launch.public.clone().into(),
             more_private_ipv4: launch.private.iter().filter_map(v4).collect(),
             private_ipv6: launch.private.iter().filter_map(v6).collect(),
         });

@@ -81,6 +81,7 @@ fn what_decides_has_no_runtime_no_sdk_and_no_io() {
     assert_eq!(starting(&crates, &DOES_IO), Vec::<&str>::new());
     let direct = [
         "credpin_ledger",
+        "foldhash",
         "ipnet",
         "jiff",
         "rayon",

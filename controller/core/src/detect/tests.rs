@@ -103,7 +103,7 @@ fn homes() -> Arc<Homes> {
         vpc: "vpc-0a1".parse().unwrap(),
         primary_ipv4: Some("10.0.0.5".parse().unwrap()),
         public: ["198.51.100.0/28".parse().unwrap()].into(),
-        more_private_ipv4: BTreeSet::new(),
+        more_private_ipv4: [].into(),
         private_ipv6: BTreeSet::new(),
     };
     let endpoints = BTreeMap::from([("vpce-0a1".to_owned(), "vpc-0a1".parse().unwrap())]);

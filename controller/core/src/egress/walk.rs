@@ -5,7 +5,7 @@ use std::{iter, net::Ipv4Addr};
 use ipnet::{IpNet, Ipv4Net};
 
 use super::{
-    Answer, Egress, Reason,
+    Answer, Egress, Reason, Unknown,
     destination::{covers_public_v4, covers_public_v6, leads_out_of_a_nat, overlap, within},
     public_ipv4,
     ways::Ways,
@@ -47,7 +47,7 @@ impl<'a> Walk<'a> {
     pub(super) fn of_subnet(ways: &'a Ways<'a>, id: &SubnetId, settings: &'a Settings) -> Egress {
         let mut egress = Egress::default();
         let Some(subnet) = ways.region.subnets.get(id) else {
-            egress.cannot_tell(id, Reason::SubnetNotSeen, Answer::LookAgain);
+            egress.unknown.insert(Unknown::not_seen(id));
             return egress;
         };
         if let Some(prefixes) = settings.stated_egress(&subnet.vpc, id) {

@@ -1,10 +1,9 @@
 //! A region's routes and interfaces, found by what they serve.
 
-use std::collections::HashMap;
-
 use super::{Egress, walk::Walk};
 use crate::{
     estate::{Instance, Interface, Region, RouteTable, Subnet, Target},
+    hashed::HashMap,
     id::{InterfaceId, SubnetId, VpcId},
     settings::Settings,
 };
@@ -22,8 +21,8 @@ pub struct Ways<'a> {
 impl<'a> Ways<'a> {
     /// The ways out of `region`.
     pub fn new(region: &'a Region) -> Self {
-        let mut own_tables: HashMap<_, Vec<_>> = HashMap::new();
-        let mut main_tables: HashMap<_, Vec<_>> = HashMap::new();
+        let mut own_tables: HashMap<_, Vec<_>> = HashMap::default();
+        let mut main_tables: HashMap<_, Vec<_>> = HashMap::default();
         for table in region.route_tables.values() {
             for subnet in &table.subnets {
                 own_tables.entry(subnet).or_default().push(table);

@@ -5,47 +5,56 @@
 //! has far fewer crowds than hosts, so it is crowds that are looked up, and counted by their size.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     net::Ipv4Addr,
+    ops::Range,
+    sync::OnceLock,
 };
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv6Net};
 use rayon::prelude::*;
 
-use crate::{egress, estate::Estate, footprint::Host, id::VpcId, prefix::joined};
+use crate::{
+    egress,
+    estate::Estate,
+    footprint::{Host, SharedSet},
+    hashed::HashMap,
+    id::VpcId,
+    prefix::joined,
+};
 
 /// All hosts of an account by where they leave from.
 #[derive(Debug, Default)]
 pub struct Hosts {
+    /// Those of a VPC follow one another.
     crowds: Vec<Crowd>,
+    by_vpc: HashMap<VpcId, Range<usize>>,
     /// Crowds by public position.
     public: Index,
     /// Crowds by a private position that all of it have.
     private: Index,
-    /// Primary private addresses, each with the crowd of its host, in order.
-    primary: Vec<(Ipv4Addr, usize)>,
-    by_vpc: HashMap<VpcId, Vec<usize>>,
+    /// Primary private addresses, each with the crowd of its host, in order. Made when it is first asked
+    /// for: hosts of any VPC are met at an address only where there are hubs.
+    primary: OnceLock<Vec<(Ipv4Addr, usize)>>,
     /// Public prefixes that are the account's own: joined, disjoint, in order.
     ours: Vec<IpNet>,
 }
 
 /// Hosts that differ in their primary private address only.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Crowd {
     size: usize,
+    /// Public positions that all of them have.
+    public: SharedSet<IpNet>,
     /// Private positions that all of them have.
     shared: Vec<IpNet>,
     /// Primary private addresses, in order; some hosts have none.
     primary: Vec<Ipv4Addr>,
 }
 
-/// What makes a crowd.
-type Alike<'h> = (
-    &'h VpcId,
-    &'h BTreeSet<IpNet>,
-    &'h BTreeSet<Ipv4Net>,
-    &'h BTreeSet<Ipv6Net>,
-);
+/// What makes a crowd of the hosts of a VPC. Those that leave alike share their sets, which are therefore
+/// told apart by where they lie: to count equal ones apart costs time, and changes no sum.
+type Alike<'h> = (usize, usize, &'h BTreeSet<Ipv6Net>);
 
 /// Crowds by prefix, of either family.
 #[derive(Debug, Default)]
@@ -54,34 +63,39 @@ struct Index {
     sorted: Vec<(IpNet, usize)>,
     /// Those of more than one address, for what a prefix lies within.
     wide: HashMap<IpNet, Vec<usize>>,
+    /// The lengths that those have, by family: most prefixes have no ancestor here.
+    lengths: [BTreeSet<u8>; 2],
 }
 
 impl Hosts {
     /// An index of `hosts`, all of `estate`.
     pub fn new<'h>(estate: &Estate, hosts: impl IntoIterator<Item = &'h Host>) -> Self {
         let hosts: Vec<&Host> = hosts.into_iter().collect();
-        let (crowds, mut ours) = rayon::join(|| crowds(&hosts), || public_addresses(estate));
+        let (by_vpc, ours) = rayon::join(|| crowds(&hosts), || public_addresses(estate));
         let mut index = Self::default();
-        let (mut public, mut private) = (Vec::new(), Vec::new());
-        for (number, ((vpc, leave_by, ipv4, ipv6), crowd)) in crowds.into_iter().enumerate() {
-            index.crowds.push(crowd);
-            ours.extend(leave_by);
-            public.extend(leave_by.iter().map(|net| (*net, number)));
-            let ipv4 = ipv4.iter().copied().map(IpNet::V4);
-            let shared: Vec<IpNet> = ipv4.chain(ipv6.iter().copied().map(IpNet::V6)).collect();
-            private.extend(shared.iter().map(|net| (*net, number)));
-            let crowd = &mut index.crowds[number];
-            crowd.shared = shared;
-            crowd.primary.sort_unstable();
-            let addresses = crowd.primary.iter();
-            let addresses = addresses.map(|address| (*address, number));
-            index.primary.extend(addresses);
-            index.by_vpc.entry(vpc.clone()).or_default().push(number);
+        for (vpc, crowds) in by_vpc {
+            let first = index.crowds.len();
+            index.crowds.extend(crowds);
+            index.by_vpc.insert(vpc.clone(), first..index.crowds.len());
         }
-        index.public = Index::new(public);
-        index.private = Index::new(private);
-        index.primary.par_sort_unstable();
-        index.ours = joined(ours);
+        let crowds = &index.crowds;
+        let numbered = || crowds.par_iter().enumerate();
+        let public = || {
+            let all = numbered().flat_map_iter(|(number, crowd)| {
+                crowd.public.iter().map(move |net| (*net, number))
+            });
+            Index::new(all.collect())
+        };
+        let private = || {
+            let all = numbered().flat_map_iter(|(number, crowd)| {
+                crowd.shared.iter().map(move |net| (*net, number))
+            });
+            Index::new(all.collect())
+        };
+        let (public, private) = rayon::join(public, private);
+        let left_from = public.sorted.iter().map(|(net, _)| *net);
+        index.ours = joined(ours.into_iter().chain(left_from));
+        (index.public, index.private) = (public, private);
         index
     }
 
@@ -103,8 +117,8 @@ impl Hosts {
     }
 
     /// Crowds of a VPC.
-    pub(super) fn of_vpc(&self, vpc: &VpcId) -> impl Iterator<Item = usize> {
-        self.by_vpc.get(vpc).into_iter().flatten().copied()
+    pub(super) fn of_vpc(&self, vpc: &VpcId) -> Range<usize> {
+        self.by_vpc.get(vpc).cloned().unwrap_or_default()
     }
 
     /// Crowds, in whatever VPC, that share a private position in `net`, some more than once.
@@ -121,9 +135,23 @@ impl Hosts {
     /// For each host, in whatever VPC, with a primary private address in `net`: its crowd.
     pub(super) fn inside(&self, net: &IpNet) -> impl Iterator<Item = usize> + use<'_> {
         let address = |entry: &(Ipv4Addr, usize)| entry.0;
-        within_net(&self.primary, address, net)
+        within_net(self.primary(), address, net)
             .iter()
             .map(|(_, crowd)| *crowd)
+    }
+
+    fn primary(&self) -> &[(Ipv4Addr, usize)] {
+        // By one thread: while it waited for others it could be given work that asks for the same.
+        self.primary.get_or_init(|| {
+            let numbered = self.crowds.iter().enumerate();
+            let all = numbered.flat_map(|(number, crowd)| {
+                let addresses = crowd.primary.iter();
+                addresses.map(move |address| (*address, number))
+            });
+            let mut all: Vec<(Ipv4Addr, usize)> = all.collect();
+            all.sort_unstable();
+            all
+        })
     }
 
     /// How many hosts of a crowd have a primary private address in one of `nets`, which are disjoint.
@@ -146,34 +174,38 @@ impl Hosts {
 
 impl Index {
     fn new(mut entries: Vec<(IpNet, usize)>) -> Self {
-        entries.sort_unstable();
-        let mut wide: HashMap<IpNet, Vec<usize>> = HashMap::new();
+        entries.par_sort_unstable();
+        let mut index = Self::default();
         for (net, number) in &entries {
             if net.prefix_len() < net.max_prefix_len() {
-                wide.entry(*net).or_default().push(*number);
+                index.wide.entry(*net).or_default().push(*number);
+                index.lengths[family(net)].insert(net.prefix_len());
             }
         }
-        Self {
-            sorted: entries,
-            wide,
-        }
+        index.sorted = entries;
+        index
     }
 
     /// Prefixes nest or are disjoint, so what overlaps `net` begins within it or is an ancestor.
     fn overlapping(&self, net: &IpNet) -> impl Iterator<Item = usize> + use<'_> {
+        let net = *net;
         let (first, last) = (net.network(), net.broadcast());
         let from = self.sorted.partition_point(|(it, _)| it.network() < first);
         let within = self.sorted[from..]
             .iter()
             .take_while(move |(it, _)| it.network() <= last)
             .map(|(_, number)| *number);
-        let above = std::iter::successors(net.supernet(), IpNet::supernet)
-            .take_while(|_| !self.wide.is_empty())
-            .filter_map(|ancestor| self.wide.get(&ancestor))
+        let shorter = self.lengths[family(&net)].range(..net.prefix_len());
+        let above = shorter
+            .filter_map(move |length| self.wide.get(&IpNet::new_assert(first, *length).trunc()))
             .flatten()
             .copied();
         within.chain(above)
     }
+}
+
+fn family(net: &IpNet) -> usize {
+    usize::from(matches!(net, IpNet::V6(_)))
 }
 
 /// Crowds in order, each once.
@@ -184,33 +216,61 @@ pub(crate) fn each_once(crowds: impl IntoIterator<Item = usize>) -> Vec<usize> {
     crowds
 }
 
-/// The crowds that hosts are in. Hosts of a role follow one another and are most often in few crowds, so
-/// some thousands at a time are put together side by side, and then what came of these.
-fn crowds<'h>(hosts: &[&'h Host]) -> HashMap<Alike<'h>, Crowd> {
+/// The crowds that hosts are in, by VPC. Hosts of a role follow one another and are most often in one VPC
+/// or two, so it is slices of hosts that are put together.
+fn crowds<'h>(hosts: &[&'h Host]) -> Vec<(&'h VpcId, Vec<Crowd>)> {
     const AT_A_TIME: usize = 4096;
-    let some = hosts.par_chunks(AT_A_TIME).map(|hosts| {
-        let mut crowds: HashMap<Alike<'_>, Crowd> = HashMap::new();
-        for host in hosts {
-            let alike = (
-                &host.vpc,
-                &host.public,
-                &host.more_private_ipv4,
-                &host.private_ipv6,
-            );
-            let crowd = crowds.entry(alike).or_default();
-            crowd.size += 1;
-            crowd.primary.extend(host.primary_ipv4);
-        }
-        crowds
+    let slices = hosts.par_chunks(AT_A_TIME).flat_map_iter(|hosts| {
+        let slices = hosts.chunk_by(|one, next| one.vpc == next.vpc);
+        slices.map(|hosts| (&hosts[0].vpc, hosts))
     });
-    let some: Vec<HashMap<Alike<'_>, Crowd>> = some.collect();
-    let mut crowds: HashMap<Alike<'_>, Crowd> = HashMap::new();
-    for (alike, more) in some.into_iter().flatten() {
-        let crowd = crowds.entry(alike).or_default();
-        crowd.size += more.size;
-        crowd.primary.extend(more.primary);
+    let slices: Vec<(&VpcId, &[&Host])> = slices.collect();
+    let mut by_vpc: BTreeMap<&VpcId, Vec<&[&Host]>> = BTreeMap::new();
+    for (vpc, hosts) in slices {
+        by_vpc.entry(vpc).or_default().push(hosts);
+    }
+    let by_vpc = by_vpc.into_par_iter();
+    by_vpc
+        .map(|(vpc, hosts)| (vpc, crowds_of_vpc(hosts.into_iter().flatten().copied())))
+        .collect()
+}
+
+/// The crowds of hosts of one VPC.
+fn crowds_of_vpc<'h>(hosts: impl Iterator<Item = &'h Host>) -> Vec<Crowd> {
+    let mut places: HashMap<Alike<'_>, usize> = HashMap::default();
+    let mut crowds: Vec<Crowd> = Vec::new();
+    for host in hosts {
+        let alike = (
+            host.public.identity(),
+            host.more_private_ipv4.identity(),
+            &host.private_ipv6,
+        );
+        let place = *places.entry(alike).or_insert_with(|| {
+            crowds.push(Crowd::of(host));
+            crowds.len() - 1
+        });
+        let crowd = &mut crowds[place];
+        crowd.size += 1;
+        crowd.primary.extend(host.primary_ipv4);
+    }
+    for crowd in &mut crowds {
+        crowd.primary.sort_unstable();
     }
     crowds
+}
+
+impl Crowd {
+    /// That of hosts like `host`, without any.
+    fn of(host: &Host) -> Self {
+        let ipv4 = host.more_private_ipv4.iter().copied().map(IpNet::V4);
+        let ipv6 = host.private_ipv6.iter().copied().map(IpNet::V6);
+        Self {
+            size: 0,
+            public: host.public.clone(),
+            shared: ipv4.chain(ipv6).collect(),
+            primary: Vec::new(),
+        }
+    }
 }
 
 /// Public addresses that are the account's, in use for egress or not: IPv6 by whole subnets.

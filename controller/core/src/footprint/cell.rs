@@ -31,13 +31,21 @@ pub struct Cell {
 type Seen<'a> = (&'a Host, &'a Instance);
 
 impl Footprint {
-    /// Divides what `instances`, the latest of its hosts, are in. They are of one region.
-    pub(super) fn add_cells(&mut self, instances: &[&Instance], of: &EgressOf<'_>) {
+    /// Divides what `instances`, the latest of its hosts, are in: `homes` has the places of those in each
+    /// subnet. They are of one region.
+    pub(super) fn add_cells(
+        &mut self,
+        instances: &[&Instance],
+        homes: BTreeMap<(&VpcId, &SubnetId), Vec<usize>>,
+        of: &EgressOf<'_>,
+    ) {
         let first = self.hosts.len() - instances.len();
         let mut by_vpc: BTreeMap<&VpcId, BTreeMap<&SubnetId, Vec<Seen<'_>>>> = BTreeMap::new();
-        for seen @ (_, instance) in self.hosts[first..].iter().zip(instances.iter().copied()) {
-            let subnets = by_vpc.entry(&instance.vpc).or_default();
-            subnets.entry(&instance.subnet).or_default().push(seen);
+        for ((vpc, subnet), places) in homes {
+            let places = places.into_iter();
+            let seen = places.map(|place| (&self.hosts[first + place], instances[place]));
+            let of_vpc = by_vpc.entry(vpc).or_default();
+            of_vpc.insert(subnet, seen.collect());
         }
         for (vpc, mut hosts) in by_vpc {
             let mut cells = Vec::new();
@@ -65,7 +73,8 @@ impl Footprint {
 /// is what the last group has to admit: the subnet's own egress, and that of any other subnet that
 /// hosts here have an arm in.
 fn cells_of(subnet: &Subnet, hosts: &[Seen<'_>], of: &EgressOf<'_>, cells: &mut Vec<Cell>) {
-    let shared = of.of(&subnet.id).common();
+    let of_subnet = of.of_subnet(&subnet.id);
+    let shared = of_subnet.egress.common();
     let is_inside = |host: &Host| {
         let (Some(net), Some(address)) = (subnet.ipv4, host.primary_ipv4) else {
             return false;
@@ -74,9 +83,11 @@ fn cells_of(subnet: &Subnet, hosts: &[Seen<'_>], of: &EgressOf<'_>, cells: &mut 
     };
     // A host's own address may be one of a pool that all of them draw from.
     let is_shared = |net: &IpNet| shared.iter().any(|shared| shared.contains(net));
+    let is_common = |host: &Host| host.public.identity() == of_subnet.shared.identity();
+    let leaves_alike = |host: &Host| is_common(host) || host.public.iter().all(is_shared);
     let leave_alike = hosts
         .iter()
-        .all(|(host, _)| is_inside(host) && host.public.iter().all(is_shared));
+        .all(|(host, _)| is_inside(host) && leaves_alike(host));
     if let Some(net) = subnet.ipv4.filter(|_| leave_alike) {
         cells.push(Cell {
             private: Some(net),

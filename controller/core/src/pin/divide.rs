@@ -14,7 +14,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
 };
 
 use ipnet::{IpNet, Ipv4Net};
@@ -22,6 +22,7 @@ use ipnet::{IpNet, Ipv4Net};
 use crate::{
     exposure::{Hosts, each_once},
     footprint::{Cell, Group},
+    hashed::HashMap,
     prefix::joined,
 };
 
@@ -148,7 +149,7 @@ impl<'a> Parts<'a> {
     /// Counts the hosts that leave from each part's addresses, which [`Rule::AtMost`] and
     /// [`Order::Size`] want to know and most VPCs are divided without.
     pub(super) fn count(&mut self) {
-        let mut places: HashMap<usize, usize> = HashMap::new();
+        let mut places: HashMap<usize, usize> = HashMap::default();
         for part in self.selected.iter_mut().chain([&mut self.rest]) {
             let nets = part.public.iter();
             let crowds = nets.flat_map(|net| self.fleet.crowds_leaving_from(net));

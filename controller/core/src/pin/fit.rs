@@ -22,7 +22,7 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     rc::Rc,
 };
 
@@ -38,6 +38,7 @@ use super::{
 use crate::{
     exposure::Hosts,
     footprint::{Footprint, Group},
+    hashed::HashMap,
     id::VpcId,
     policy::{Document, Statement},
     settings::Settings,

@@ -61,7 +61,7 @@ impl Case {
             region: "eu-west-1".parse::<RegionName>().unwrap(),
             vpc: vpc(),
             primary_ipv4: Some(primary.into()),
-            public,
+            public: public.into(),
             more_private_ipv4: [].into(),
             private_ipv6: [].into(),
         }
