@@ -10,12 +10,13 @@
 //! is its instances times its statements, and the size of its lists times the logarithm of the
 //! account's hosts and the crowds that it meets; the index of hosts is made once an account.
 
-use std::{collections::BTreeMap, fmt};
+use std::{fmt, sync::Arc};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{
     footprint::Footprint,
+    hashed::HashMap,
     id::{InstanceId, VpcId},
     pin::Admitted,
     policy::Document,
@@ -25,6 +26,7 @@ use crate::{
 mod account;
 mod group;
 mod hosts;
+mod sorted;
 
 pub use account::OfAccount;
 pub use hosts::Hosts;
@@ -60,8 +62,9 @@ pub struct Limits {
     pub v6: Measure,
     /// Foreign VPCs through whose endpoints the token passes.
     pub endpoints: Measure,
-    /// The same by instance.
-    pub instances: Vec<OfInstance>,
+    /// The same by instance. What is open now and what a pin leaves open are most often one.
+    #[serde(serialize_with = "each")]
+    pub instances: Arc<[OfInstance]>,
 }
 
 /// What is left open to a token of one instance; the figures are those of [`Limits`].
@@ -88,6 +91,25 @@ pub struct Measure {
     pub mean: f64,
 }
 
+/// The tokens of a VPC.
+struct OfVpc<'a> {
+    /// Statements about calls from the internet that select any of them, by number.
+    statements: Vec<usize>,
+    /// By the statements that select them.
+    groups: HashMap<Vec<usize>, Group<'a>>,
+}
+
+impl OfVpc<'_> {
+    fn new(vpc: &VpcId, admitted: &Admitted) -> Self {
+        let statements = admitted.public.iter().enumerate();
+        let of_vpc = statements.filter(|(_, public)| public.is_about(vpc));
+        Self {
+            statements: of_vpc.map(|(number, _)| number).collect(),
+            groups: HashMap::default(),
+        }
+    }
+}
+
 /// What `documents` leave open to tokens of the hosts of `footprint`.
 pub fn of(footprint: &Footprint, documents: &[&Document], fleet: &Hosts) -> Exposure {
     if footprint.hosts.is_empty() {
@@ -95,26 +117,28 @@ pub fn of(footprint: &Footprint, documents: &[&Document], fleet: &Hosts) -> Expo
     }
     let admitted = Admitted::by(documents);
     let private = joined(admitted.private.iter().copied());
-    let mut groups: BTreeMap<(&VpcId, Vec<usize>), Group<'_>> = BTreeMap::new();
-    let instances: Vec<OfInstance> = footprint
-        .hosts
-        .iter()
-        .map(|host| {
-            let selecting = admitted.public.iter().enumerate();
-            let selecting: Vec<usize> = selecting
-                .filter(|(_, public)| public.selects(host))
-                .map(|(number, _)| number)
-                .collect();
-            let group =
-                groups
-                    .entry((&host.vpc, selecting))
-                    .or_insert_with_key(|(vpc, selecting)| {
-                        Group::new(vpc, selecting, &admitted, &private, fleet)
-                    });
-            group.of(host)
-        })
-        .collect();
+    let mut by_vpc: HashMap<&VpcId, OfVpc<'_>> = HashMap::default();
+    let mut selecting = Vec::new();
+    let instances = footprint.hosts.iter().map(|host| {
+        let of_vpc = by_vpc
+            .entry(&host.vpc)
+            .or_insert_with(|| OfVpc::new(&host.vpc, &admitted));
+        let of_host = of_vpc.statements.iter();
+        let of_host = of_host.filter(|number| admitted.public[**number].takes(host));
+        selecting.clear();
+        selecting.extend(of_host);
+        if !of_vpc.groups.contains_key(&selecting[..]) {
+            let group = Group::new(&host.vpc, &selecting, &admitted, &private, fleet);
+            of_vpc.groups.insert(selecting.clone(), group);
+        }
+        of_vpc.groups[&selecting[..]].of(host)
+    });
+    let instances = instances.collect();
     Exposure::Limited(Limits::over(instances))
+}
+
+fn each<S: Serializer>(instances: &Arc<[OfInstance]>, serializer: S) -> Result<S::Ok, S::Error> {
+    instances[..].serialize(serializer)
 }
 
 impl Limits {
@@ -125,7 +149,7 @@ impl Limits {
             v4: measure(|it| it.v4),
             v6: measure(|it| it.v6),
             endpoints: measure(|it| it.endpoints),
-            instances,
+            instances: instances.into(),
         }
     }
 }

@@ -185,7 +185,7 @@ pub fn plan(estate: &Estate, records: &[Record], settings: &Settings, now: Times
         })
         .collect();
     let kept = seen
-        .iter()
+        .par_iter()
         .filter_map(|(role, _, pin)| Some((&role.name, vpcs_of(pin.as_ref()?.as_ref().ok()?))))
         .collect();
     let (mut footprints, others) = footprint::of_roles(estate, settings, &kept);

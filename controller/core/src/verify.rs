@@ -92,7 +92,8 @@ pub fn locked_out(
     settings: &Settings,
     documents: &[&Document],
 ) -> Vec<Counterexample> {
-    broken_at_home(calls(role, footprint, settings), documents)
+    let of_live_hosts = calls_of_hosts(role, footprint, settings, Look::ForLockOuts);
+    broken_at_home(of_live_hosts, documents)
 }
 
 /// Every call that the proof looks at, and whether it has to be denied: for others to decide.
@@ -121,6 +122,15 @@ fn broken_at_home(
     };
     let ours = calls.filter(|call| !call.promise.is_to_deny() && !is_launched(call.promise));
     broken(ours, documents)
+}
+
+/// Which calls of hosts are made up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// All that the proof looks at.
+    ForAll,
+    /// Those that have to be admitted, and no more: most of the others are from outside.
+    ForLockOuts,
 }
 
 /// A call with a host's credential, and how it has to be decided.
@@ -170,7 +180,7 @@ fn calls<'a>(
     footprint: &'a Footprint,
     settings: &'a Settings,
 ) -> impl Iterator<Item = Call> + use<'a> {
-    let hosts = calls_of_hosts(role, footprint, settings);
+    let hosts = calls_of_hosts(role, footprint, settings, Look::ForAll);
     hosts.chain(calls_of_launches(role, footprint))
 }
 
@@ -213,7 +223,9 @@ fn calls_of_hosts<'a>(
     role: &'a Role,
     footprint: &'a Footprint,
     settings: &'a Settings,
+    look: Look,
 ) -> impl Iterator<Item = Call> + use<'a> {
+    let denied = look == Look::ForAll;
     let spokesmen = spokesmen(footprint);
     let nobodys = nobodys_vpc();
     let any_action: Arc<str> = ANY_ACTION.into();
@@ -238,24 +250,26 @@ fn calls_of_hosts<'a>(
             let service = credential.used_by_a_service(&home, any_action.clone());
             calls.push(call(&home, own, Promise::HomeIsAdmitted));
             calls.push(call(&home, service, Promise::ServiceIsAdmitted));
-            if settings.self_defence && speaks {
+            if settings.self_defence && speaks && denied {
                 let request = credential.used_from(&home, "iam:DetachRolePolicy");
                 let request = request.on(&role.arn);
                 calls.push(call(&home, request, Promise::PinCannotBeTakenOff));
             }
-            if settings.pin_derived && speaks {
+            if settings.pin_derived && speaks && denied {
                 let request = credential.derived_used_from(&home, any_action.clone());
                 calls.push(call(&home, request, Promise::DerivedIsDenied));
             }
-            if matches!(home, Position::Internet(_)) {
+            if denied && matches!(home, Position::Internet(_)) {
                 let request = groupless.used_from(&home, any_action.clone());
                 calls.push(call(&home, request, Promise::OutsiderIsDenied));
             }
         }
-        let others = others_addresses(host, footprint, speaks);
-        for outsider in outsiders(host, footprint, others, &hubs) {
-            let request = credential.used_from(&outsider, any_action.clone());
-            calls.push(call(&outsider, request, Promise::OutsiderIsDenied));
+        if denied {
+            let others = others_addresses(host, footprint, speaks);
+            for outsider in outsiders(host, footprint, others, &hubs) {
+                let request = credential.used_from(&outsider, any_action.clone());
+                calls.push(call(&outsider, request, Promise::OutsiderIsDenied));
+            }
         }
         // What is exempt is so for whom a statement selects as a whole, and from wherever: to a list,
         // another group's address is a stranger's.

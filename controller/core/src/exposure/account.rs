@@ -35,7 +35,7 @@ impl OfAccount {
                 Exposure::Everything => account.everything += instances as u64,
                 Exposure::Unknown => account.unknown += instances as u64,
                 Exposure::Nothing | Exposure::ByEgress => {}
-                Exposure::Limited(Limits { instances, .. }) => limited.extend(instances),
+                Exposure::Limited(Limits { instances, .. }) => limited.extend(instances.iter()),
             }
         }
         let measure = |figure: fn(&OfInstance) -> u64| {

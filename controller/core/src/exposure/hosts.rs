@@ -23,6 +23,8 @@ use crate::{
     prefix::joined,
 };
 
+use super::sorted::Sorted;
+
 /// All hosts of an account by where they leave from.
 #[derive(Debug, Default)]
 pub struct Hosts {
@@ -36,8 +38,8 @@ pub struct Hosts {
     /// Primary private addresses, each with the crowd of its host, in order. Made when it is first asked
     /// for: hosts of any VPC are met at an address only where there are hubs.
     primary: OnceLock<Vec<(Ipv4Addr, usize)>>,
-    /// Public prefixes that are the account's own: joined, disjoint, in order.
-    ours: Vec<IpNet>,
+    /// Public prefixes that are the account's own: joined, so none lies within another.
+    ours: Sorted,
 }
 
 /// Hosts that differ in their primary private address only.
@@ -59,8 +61,10 @@ type Alike<'h> = (usize, usize, &'h BTreeSet<Ipv6Net>);
 /// Crowds by prefix, of either family.
 #[derive(Debug, Default)]
 struct Index {
-    /// By first address, for what lies within a prefix.
-    sorted: Vec<(IpNet, usize)>,
+    /// For what lies within a prefix.
+    sorted: Sorted,
+    /// The crowd of each.
+    crowds: Vec<usize>,
     /// Those of more than one address, for what a prefix lies within.
     wide: HashMap<IpNet, Vec<usize>>,
     /// The lengths that those have, by family: most prefixes have no ancestor here.
@@ -93,8 +97,8 @@ impl Hosts {
             Index::new(all.collect())
         };
         let (public, private) = rayon::join(public, private);
-        let left_from = public.sorted.iter().map(|(net, _)| *net);
-        index.ours = joined(ours.into_iter().chain(left_from));
+        let left_from = index.crowds.iter().flat_map(|crowd| crowd.public.iter());
+        index.ours = Sorted::new(joined(ours.into_iter().chain(left_from.copied())));
         (index.public, index.private) = (public, private);
         index
     }
@@ -164,9 +168,11 @@ impl Hosts {
     /// How many IPv4 addresses and IPv6 /64s `admitted`, disjoint prefixes, covers that are not the
     /// account's own.
     pub(super) fn beyond(&self, admitted: &[IpNet]) -> (u64, u64) {
-        let shared = admitted
-            .iter()
-            .flat_map(|net| within(&self.ours, net).map(move |own| narrower(net, own)));
+        let shared = admitted.iter().flat_map(|net| {
+            self.ours
+                .overlapping(net)
+                .map(move |own| narrower(net, own))
+        });
         let (all, shared) = (count(admitted.iter()), count(shared));
         (all.0 - shared.0, all.1.saturating_sub(shared.1))
     }
@@ -182,19 +188,16 @@ impl Index {
                 index.lengths[family(net)].insert(net.prefix_len());
             }
         }
-        index.sorted = entries;
+        let (nets, crowds) = entries.into_iter().unzip();
+        (index.sorted, index.crowds) = (Sorted::new(nets), crowds);
         index
     }
 
     /// Prefixes nest or are disjoint, so what overlaps `net` begins within it or is an ancestor.
     fn overlapping(&self, net: &IpNet) -> impl Iterator<Item = usize> + use<'_> {
         let net = *net;
-        let (first, last) = (net.network(), net.broadcast());
-        let from = self.sorted.partition_point(|(it, _)| it.network() < first);
-        let within = self.sorted[from..]
-            .iter()
-            .take_while(move |(it, _)| it.network() <= last)
-            .map(|(_, number)| *number);
+        let first = net.network();
+        let within = self.crowds[self.sorted.beginning_in(&net)].iter().copied();
         let shorter = self.lengths[family(&net)].range(..net.prefix_len());
         let above = shorter
             .filter_map(move |length| self.wide.get(&IpNet::new_assert(first, *length).trunc()))

@@ -84,10 +84,10 @@ fn cells_of(subnet: &Subnet, hosts: &[Seen<'_>], of: &EgressOf<'_>, cells: &mut 
     // A host's own address may be one of a pool that all of them draw from.
     let is_shared = |net: &IpNet| shared.iter().any(|shared| shared.contains(net));
     let is_common = |host: &Host| host.public.identity() == of_subnet.shared.identity();
-    let leaves_alike = |host: &Host| is_common(host) || host.public.iter().all(is_shared);
+    let is_like_them = |host: &Host| is_common(host) || host.public.iter().all(is_shared);
     let leave_alike = hosts
         .iter()
-        .all(|(host, _)| is_inside(host) && leaves_alike(host));
+        .all(|(host, _)| is_inside(host) && is_like_them(host));
     if let Some(net) = subnet.ipv4.filter(|_| leave_alike) {
         cells.push(Cell {
             private: Some(net),

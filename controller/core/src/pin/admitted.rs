@@ -99,17 +99,21 @@ impl Admitted {
 }
 
 impl Public {
-    /// Whether it is about tokens of `host`.
-    pub fn selects(&self, host: &Host) -> bool {
-        let of_vpc = match &self.vpc {
-            Some(vpc) => *vpc == host.vpc,
-            None => !self.not_vpcs.contains(&host.vpc),
-        };
+    /// Whether it is about tokens of hosts of `vpc`, all of them or some.
+    pub fn is_about(&self, vpc: &VpcId) -> bool {
+        match &self.vpc {
+            Some(own) => own == vpc,
+            None => !self.not_vpcs.contains(vpc),
+        }
+    }
+
+    /// Whether it selects tokens of `host`, if it is about those of its VPC.
+    pub fn takes(&self, host: &Host) -> bool {
         let at = |nets: &[Ipv4Net]| {
             host.primary_ipv4
                 .is_some_and(|address| nets.iter().any(|net| net.contains(&address)))
         };
-        of_vpc && (self.private.is_empty() || at(&self.private)) && !at(&self.not_private)
+        (self.private.is_empty() || at(&self.private)) && !at(&self.not_private)
     }
 }
 

@@ -3,7 +3,7 @@
 //! A search for the best pin asks for the sizes of thousands of statements and writes few of them. A test
 //! holds this against what [`super::write`] writes.
 
-use std::fmt::{self, Write as _};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
@@ -139,24 +139,63 @@ fn of_net(net: &IpNet) -> usize {
         10..100 => 2,
         _ => 3,
     };
+    let of_ipv4 = |address: Ipv4Addr| {
+        let numbers = address.octets().map(digits);
+        numbers.iter().sum::<usize>() + "...".len()
+    };
     let address = match net {
-        IpNet::V4(net) => net.addr().octets().map(digits).iter().sum::<usize>() + "...".len(),
-        IpNet::V6(net) => {
-            let mut length = Length(0);
-            // Counting cannot fail.
-            let _ = write!(length, "{}", net.addr());
-            length.0
-        }
+        IpNet::V4(net) => of_ipv4(net.addr()),
+        IpNet::V6(net) => match net.addr().to_ipv4_mapped() {
+            Some(address) => "::ffff:".len() + of_ipv4(address),
+            None => of_ipv6(net.addr()),
+        },
     };
     address + "/".len() + digits(net.prefix_len())
 }
 
-/// Counts what is written to it.
-struct Length(usize);
+/// Of an address that maps no IPv4 address: the longest run of zeros, if it is of two groups or more, is
+/// written as `::` (RFC 5952).
+fn of_ipv6(address: Ipv6Addr) -> usize {
+    let groups = address.segments();
+    let (mut begin, mut zeros, mut at) = (0, 0, 0);
+    for run in groups.chunk_by(|one, next| (*one == 0) == (*next == 0)) {
+        if run[0] == 0 && run.len() > zeros {
+            (begin, zeros) = (at, run.len());
+        }
+        at += run.len();
+    }
+    let digits = |group: u16| (19 - group.leading_zeros().min(15)) as usize / 4;
+    let written: usize = groups.map(digits).iter().sum();
+    let colons = |groups: usize| groups.saturating_sub(1);
+    if zeros < 2 {
+        return written + colons(groups.len());
+    }
+    let behind = groups.len() - begin - zeros;
+    written - zeros + colons(begin) + "::".len() + colons(behind)
+}
 
-impl fmt::Write for Length {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0 += text.len();
-        Ok(())
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Addresses with runs of zeros, and such that hold an IPv4 address.
+    fn address() -> impl Strategy<Value = Ipv6Addr> {
+        let group = prop_oneof![3 => Just(0), 1 => any::<u16>(), 1 => 0..=0x1f_u16];
+        let mixed = prop::collection::vec(group, 8).prop_map(|groups| {
+            let groups: [u16; 8] = groups.try_into().expect("eight of them");
+            Ipv6Addr::from(groups)
+        });
+        let of_ipv4 = any::<u32>().prop_map(|bits| Ipv4Addr::from(bits).to_ipv6_mapped());
+        prop_oneof![5 => mixed, 1 => of_ipv4]
+    }
+
+    proptest! {
+        #[test]
+        fn an_address_is_as_long_as_it_is_written(address in address(), length in 0..=128_u8) {
+            let net = IpNet::new(address.into(), length).unwrap();
+            prop_assert_eq!(of_net(&net), net.to_string().len(), "{}", net);
+        }
     }
 }
