@@ -155,9 +155,10 @@ impl Heads {
         if line.starts_with(b" ") || line.starts_with(b"\t") {
             return Err(Flaw::Folded);
         }
-        let colon = line.iter().position(|b| *b == b':');
-        let (name, value) = line.split_at(colon.ok_or(Flaw::HeaderName)?);
-        if name.is_empty() || !TOKEN.has_all(name) {
+        // A colon is in no token, so the name is whole where the first byte that is in none is the first colon.
+        let end = line.iter().position(|byte| !TOKEN.has(*byte));
+        let (name, value) = line.split_at(end.ok_or(Flaw::HeaderName)?);
+        if name.is_empty() || !value.starts_with(b":") {
             return Err(Flaw::HeaderName);
         }
         if !has_no_control(value) {
@@ -221,8 +222,12 @@ impl Bytes {
         Self(is)
     }
 
+    fn has(&self, byte: u8) -> bool {
+        self.0[usize::from(byte)]
+    }
+
     fn has_all(&self, bytes: &[u8]) -> bool {
-        bytes.iter().all(|byte| self.0[usize::from(*byte)])
+        bytes.iter().all(|byte| self.has(*byte))
     }
 }
 

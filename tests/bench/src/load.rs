@@ -141,7 +141,7 @@ async fn session(at: SocketAddr, path: &str) -> Result<Vec<u8>> {
         let mut connection = Connection::open(at).await?;
         let token = connection.ask(&message::put_token(at)).await?;
         let token = String::from_utf8_lossy(token).into_owned();
-        let request = message::get(at, path, &token);
+        let request = message::get(path, &token);
         connection.ask(&request).await?;
         std::io::Result::Ok(request)
     };

@@ -18,10 +18,11 @@ pub fn put_token(at: SocketAddr) -> Vec<u8> {
     head.into_bytes()
 }
 
-/// `GET` of `path` with the session token `token`, and with what SDKs send besides.
-pub fn get(at: SocketAddr, path: &str, token: &str) -> Vec<u8> {
+/// `GET` of `path` with the session token `token`, as SDKs send it: they all write the metadata service's own
+/// address.
+pub fn get(path: &str, token: &str) -> Vec<u8> {
     let head = format!(
-        "GET {path} HTTP/1.1\r\nHost: {at}\r\nUser-Agent: aws-sdk/1.0 bench\r\nAccept: */*\r\n\
+        "GET {path} HTTP/1.1\r\nHost: 169.254.169.254\r\nUser-Agent: aws-sdk/1.0 bench\r\nAccept: */*\r\n\
          X-aws-ec2-metadata-token: {token}\r\n\r\n"
     );
     head.into_bytes()

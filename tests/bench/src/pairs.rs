@@ -105,7 +105,7 @@ impl Client {
         let token = self.connection.ask(&self.put).await?;
         let token = str::from_utf8(token).map_err(io::Error::other)?;
         let path = format!("/latest/meta-data/iam/security-credentials/{ROLE}");
-        let get = message::get(self.at, &path, token);
+        let get = message::get(&path, token);
         self.next().await?;
         self.connection.ask(&get).await?;
         self.next().await
