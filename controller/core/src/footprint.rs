@@ -456,7 +456,9 @@ impl Footprint {
                 arms.extend(instance.interfaces.iter().map(|i| (&i.vpc, &i.subnet)));
                 continue;
             }
-            self.hosts.push(Host::common(region, instance, of));
+            let host = Host::common(region, instance, of);
+            debug_assert_eq!(host, Host::special(region, instance, egress));
+            self.hosts.push(host);
             if !std::mem::replace(&mut home.is_listed, true) {
                 let listed = of.shared.iter().map(|net| of.egress.listed(*net));
                 let of_vpc = self.egress.entry(instance.vpc.clone()).or_default();
