@@ -184,7 +184,7 @@ impl Run {
             .chain(&self.applied.released_meanwhile)
             .collect();
         for role in &mut plan.roles {
-            if !role.reaches_its_pin() || stopped.contains(&role.role) {
+            if !role.reaches_its_goal() || stopped.contains(&role.role) {
                 continue;
             }
             role.steps.clear();
@@ -193,12 +193,17 @@ impl Run {
                 if role.outcome == Outcome::Change {
                     role.outcome = Outcome::Unchanged;
                 }
-                role.in_force = role.pin.clone();
-                if let Some(pinned) = &role.exposure_pinned {
+                role.in_force = role.goal().cloned();
+                // Where one part of it stays as it was, so does what is open to tokens.
+                if let Some(pinned) = &role.exposure_pinned
+                    && role.meanwhile.is_none()
+                {
                     role.exposure_now = pinned.clone();
                 }
             } else {
-                role.outcome = Outcome::Observed;
+                if role.outcome == Outcome::Change {
+                    role.outcome = Outcome::Observed;
+                }
                 role.in_force = None;
                 role.exposure_now = Exposure::Everything;
             }

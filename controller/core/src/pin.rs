@@ -47,7 +47,7 @@ mod size;
 
 pub use admitted::{Admitted, Public};
 pub use chained::{chained, is_chained};
-pub(crate) use chained::{chained_vpcs, widened};
+pub(crate) use chained::{chained_vpcs, is_named_chained, widened};
 pub use cover::Cover;
 pub use fit::{Fitted, fit};
 pub use pack::{Room, pack};

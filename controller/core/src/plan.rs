@@ -26,6 +26,7 @@ use crate::{
 
 mod absence;
 mod chained;
+mod course;
 mod difference;
 mod doubts;
 mod edit;
@@ -107,6 +108,9 @@ pub struct RolePlan {
     pub footprint: Footprint,
     /// The pin that the footprint calls for; none where there is no host.
     pub pin: Option<Pin>,
+    /// The pin that the steps end at, where one part of it is held and stays as it is in force, and the other goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meanwhile: Option<Pin>,
     /// The pin that is attached now.
     pub in_force: Option<Pin>,
     /// The part of its pin that is about sessions which others make by assuming it, where the config opts it in or
@@ -333,15 +337,23 @@ impl Plan {
 }
 
 impl RolePlan {
-    /// Whether the pin is in force as it stands here, once the steps are done. What is held is widened only, but
+    /// Whether its [`goal`](Self::goal) is in force, once the steps are done. What is held is widened only, but
     /// for a pin of which one part is held: that has all that it is to have.
-    pub fn reaches_its_pin(&self) -> bool {
+    pub fn reaches_its_goal(&self) -> bool {
         let is_whole = |hold: &Hold| matches!(hold, Hold::Chained(_));
         match self.outcome {
             Outcome::Change => true,
-            Outcome::Held => !self.steps.is_empty() && self.holds.iter().all(is_whole),
+            Outcome::Held => {
+                let goes_on = self.meanwhile.is_some() || self.holds.iter().all(is_whole);
+                !self.steps.is_empty() && goes_on
+            }
             _ => false,
         }
+    }
+
+    /// The pin that the steps are to end at.
+    pub fn goal(&self) -> Option<&Pin> {
+        self.meanwhile.as_ref().or(self.pin.as_ref())
     }
 }
 

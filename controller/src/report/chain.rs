@@ -81,8 +81,8 @@ pub(super) fn chains(out: &mut String, plan: &Plan, when: When, paint: Paint) {
 fn own_pin(plan: &Plan, when: When, chained: &Chained) -> &'static str {
     let role = plan.role(&chained.role);
     let is_pinned = role.is_some_and(|role| match &role.chained {
-        _ if when == When::Then && role.reaches_its_pin() => {
-            role.is_enforced && role.pin.as_ref().is_some_and(Pin::has_chained)
+        _ if when == When::Then && role.reaches_its_goal() => {
+            role.is_enforced && role.goal().is_some_and(Pin::has_chained)
         }
         Some(part) => part.in_force,
         None => false,
@@ -110,7 +110,7 @@ fn list<'a>(
 
 fn pinned(plan: &Plan, when: When) -> BTreeSet<&RoleName> {
     let pinned = plan.roles.iter().filter(|role| match when {
-        When::Then if role.reaches_its_pin() => role.is_enforced,
+        When::Then if role.reaches_its_goal() => role.is_enforced,
         _ => role.in_force.is_some(),
     });
     pinned.map(|role| &role.role).collect()

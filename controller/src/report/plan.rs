@@ -206,7 +206,7 @@ fn headline(role: &RolePlan, paint: Paint) -> (String, String) {
         ),
     };
     match (Change::of(role), role.outcome) {
-        (Some(_), Outcome::Held) if role.reaches_its_pin() && !role.footprint.hosts.is_empty() => (
+        (Some(_), Outcome::Held) if is_held_in_part(role) => (
             paint.red("!"),
             "is held in part; the rest of its pin goes on".into(),
         ),
@@ -257,6 +257,10 @@ fn headline(role: &RolePlan, paint: Paint) -> (String, String) {
     }
 }
 
+fn is_held_in_part(role: &RolePlan) -> bool {
+    role.meanwhile.is_some() || (role.reaches_its_goal() && !role.footprint.hosts.is_empty())
+}
+
 /// Who makes a role's sessions by assuming it.
 fn assumed_by(chained: &ChainedPlan) -> String {
     if chained.callers.roles.is_empty() {
@@ -267,7 +271,7 @@ fn assumed_by(chained: &ChainedPlan) -> String {
 
 /// Where a new pin lets the role's tokens be used from, and sessions that others make.
 fn admits(out: &mut String, role: &RolePlan) {
-    let pin = role.pin.iter().flat_map(|pin| pin.documents());
+    let pin = role.goal().into_iter().flat_map(|pin| pin.documents());
     let statements: Vec<&Statement> = pin.flat_map(|document| &document.statements).collect();
     if statements.iter().any(|statement| !is_chained(statement)) {
         admits_instances(out, role);
@@ -340,7 +344,7 @@ fn listed<T: ToString>(values: impl IntoIterator<Item = T>) -> String {
 
 /// What an update lets in and shuts out, by statement.
 fn differences(out: &mut String, role: &RolePlan, paint: Paint) {
-    let (Some(old), Some(new)) = (&role.in_force, &role.pin) else {
+    let (Some(old), Some(new)) = (&role.in_force, role.goal()) else {
         return;
     };
     changes(out, &difference(&old.documents(), &new.documents()), paint);

@@ -45,7 +45,12 @@ fn by_assuming(sid: &str) -> Statement {
 /// Whether a statement is about sessions that were made by assuming the role, and not about those of its
 /// instances.
 pub fn is_chained(statement: &Statement) -> bool {
-    statement.sid.starts_with(PREFIX)
+    is_named_chained(&statement.sid)
+}
+
+/// The same by its name.
+pub(crate) fn is_named_chained(sid: &str) -> bool {
+    sid.starts_with(PREFIX)
 }
 
 /// VPCs whose endpoints such sessions may use, by `statements`.

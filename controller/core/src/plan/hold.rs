@@ -61,6 +61,25 @@ pub enum Hold {
     Chained(Box<Hold>),
 }
 
+impl Hold {
+    /// Whether it stands in the way of what is about the tokens of instances, or may do: what is about sessions of
+    /// others is proven once more where it goes on without.
+    pub(super) fn is_of_instances(&self) -> bool {
+        matches!(
+            self,
+            Hold::Unsaid
+                | Hold::NoInstance(_)
+                | Hold::Replay(_)
+                | Hold::UnknownEgress(_)
+                | Hold::LaunchGap(_)
+                | Hold::TooLarge(_)
+                | Hold::SelfAssumable
+                | Hold::Narrowing(_)
+                | Hold::Unproven(_)
+        )
+    }
+}
+
 impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -8,6 +8,7 @@ use super::{
     ATTACHED_POLICIES_QUOTA, Absence, ChainedPlan, Coverage, Edit, Hold, Live, Outcome, Pin,
     PinPolicy, RolePlan, Step,
     chained::Part,
+    course::Course,
     narrowing, policy_arn, policy_names,
     scope::Scope,
     transition::{self, Rules, Transition, Way},
@@ -68,18 +69,19 @@ impl RolePlanner<'_> {
         let unsafe_unions = unions.flat_map(|union| self.locked_out(&[union], &footprint, &scope));
         holds.extend(unsafe_unions.map(Hold::Unproven));
         let outcome = self.outcome(&scope, part.as_ref(), &footprint, &holds);
-        let mut steps = transition.steps;
-        match outcome {
-            Outcome::Change if scope.is_written && pin.is_some() => {}
-            Outcome::Change => steps = self.detach(),
-            // To admit more than before is safe, whatever becomes of the rest. What others make of the role
-            // is widened only, where it is held, and holds up nothing else.
-            Outcome::Held if holds.is_empty() => {}
-            Outcome::Held if holds.iter().all(|hold| matches!(hold, Hold::Narrowing(_))) => {
-                steps.truncate(transition.widening);
+        let course = match outcome {
+            Outcome::Change if scope.is_written && pin.is_some() => transition.into(),
+            Outcome::Change => self.detach().into(),
+            Outcome::Held => {
+                self.course_of_held(transition, &scope, part.as_ref(), &footprint, &holds)
             }
-            _ => steps.clear(),
-        }
+            _ => Course::default(),
+        };
+        let Course {
+            steps,
+            dropped,
+            meanwhile,
+        } = course;
         let outcome = match outcome {
             Outcome::Change if steps.is_empty() => Outcome::Unchanged,
             other => other,
@@ -89,7 +91,8 @@ impl RolePlanner<'_> {
             self.stale(&pin.documents(), &footprint, &scope)
         });
         warnings.extend(self.denied_strangers(part.as_ref()));
-        if outcome == Outcome::Held && steps.is_empty() && !warnings.is_empty() {
+        let stays = steps.is_empty() || meanwhile.is_some();
+        if outcome == Outcome::Held && stays && !warnings.is_empty() {
             warnings.push(format!(
                 "that stays so while the role is held: see to what holds it, or take the pin off \
                  with `credpin release {}`",
@@ -97,7 +100,7 @@ impl RolePlanner<'_> {
             ));
         }
         if !steps.is_empty() {
-            warnings.extend(transition.dropped.iter().map(|sid| {
+            warnings.extend(dropped.iter().map(|sid| {
                 format!(
                     "a policy has no room for what it denies now and will deny then: until the last \
                      step nothing is denied by {sid}"
@@ -128,13 +131,16 @@ impl RolePlanner<'_> {
             role: self.role.name.clone(),
             stage,
             mode,
-            is_enforced: scope.is_written,
+            is_enforced: meanwhile
+                .as_ref()
+                .map_or(scope.is_written, |pin| !pin.policies.is_empty()),
             outcome,
             exposure_now,
             exposure_pinned,
             holds,
             steps,
             pin,
+            meanwhile,
             in_force: in_force.cloned(),
             footprint,
             chained,
@@ -302,23 +308,7 @@ impl RolePlanner<'_> {
     /// The pin of `footprint`, its hosts kept apart as finely as there is room for, with the statements
     /// `beside`. What does not fit is one document that is too large.
     fn fit(&self, footprint: &mut Footprint, scope: &Scope, beside: Vec<Statement>) -> Pin {
-        let room = Room {
-            // Where there is no place the role is held, and what it would have is shown.
-            documents: self
-                .settings
-                .most_policies()
-                .min(self.places())
-                .min(self.live.len() + self.spare_policies)
-                .max(1),
-            // A document is sealed before it is written.
-            characters: MANAGED_POLICY_QUOTA - SEAL_LENGTH,
-        };
-        let before: Vec<Option<Document>> = policy_names(&self.role.name)
-            .map(|name| {
-                let live = self.live.iter().find(|live| live.policy.name == name)?;
-                Some(live.read.as_ref().ok()?.document.clone())
-            })
-            .collect();
+        let (room, before) = (self.room(), self.documents_before());
         let documents = if scope.instances {
             match pin::fit(footprint, self.settings, self.fleet, room, &before, beside) {
                 Ok(fitted) => fitted.documents,
@@ -331,6 +321,31 @@ impl RolePlanner<'_> {
             pin::pack(beside.clone(), room, &before).unwrap_or_else(|| vec![whole()])
         };
         self.named(documents)
+    }
+
+    /// What its pin may take up.
+    pub(super) fn room(&self) -> Room {
+        Room {
+            // Where there is no place the role is held, and what it would have is shown.
+            documents: self
+                .settings
+                .most_policies()
+                .min(self.places())
+                .min(self.live.len() + self.spare_policies)
+                .max(1),
+            // A document is sealed before it is written.
+            characters: MANAGED_POLICY_QUOTA - SEAL_LENGTH,
+        }
+    }
+
+    /// What its policies say, by their number, attached or not.
+    pub(super) fn documents_before(&self) -> Vec<Option<Document>> {
+        policy_names(&self.role.name)
+            .map(|name| {
+                let live = self.live.iter().find(|live| live.policy.name == name)?;
+                Some(live.read.as_ref().ok()?.document.clone())
+            })
+            .collect()
     }
 
     /// Policies that can be attached to the role as its pin: one place is kept free, so that a thief
@@ -346,7 +361,7 @@ impl RolePlanner<'_> {
     }
 
     /// The pin of these documents, each under its name.
-    fn named(&self, documents: Vec<Document>) -> Pin {
+    pub(super) fn named(&self, documents: Vec<Document>) -> Pin {
         let policies = policy_names(&self.role.name)
             .zip(documents)
             .filter(|(_, document)| !document.statements.is_empty())
@@ -359,7 +374,7 @@ impl RolePlanner<'_> {
     }
 
     /// The steps that put `pin` into force.
-    fn transition(&self, pin: &Pin, footprint: &Footprint, scope: &Scope) -> Transition {
+    pub(super) fn transition(&self, pin: &Pin, footprint: &Footprint, scope: &Scope) -> Transition {
         let called_for = |live: &LivePolicy| {
             let mut policies = pin.policies.iter();
             policies.find(|policy| policy.policy == live.name)
@@ -404,7 +419,7 @@ impl RolePlanner<'_> {
     }
 
     /// Takes off what is attached.
-    fn detach(&self) -> Vec<Step> {
+    pub(super) fn detach(&self) -> Vec<Step> {
         let ours = self.live.iter().map(|live| &live.policy.arn);
         ours.filter(|arn| self.role.attached.contains(*arn))
             .map(|arn| Step::Detach {
@@ -423,7 +438,7 @@ impl RolePlanner<'_> {
     }
 
     /// Calls of live hosts that `documents` deny, and of sessions that callers made.
-    fn locked_out(
+    pub(super) fn locked_out(
         &self,
         documents: &[&Document],
         footprint: &Footprint,

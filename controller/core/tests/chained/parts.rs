@@ -172,3 +172,140 @@ fn hosts_of_a_role_that_is_pinned_for_others_only_have_nothing_to_wait_for() {
     assert!(!published(Mode::Observe).pinned);
     assert!(published(Mode::Enforce).pinned);
 }
+
+/// What is attached to `role` about tokens of its instances.
+fn of_instances(fleet: &Fleet, role: &str) -> Vec<Statement> {
+    let documents = in_force(fleet, role).into_iter();
+    let statements = documents.flat_map(|it| it.statements);
+    statements
+        .filter(|it| !it.sid.starts_with("Chained"))
+        .collect()
+}
+
+/// `deploy` of two parts, after another host has come that may assume it.
+fn with_another_caller(fleet: Fleet) -> Fleet {
+    fleet
+        .usual_vpc("c", "198.51.100.3")
+        .host("new", "web", "c", "10.0.1.5")
+}
+
+#[test]
+fn what_holds_a_pin_of_instances_stays_word_for_word_and_holds_up_no_session_of_others() {
+    let fleet = deploy_with_hosts()
+        .chained("deploy", |_| {})
+        .applied(usize::MAX);
+    let before = of_instances(&fleet, "deploy");
+    assert!(!before.is_empty());
+    let fleet = with_another_caller(fleet.route("b", "0.0.0.0/1", fleet::transit_gateway()));
+    // It would be another one, and is out of date.
+    let fleet = fleet.host("more", "deploy", "c", "10.0.1.6");
+    assert!(denied(&fleet, "deploy", "198.51.100.3").is_some());
+    let plan = fleet.plan();
+    let deploy = of(&plan, "deploy");
+    assert_eq!(deploy.outcome, Outcome::Held);
+    assert!(deploy.reaches_its_goal());
+    assert!(deploy.goal() != deploy.pin.as_ref());
+    let is_stale = |plan: &Plan| {
+        of(plan, "deploy")
+            .warnings
+            .iter()
+            .any(|it| it.contains("is stale"))
+    };
+    assert!(is_stale(&plan));
+    let goal = deploy.goal().cloned();
+    let after = fleet.applied(usize::MAX);
+    assert_eq!(denied(&after, "deploy", "198.51.100.3"), None);
+    assert_eq!(of_instances(&after, "deploy"), before);
+    let plan = after.plan();
+    assert!(of(&plan, "deploy").in_force == goal);
+    assert!(is_stale(&plan));
+    assert_eq!(of(&plan, "deploy").outcome, Outcome::Held);
+    assert_eq!(plan.steps().count(), 0);
+}
+
+#[test]
+fn sessions_of_others_are_pinned_before_instances_that_are_held_from_the_start() {
+    let fleet = deploy_with_hosts()
+        .route("b", "0.0.0.0/1", fleet::transit_gateway())
+        .chained("deploy", |_| {})
+        .applied(usize::MAX);
+    assert!(denied(&fleet, "deploy", "203.0.113.66").is_some());
+    assert_eq!(denied(&fleet, "deploy", "198.51.100.1"), None);
+    assert_eq!(of_instances(&fleet, "deploy"), []);
+    let plan = fleet.plan();
+    assert_eq!(of(&plan, "deploy").exposure_now, Exposure::Everything);
+    assert_eq!(plan.steps().count(), 0);
+    // By the rule it goes again, and the instances stay held.
+    let fleet = fleet.settings(|settings| settings.chained[0].role.mode = Mode::Observe);
+    assert!(matches!(
+        of(&fleet.plan(), "deploy").steps[..],
+        [Step::Detach { .. }]
+    ));
+    let fleet = fleet.applied(usize::MAX);
+    assert_eq!(denied(&fleet, "deploy", "203.0.113.66"), None);
+    assert_eq!(of(&fleet.plan(), "deploy").outcome, Outcome::Held);
+}
+
+#[test]
+fn instances_that_no_rule_names_any_more_keep_their_part_and_the_other_goes_on() {
+    let fleet = deploy_with_hosts()
+        .chained("deploy", |_| {})
+        .applied(usize::MAX);
+    let before = of_instances(&fleet, "deploy");
+    let fleet = with_another_caller(fleet.settings(|settings| settings.mode = Mode::Observe));
+    let plan = fleet.plan();
+    assert_eq!(of(&plan, "deploy").holds, [Hold::Unsaid]);
+    let fleet = fleet.applied(usize::MAX);
+    assert_eq!(denied(&fleet, "deploy", "198.51.100.3"), None);
+    assert_eq!(of_instances(&fleet, "deploy"), before);
+    // Nor does the one go with the other.
+    let fleet = fleet
+        .settings(|settings| settings.chained[0].role.mode = Mode::Observe)
+        .applied(usize::MAX);
+    assert_eq!(denied(&fleet, "deploy", "203.0.113.66"), None);
+    assert_eq!(of_instances(&fleet, "deploy"), before);
+    assert_eq!(fleet.plan().steps().count(), 0);
+}
+
+#[test]
+fn a_pin_of_instances_that_may_not_be_narrowed_is_widened_and_the_other_part_narrowed() {
+    let mut fleet = deploy_with_hosts()
+        .usual_vpc("d", "198.51.100.4")
+        .nat("d", "d", &["198.51.100.4", "198.51.100.5"])
+        .host("second", "deploy", "d", "10.0.1.5")
+        .chained("deploy", |_| {})
+        .applied(usize::MAX);
+    // Half of where instances leave from goes, and the only place that others come from moves.
+    fleet.region().instances.remove("i-second").expect("a host");
+    let fleet = with_another_caller(fleet.edit_role("web", |role| role.attached.clear()));
+    let mut fleet = fleet.settings(|settings| settings.max_narrowing = "30%".parse().unwrap());
+    fleet.region().instances.remove("i-web").expect("a host");
+    for vpc in ["a", "d"] {
+        let subnets = &mut fleet.region().subnets;
+        subnets.retain(|_, subnet| subnet.vpc.as_str() != format!("vpc-{vpc}"));
+    }
+    let plan = fleet.plan();
+    let deploy = of(&plan, "deploy");
+    assert!(
+        deploy
+            .holds
+            .iter()
+            .all(|hold| matches!(hold, Hold::Narrowing(_))),
+        "{:?}",
+        deploy.holds
+    );
+    assert!(!deploy.holds.is_empty());
+    let fleet = fleet.applied(usize::MAX);
+    for home in ["198.51.100.1", "198.51.100.3"] {
+        assert_eq!(denied(&fleet, "deploy", home), None);
+    }
+    let fleet = fleet.applied(usize::MAX);
+    assert!(denied(&fleet, "deploy", "198.51.100.1").is_some());
+    assert_eq!(denied(&fleet, "deploy", "198.51.100.3"), None);
+    let of_instances = Document {
+        statements: of_instances(&fleet, "deploy"),
+    };
+    assert!(of_instances.to_json().contains("198.51.100.4/31"));
+    assert_eq!(of(&fleet.plan(), "deploy").outcome, Outcome::Held);
+    assert_eq!(fleet.plan().steps().count(), 0);
+}
