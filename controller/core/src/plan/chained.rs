@@ -3,10 +3,11 @@
 
 use serde::Serialize;
 
-use super::{Hold, Live, Pin, narrowing, role::RolePlanner, wants_replay};
+use super::{Hold, Live, Pin, narrowing, role::RolePlanner, scope::Scope, wants_replay};
 use crate::{
     chain::Callers,
     estate::Role,
+    footprint::Footprint,
     pin,
     policy::{Document, MANAGED_POLICY_QUOTA, SEAL_LENGTH, Statement},
     settings::Mode,
@@ -30,6 +31,7 @@ pub struct ChainedPlan {
 }
 
 /// The same while it is planned.
+#[derive(Clone)]
 pub(super) struct Part {
     pub(super) stage: Mode,
     pub(super) mode: Mode,
@@ -72,6 +74,19 @@ impl Part {
     pub(super) fn is_idle(&self) -> bool {
         let mut holds = self.holds.iter().peekable();
         holds.peek().is_some() && holds.all(|hold| matches!(hold, Hold::NoCaller))
+    }
+}
+
+impl Part {
+    /// The same where the role's policies have no room for it beside the pin of its instances: it stays as it is `now`.
+    fn without_room(&self, now: Vec<Statement>) -> Self {
+        let mut held = self.clone();
+        let size = document(self.statements.clone()).size();
+        held.holds.push(Hold::NoRoom(size));
+        if self.is_in_force {
+            held.statements = now;
+        }
+        held
     }
 }
 
@@ -157,6 +172,36 @@ impl RolePlanner<'_> {
             holds,
             statements,
         }
+    }
+
+    /// The pin of both parts; where they do not fit together, that of the role's instances goes first.
+    pub(super) fn sized(
+        &self,
+        footprint: &mut Footprint,
+        part: Option<Part>,
+    ) -> (Option<Part>, Scope, Option<Pin>) {
+        let has_hosts = !footprint.hosts.is_empty();
+        let size = |footprint: &mut Footprint, part: Option<&Part>| {
+            let scope = self.scope(has_hosts, part);
+            let beside = self.beside(&scope, part);
+            let any = scope.instances || !beside.is_empty();
+            let pin = any.then(|| self.fit(footprint, &scope, beside));
+            (scope, pin)
+        };
+        let fits = |pin: &Option<Pin>| {
+            let mut policies = pin.iter().flat_map(|pin| &pin.policies);
+            policies.all(|policy| policy.size <= MANAGED_POLICY_QUOTA)
+        };
+        let (scope, pin) = size(footprint, part.as_ref());
+        let is_in_the_way = scope.is_written && scope.instances && scope.chained && !fits(&pin);
+        if let Some(part) = part.as_ref().filter(|_| is_in_the_way) {
+            let held = part.without_room(self.statements_in_force(true));
+            let (scope, without) = size(footprint, Some(&held));
+            if fits(&without) {
+                return (Some(held), scope, without);
+            }
+        }
+        (part, scope, pin)
     }
 
     /// Why it is not known where all of them call from.

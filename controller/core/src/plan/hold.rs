@@ -56,6 +56,9 @@ pub enum Hold {
     /// The statement for derived sessions is asked for, and it cannot tell sessions that were made by
     /// assuming the role from those.
     NamedAlike,
+    /// Where sessions of others come from has no room beside the pin of the role's instances; how many characters
+    /// that has.
+    NoRoom(usize),
     /// What stands in the way of the part of a pin that is about sessions that were made by assuming the
     /// role. Its other part goes on.
     Chained(Box<Hold>),
@@ -164,6 +167,10 @@ impl fmt::Display for Hold {
             Hold::NamedAlike => f.write_str(
                 "pin-derived denies sessions that are named like an instance, and who assumes the role names \
                  its session as he likes; leave pin-derived out, or give instances a role of their own",
+            ),
+            Hold::NoRoom(size) => write!(
+                f,
+                "where sessions that others make come from has {size} characters, and the policies that the role                  may have do not hold it beside the pin of its own instances; more max-policies make room, or a role                  of its own for one of the two"
             ),
             Hold::Chained(hold) => match &**hold {
                 Hold::TooLarge(size) => write!(

@@ -48,10 +48,7 @@ impl RolePlanner<'_> {
     pub(super) fn plan(&self, mut footprint: Footprint, coverage: Coverage) -> RolePlan {
         let has_hosts = !footprint.hosts.is_empty();
         let part = self.callers.map(|callers| self.part(callers, has_hosts));
-        let scope = self.scope(has_hosts, part.as_ref());
-        let beside = self.beside(&scope, part.as_ref());
-        let pin = (scope.instances || !beside.is_empty())
-            .then(|| self.fit(&mut footprint, &scope, beside));
+        let (part, scope, pin) = self.sized(&mut footprint, part);
         let in_force = self.in_force.as_ref().and_then(|read| read.as_ref().ok());
         // Nothing is written then, so there is nothing to prove.
         let is_in_force = pin.is_some() && pin.as_ref() == in_force;
@@ -307,7 +304,12 @@ impl RolePlanner<'_> {
 
     /// The pin of `footprint`, its hosts kept apart as finely as there is room for, with the statements
     /// `beside`. What does not fit is one document that is too large.
-    fn fit(&self, footprint: &mut Footprint, scope: &Scope, beside: Vec<Statement>) -> Pin {
+    pub(super) fn fit(
+        &self,
+        footprint: &mut Footprint,
+        scope: &Scope,
+        beside: Vec<Statement>,
+    ) -> Pin {
         let (room, before) = (self.room(), self.documents_before());
         let documents = if scope.instances {
             match pin::fit(footprint, self.settings, self.fleet, room, &before, beside) {

@@ -309,3 +309,41 @@ fn a_pin_of_instances_that_may_not_be_narrowed_is_widened_and_the_other_part_nar
     assert_eq!(of(&fleet.plan(), "deploy").outcome, Outcome::Held);
     assert_eq!(fleet.plan().steps().count(), 0);
 }
+
+#[test]
+fn a_list_that_has_no_room_beside_the_pin_of_instances_is_held_and_these_go_on() {
+    let own = |mut fleet: Fleet, of: &str, role: &str, hosts: u8| {
+        for number in 1..=hosts {
+            let (private, public) = (format!("10.0.1.{number}"), format!("{of}.{}", 2 * number));
+            fleet = fleet.public_host(&format!("{role}{number}"), role, role, &private, &public);
+        }
+        fleet
+    };
+    let subnet = |fleet: Fleet, name: &str| {
+        let fleet = fleet.subnet(name, name);
+        fleet.route(name, "0.0.0.0/0", Target::InternetGateway)
+    };
+    let fleet = subnet(subnet(Fleet::new(), "web"), "deploy").settings(|settings| {
+        settings.allow_launch_gap = true;
+        settings.max_policies = Some(1);
+    });
+    let fleet = own(
+        own(fleet, "198.51.100", "deploy", 90),
+        "203.0.113",
+        "web",
+        90,
+    );
+    let fleet = fleet.assumed("deploy", &["web"]).chained("deploy", |_| {});
+    assert!(matches!(holds(&fleet, "deploy")[..], [Hold::NoRoom(_)]));
+    let waits = of(&fleet.plan(), "deploy").chained.clone().unwrap().pending;
+    assert!(waits.is_some());
+    let fleet = fleet.applied(usize::MAX);
+    assert_eq!(denied(&fleet, "deploy", "9.9.9.9"), None);
+    assert!(!of_instances(&fleet, "deploy").is_empty());
+    assert_eq!(fleet.plan().steps().count(), 0);
+    let fleet = fleet
+        .settings(|settings| settings.max_policies = Some(2))
+        .applied(usize::MAX);
+    assert!(denied(&fleet, "deploy", "9.9.9.9").is_some());
+    assert_eq!(denied(&fleet, "deploy", "203.0.113.2"), None);
+}
