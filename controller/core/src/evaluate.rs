@@ -88,11 +88,15 @@ fn holds(test: &Test, key: Key, request: &Request) -> bool {
             .value(key)
             .is_some_and(|value| is_before(value, *limit)),
         Test::StringEquals(texts) => any_text(texts, key, request, equals),
-        Test::StringNotEquals(texts) => !any_text(texts, key, request, equals),
+        Test::StringNotEquals(texts) | Test::StringNotEqualsIfExists(texts) => {
+            !any_text(texts, key, request, equals)
+        }
         Test::StringLike(texts) => any_text(texts, key, request, like),
         Test::ArnEquals(texts) => any_text(texts, key, request, arn_equals),
         Test::IpAddress(nets) => in_any(nets, request.address(key)),
-        Test::NotIpAddress(nets) => !in_any(nets, request.address(key)),
+        Test::NotIpAddress(nets) | Test::NotIpAddressIfExists(nets) => {
+            !in_any(nets, request.address(key))
+        }
     }
 }
 

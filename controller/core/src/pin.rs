@@ -46,8 +46,8 @@ mod pack;
 mod size;
 
 pub use admitted::{Admitted, Public};
+pub(crate) use chained::{Listed, chained_vpcs, is_named_chained, widened};
 pub use chained::{chained, is_chained};
-pub(crate) use chained::{chained_vpcs, is_named_chained, widened};
 pub use cover::Cover;
 pub use fit::{Fitted, fit};
 pub use pack::{Room, pack};

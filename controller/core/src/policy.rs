@@ -85,12 +85,16 @@ pub enum Test {
     StringEquals(Vec<Text>),
     /// `StringNotEquals`: that no value is one of these; true where the key is absent.
     StringNotEquals(Vec<Text>),
+    /// `StringNotEqualsIfExists`: the same in other words, so that a statement can have two lists of one key.
+    StringNotEqualsIfExists(Vec<Text>),
     /// `StringLike`: that some value matches one of these, `*` and `?` being wild.
     StringLike(Vec<Text>),
     /// `IpAddress`: that some value lies in one of these prefixes.
     IpAddress(Vec<IpNet>),
     /// `NotIpAddress`: that no value lies in any of these; true where the key is absent.
     NotIpAddress(Vec<IpNet>),
+    /// `NotIpAddressIfExists`: the same in other words, so that a statement can have two lists of one key.
+    NotIpAddressIfExists(Vec<IpNet>),
     /// `ArnEquals`: that some value is one of these ARNs, `*` and `?` being wild in each part.
     ArnEquals(Vec<Text>),
 }
@@ -103,9 +107,11 @@ enum Operator {
     DateLessThan,
     StringEquals,
     StringNotEquals,
+    StringNotEqualsIfExists,
     StringLike,
     IpAddress,
     NotIpAddress,
+    NotIpAddressIfExists,
     ArnEquals,
 }
 
@@ -199,9 +205,11 @@ impl Test {
             Test::DateLessThan(_) => Operator::DateLessThan,
             Test::StringEquals(_) => Operator::StringEquals,
             Test::StringNotEquals(_) => Operator::StringNotEquals,
+            Test::StringNotEqualsIfExists(_) => Operator::StringNotEqualsIfExists,
             Test::StringLike(_) => Operator::StringLike,
             Test::IpAddress(_) => Operator::IpAddress,
             Test::NotIpAddress(_) => Operator::NotIpAddress,
+            Test::NotIpAddressIfExists(_) => Operator::NotIpAddressIfExists,
             Test::ArnEquals(_) => Operator::ArnEquals,
         }
     }
@@ -213,10 +221,11 @@ impl Test {
             Test::DateLessThan(time) => vec![time.to_string()],
             Test::StringEquals(texts)
             | Test::StringNotEquals(texts)
+            | Test::StringNotEqualsIfExists(texts)
             | Test::StringLike(texts)
             | Test::ArnEquals(texts) => texts.iter().map(Text::to_string).collect(),
             // IpNet always writes a prefix length, `/32` too, as IAM wants it.
-            Test::IpAddress(nets) | Test::NotIpAddress(nets) => {
+            Test::IpAddress(nets) | Test::NotIpAddress(nets) | Test::NotIpAddressIfExists(nets) => {
                 nets.iter().map(IpNet::to_string).collect()
             }
         }
@@ -231,9 +240,11 @@ impl Operator {
             Operator::DateLessThan => "DateLessThan",
             Operator::StringEquals => "StringEquals",
             Operator::StringNotEquals => "StringNotEquals",
+            Operator::StringNotEqualsIfExists => "StringNotEqualsIfExists",
             Operator::StringLike => "StringLike",
             Operator::IpAddress => "IpAddress",
             Operator::NotIpAddress => "NotIpAddress",
+            Operator::NotIpAddressIfExists => "NotIpAddressIfExists",
             Operator::ArnEquals => "ArnEquals",
         }
     }

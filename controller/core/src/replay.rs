@@ -29,7 +29,7 @@ use crate::{
     footprint::Host,
     id::{AccountId, RoleName, VpcId},
     lineage::{Homes, Place, Shared, Use, pool::Pool, short},
-    pin::{chained_vpcs, is_chained},
+    pin::{Listed, chained_vpcs, is_chained},
     policy::Document,
     request::{Key, Request},
 };
@@ -377,7 +377,10 @@ impl PinnedRole {
 
     /// VPCs whose endpoints such sessions may use.
     fn chained_vpcs(&self) -> impl Iterator<Item = String> {
-        chained_vpcs(self.documents.iter().flat_map(|it| &it.statements))
+        chained_vpcs(
+            self.documents.iter().flat_map(|it| &it.statements),
+            Listed::All,
+        )
     }
 }
 

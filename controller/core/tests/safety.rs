@@ -6,7 +6,9 @@ mod fleet;
 
 use credpin_core::{
     credential::{Credential, Session},
-    evaluate, pin,
+    evaluate,
+    id::VpcId,
+    pin,
     plan::{self, Hold, Outcome, Pin, RolePlan, Step},
     policy::{Document, Statement},
     position::Position,
@@ -286,10 +288,19 @@ proptest! {
     /// Whichever document a part of IAM sees at whichever step, and wherever a run is killed and the next one goes on.
     #[test]
     fn no_step_locks_out_a_session_that_a_live_host_made_or_lets_a_stranger_in(
-        one in vpcs(), other in vpcs(), own in prop::sample::select(OWN), killed in 0..12_usize, bits in any::<u32>(),
+        one in vpcs(), other in vpcs(), own in prop::sample::select(OWN), stated in any::<[bool; 2]>(), killed in 0..12_usize, bits in any::<u32>(),
     ) {
-        let before = chain_of(&one, own[0]).applied(usize::MAX);
-        let after = chain_of(&other, own[1]).settings(|settings| {
+        let with_stated = |fleet: Fleet, stated: bool| fleet.settings(|settings| {
+            if stated {
+                let rule = &mut settings.chained[0];
+                let prefixes: [ipnet::IpNet; 2] = [id("192.0.2.0/28"), id("198.51.0.10/32")];
+                rule.prefixes.extend(prefixes);
+                let vpcs: [VpcId; 2] = [id("vpc-stated"), id("vpc-v0")];
+                rule.vpcs.extend(vpcs);
+            }
+        });
+        let before = with_stated(chain_of(&one, own[0]), stated[0]).applied(usize::MAX);
+        let after = with_stated(chain_of(&other, own[1]), stated[1]).settings(|settings| {
             settings.max_narrowing = MaxNarrowing::of_percent(100).expect("a percentage");
         });
         let after = after.with_policies_of(&before);

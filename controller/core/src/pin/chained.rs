@@ -2,15 +2,31 @@
 //!
 //! Such a session carries no key that tells who made it where, so the statements select all sessions that EC2
 //! did not deliver, and admit them wherever any of their [`Callers`] is.
+//!
+//! What the operator states stands in lists of its own, under the same operators with `IfExists`, which say the same of
+//! a key that is absent (IAM User Guide, "IAM JSON policy elements: Condition operators"). So the document
+//! tells of each place whether it was found or stated: what was stated goes when the operator says so.
 
-use super::{only_from, self_defence, statement_about_all};
+use std::collections::BTreeSet;
+
+use super::{self_defence, statement_about_all};
 use crate::{
     chain::Callers,
-    id::Arn,
+    id::{Arn, VpcId},
     policy::{Both, Statement, Test, Text},
+    prefix::joined,
     request::Key,
     settings::Settings,
 };
+
+/// Places that statements admit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listed {
+    /// Where callers were found.
+    Found,
+    /// And where they were stated to be.
+    All,
+}
 
 /// What the names of these statements begin with, and of no others.
 const PREFIX: &str = "Chained";
@@ -20,19 +36,36 @@ pub fn chained(role: &Arn, callers: &Callers, settings: &Settings) -> Vec<Statem
     let public = by_assuming("ChainedPublic").when(Key::SourceVpc, Test::Null(true));
     let endpoint = by_assuming("ChainedEndpoint").when(Key::SourceVpc, Test::Null(false));
     let hubs = settings.hub_vpcs.iter().flatten();
-    let mut homes: Vec<Text> = callers.vpcs.iter().chain(hubs).map(Text::literal).collect();
-    homes.sort();
-    homes.dedup();
-    let endpoint = if homes.is_empty() {
-        endpoint
-    } else {
-        endpoint.when(Key::SourceVpc, Test::StringNotEquals(homes))
-    };
-    let mut statements = vec![only_from(public, &callers.public), endpoint];
+    let stated: BTreeSet<&VpcId> = callers.stated.vpcs.iter().chain(hubs).collect();
+    let found = callers.vpcs.iter().filter(|vpc| !stated.contains(vpc));
+    let found: Vec<Text> = found.map(Text::literal).collect();
+    let stated = stated.into_iter().map(Text::literal).collect();
+    let endpoint = unless(endpoint, found, Key::SourceVpc, Test::StringNotEquals);
+    let endpoint = unless(
+        endpoint,
+        stated,
+        Key::SourceVpc,
+        Test::StringNotEqualsIfExists,
+    );
+    let found = callers.public.difference(&callers.stated.prefixes);
+    let found = joined(found.copied());
+    let stated = joined(callers.stated.prefixes.iter().copied());
+    let public = unless(public, found, Key::SourceIp, Test::NotIpAddress);
+    let public = unless(public, stated, Key::SourceIp, Test::NotIpAddressIfExists);
+    let mut statements = vec![public, endpoint];
     statements.extend(settings.self_defence.then(|| {
         self_defence("ChainedSelfDefence", role).when(Key::SourceInstanceArn, Test::Null(true))
     }));
     statements
+}
+
+/// A list of nothing is left out.
+fn unless<T>(statement: Statement, list: Vec<T>, key: Key, test: fn(Vec<T>) -> Test) -> Statement {
+    if list.is_empty() {
+        statement
+    } else {
+        statement.when(key, test(list))
+    }
 }
 
 /// Sessions that EC2 did not deliver, and not calls that a service makes for them.
@@ -53,16 +86,18 @@ pub(crate) fn is_named_chained(sid: &str) -> bool {
     sid.starts_with(PREFIX)
 }
 
-/// VPCs whose endpoints such sessions may use, by `statements`.
+/// VPCs whose endpoints such sessions may use, by `statements`: all, or those that were found and not stated.
 pub(crate) fn chained_vpcs<'s>(
     statements: impl IntoIterator<Item = &'s Statement>,
+    of: Listed,
 ) -> impl Iterator<Item = String> {
     let statements = statements.into_iter();
     let conditions = statements
         .filter(|statement| is_chained(statement))
         .flat_map(Statement::conditions);
-    let lists = conditions.filter_map(|(key, test)| match (key, test) {
+    let lists = conditions.filter_map(move |(key, test)| match (key, test) {
         (Key::SourceVpc, Test::StringNotEquals(texts)) => Some(texts),
+        (Key::SourceVpc, Test::StringNotEqualsIfExists(texts)) if of == Listed::All => Some(texts),
         _ => None,
     });
     lists.flatten().map(ToString::to_string)

@@ -81,6 +81,23 @@ impl Hold {
                 | Hold::Unproven(_)
         )
     }
+
+    /// The same of the part of a pin that is about sessions of others.
+    fn of_part(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Hold::TooLarge(size) => write!(
+                f,
+                "the list of where sessions that others make come from has {size} characters, and has to fit \
+                 one policy of {MANAGED_POLICY_QUOTA}; let fewer roles assume it, or let them leave by NAT \
+                 gateways"
+            ),
+            Hold::Unsaid => f.write_str(
+                "its sessions that others make are pinned, and no [[chained]] of the config names it: mode = \
+                 \"enforce\" there keeps that true, and mode = \"observe\" takes it off",
+            ),
+            hold => fmt::Display::fmt(hold, f),
+        }
+    }
 }
 
 impl fmt::Display for Hold {
@@ -170,21 +187,11 @@ impl fmt::Display for Hold {
             ),
             Hold::NoRoom(size) => write!(
                 f,
-                "where sessions that others make come from has {size} characters, and the policies that the role                  may have do not hold it beside the pin of its own instances; more max-policies make room, or a role                  of its own for one of the two"
+                "where sessions that others make come from has {size} characters, and the policies that the role \
+                 may have do not hold it beside the pin of its own instances; more max-policies make room, or a role \
+                 of its own for one of the two"
             ),
-            Hold::Chained(hold) => match &**hold {
-                Hold::TooLarge(size) => write!(
-                    f,
-                    "the list of where sessions that others make come from has {size} characters, and has to fit \
-                     one policy of {MANAGED_POLICY_QUOTA}; let fewer roles assume it, or let them leave by NAT \
-                     gateways"
-                ),
-                Hold::Unsaid => f.write_str(
-                    "its sessions that others make are pinned, and no [[chained]] of the config names it: mode = \
-                     \"enforce\" there keeps that true, and mode = \"observe\" takes it off",
-                ),
-                hold => hold.fmt(f),
-            },
+            Hold::Chained(hold) => hold.of_part(f),
         }
     }
 }

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::{
-    pin::{chained_vpcs, is_chained},
+    pin::{Listed, chained_vpcs, is_chained},
     policy::{Document, Test},
     prefix::joined,
     request::Key,
@@ -30,14 +30,18 @@ pub struct Narrowing {
 
 /// What goes from `old` to `new`, if that is more than `allowed`. One address may always go: that a
 /// host or a gateway is replaced is everyday life. Looked at are statements about sessions of instances, or
-/// those about sessions that others make.
+/// those about sessions that others make. What the operator stated about these does not count: he knows what he takes
+/// back, and a wide prefix of his must not make light of what is found.
 pub(super) fn beyond(
     old: &[&Document],
     new: &[&Document],
     chained: bool,
     allowed: MaxNarrowing,
 ) -> Option<Narrowing> {
-    let (old, new) = (listed(old, chained), listed(new, chained));
+    let (old, new) = (
+        listed(old, chained, Listed::Found),
+        listed(new, chained, Listed::All),
+    );
     let mut worst: Option<Narrowing> = None;
     for v6 in [false, true] {
         let of_family = |net: &&IpNet| matches!(net, IpNet::V6(_)) == v6;
@@ -74,9 +78,10 @@ pub(super) fn beyond_in_vpcs(
     is_there: impl Fn(&str) -> bool,
     allowed: MaxNarrowing,
 ) -> Option<Narrowing> {
-    let vpcs =
-        |document: &Document| -> BTreeSet<String> { chained_vpcs(&document.statements).collect() };
-    let (before, after) = (vpcs(old), vpcs(new));
+    let vpcs = |document: &Document, of| -> BTreeSet<String> {
+        chained_vpcs(&document.statements, of).collect()
+    };
+    let (before, after) = (vpcs(old, Listed::Found), vpcs(new, Listed::All));
     let gone = before.difference(&after).filter(|vpc| is_there(vpc));
     let vpcs: Vec<String> = gone.cloned().collect();
     if vpcs.is_empty() || allowed.percent() >= 100 {
@@ -91,7 +96,7 @@ pub(super) fn beyond_in_vpcs(
 }
 
 /// The prefixes that documents admit, public ones and those at endpoints, joined.
-fn listed(documents: &[&Document], chained: bool) -> Vec<IpNet> {
+fn listed(documents: &[&Document], chained: bool, of: Listed) -> Vec<IpNet> {
     let statements = documents.iter().flat_map(|document| &document.statements);
     let statements = statements.filter(|statement| is_chained(statement) == chained);
     let lists = statements.flat_map(|statement| {
@@ -99,6 +104,9 @@ fn listed(documents: &[&Document], chained: bool) -> Vec<IpNet> {
             .conditions()
             .filter_map(|(key, test)| match (key, test) {
                 (Key::SourceIp | Key::VpcSourceIp, Test::NotIpAddress(nets)) => Some(nets),
+                (Key::SourceIp, Test::NotIpAddressIfExists(nets)) if of == Listed::All => {
+                    Some(nets)
+                }
                 _ => None,
             })
     });

@@ -53,9 +53,11 @@ fn test(all: bool) -> impl Strategy<Value = (Key, Test)> {
         (any_key, any::<bool>()).prop_map(|(key, null)| (key, Test::Null(null))),
         Just((Key::ViaAwsService, Test::BoolIfExists(false))),
         (string.clone(), texts(all)).prop_map(|(key, texts)| (key, Test::StringEquals(texts))),
-        (string, texts(true)).prop_map(|(key, texts)| (key, Test::StringNotEquals(texts))),
+        (string.clone(), texts(true)).prop_map(|(key, texts)| (key, Test::StringNotEquals(texts))),
+        (string, texts(true)).prop_map(|(key, texts)| (key, Test::StringNotEqualsIfExists(texts))),
         (address.clone(), nets()).prop_map(|(key, nets)| (key, Test::IpAddress(nets))),
-        (address, nets()).prop_map(|(key, nets)| (key, Test::NotIpAddress(nets))),
+        (address.clone(), nets()).prop_map(|(key, nets)| (key, Test::NotIpAddress(nets))),
+        (address, nets()).prop_map(|(key, nets)| (key, Test::NotIpAddressIfExists(nets))),
     ]
 }
 

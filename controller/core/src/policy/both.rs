@@ -167,14 +167,17 @@ fn both_tests(one: &Test, other: &Test) -> Meet {
         (one, other) if one == other => Meet::This(one.clone()),
         (Test::Null(_), Test::Null(_)) => Meet::Never,
         (Test::StringNotEquals(one), Test::StringNotEquals(other)) => {
-            let mut all = one.clone();
-            all.extend(other.iter().filter(|it| !one.contains(it)).cloned());
-            all.sort_by(|a, b| (a.is_literal(), a).cmp(&(b.is_literal(), b)));
-            Meet::This(Test::StringNotEquals(all))
+            Meet::This(Test::StringNotEquals(all_texts(one, other)))
+        }
+        (Test::StringNotEqualsIfExists(one), Test::StringNotEqualsIfExists(other)) => {
+            Meet::This(Test::StringNotEqualsIfExists(all_texts(one, other)))
         }
         (Test::NotIpAddress(one), Test::NotIpAddress(other)) => {
             Meet::This(Test::NotIpAddress(joined(one.iter().chain(other).copied())))
         }
+        (Test::NotIpAddressIfExists(one), Test::NotIpAddressIfExists(other)) => Meet::This(
+            Test::NotIpAddressIfExists(joined(one.iter().chain(other).copied())),
+        ),
         (Test::StringEquals(one), Test::StringEquals(other))
             if all_literal(one) && all_literal(other) =>
         {
@@ -201,6 +204,14 @@ fn both_tests(one: &Test, other: &Test) -> Meet {
         }
         _ => Meet::Unsayable,
     }
+}
+
+/// The values of two lists, those with variables first.
+fn all_texts(one: &[Text], other: &[Text]) -> Vec<Text> {
+    let mut all = one.to_vec();
+    all.extend(other.iter().filter(|it| !one.contains(it)).cloned());
+    all.sort_by(|a, b| (a.is_literal(), a).cmp(&(b.is_literal(), b)));
+    all
 }
 
 /// Takes out what a negated condition takes from a positive one on the same key, and negated
@@ -244,10 +255,14 @@ fn implies(one: &Test, other: &Test) -> bool {
         |nets: &[IpNet], by: &[IpNet]| nets.iter().all(|net| by.iter().any(|it| it.contains(net)));
     match (one, other) {
         (one, other) if one == other => true,
-        (Test::StringNotEquals(one), Test::StringNotEquals(other)) => {
+        (Test::StringNotEquals(one), Test::StringNotEquals(other))
+        | (Test::StringNotEqualsIfExists(one), Test::StringNotEqualsIfExists(other)) => {
             other.iter().all(|text| one.contains(text))
         }
-        (Test::NotIpAddress(one), Test::NotIpAddress(other)) => covered(other, one),
+        (Test::NotIpAddress(one), Test::NotIpAddress(other))
+        | (Test::NotIpAddressIfExists(one), Test::NotIpAddressIfExists(other)) => {
+            covered(other, one)
+        }
         (Test::StringEquals(one), Test::StringEquals(other)) => {
             one.iter().all(|text| other.contains(text))
         }

@@ -248,9 +248,13 @@ fn reader(operator: &str) -> Option<Reader> {
         "DateLessThan" => |json| Ok(Test::DateLessThan(time(json)?)),
         "StringEquals" => |json| Ok(Test::StringEquals(each(json, variables)?)),
         "StringNotEquals" => |json| Ok(Test::StringNotEquals(each(json, variables)?)),
+        "StringNotEqualsIfExists" => {
+            |json| Ok(Test::StringNotEqualsIfExists(each(json, variables)?))
+        }
         "StringLike" => |json| Ok(Test::StringLike(each(json, variables)?)),
         "IpAddress" => |json| Ok(Test::IpAddress(each(json, prefix)?)),
         "NotIpAddress" => |json| Ok(Test::NotIpAddress(each(json, prefix)?)),
+        "NotIpAddressIfExists" => |json| Ok(Test::NotIpAddressIfExists(each(json, prefix)?)),
         "ArnEquals" => |json| Ok(Test::ArnEquals(each(json, variables)?)),
         _ => return None,
     };

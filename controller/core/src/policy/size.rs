@@ -71,9 +71,12 @@ impl Test {
             Test::DateLessThan(time) => of_value(&time.to_string()),
             Test::StringEquals(texts)
             | Test::StringNotEquals(texts)
+            | Test::StringNotEqualsIfExists(texts)
             | Test::StringLike(texts)
             | Test::ArnEquals(texts) => of_values(texts, Text::size),
-            Test::IpAddress(nets) | Test::NotIpAddress(nets) => of_nets(nets),
+            Test::IpAddress(nets) | Test::NotIpAddress(nets) | Test::NotIpAddressIfExists(nets) => {
+                of_nets(nets)
+            }
         }
     }
 }

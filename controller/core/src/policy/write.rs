@@ -88,10 +88,13 @@ impl Serialize for Asked<'_> {
             Test::DateLessThan(time) => serializer.collect_str(time),
             Test::StringEquals(texts)
             | Test::StringNotEquals(texts)
+            | Test::StringNotEqualsIfExists(texts)
             | Test::StringLike(texts)
             | Test::ArnEquals(texts) => Values(texts).serialize(serializer),
             // IpNet always writes a prefix length, `/32` too, as IAM wants it.
-            Test::IpAddress(nets) | Test::NotIpAddress(nets) => Values(nets).serialize(serializer),
+            Test::IpAddress(nets) | Test::NotIpAddress(nets) | Test::NotIpAddressIfExists(nets) => {
+                Values(nets).serialize(serializer)
+            }
         }
     }
 }

@@ -223,3 +223,62 @@ fn what_somebody_else_made_of_it_is_shown_and_written_over_only_when_told_so() {
     assert!(denied(&over, "deploy", "9.9.9.9").is_some());
     assert_eq!(over.plan().steps().count(), 0);
 }
+
+/// `web` in three VPCs, which may assume `deploy`, as may a user from where the config says.
+fn three_vpcs_and_a_user(prefix: &str) -> Fleet {
+    let mut fleet = Fleet::new().subnet("ci", "ci");
+    for vpc in ["a", "b", "c"] {
+        let nat = format!("198.51.100.{}", vpc.as_bytes()[0]);
+        fleet = fleet.usual_vpc(vpc, &nat).host(vpc, "web", vpc, "10.0.1.5");
+    }
+    let alice = "arn:aws:iam::111122223333:user/alice";
+    fleet
+        .settings(|settings| settings.mode = Mode::Observe)
+        .assumed("deploy", &["web", alice])
+        .chained("deploy", |rule| {
+            rule.callers.insert(alice.into());
+            rule.prefixes.insert(id(prefix));
+            rule.vpcs.insert(id("vpc-ci"));
+        })
+}
+
+#[test]
+fn what_the_operator_stated_goes_when_he_takes_it_back() {
+    let fleet = three_vpcs_and_a_user("203.0.112.0/20").applied(usize::MAX);
+    let stated = ["203.0.113.66", "vpc-ci/10.9.9.9"];
+    for home in stated {
+        assert_eq!(denied(&fleet, "deploy", home), None, "{home}");
+    }
+    let fleet = fleet
+        .settings(|settings| {
+            settings.chained[0].prefixes.clear();
+            settings.chained[0].vpcs.clear();
+        })
+        .applied(usize::MAX);
+    assert_eq!(holds(&fleet, "deploy"), []);
+    for place in stated {
+        assert!(denied(&fleet, "deploy", place).is_some(), "{place}");
+    }
+    assert_eq!(denied(&fleet, "deploy", "198.51.100.97"), None);
+    assert_eq!(fleet.plan().steps().count(), 0);
+}
+
+#[test]
+fn a_wide_prefix_that_is_stated_makes_no_light_of_what_is_found() {
+    let mut fleet = three_vpcs_and_a_user("203.0.112.0/20").applied(usize::MAX);
+    for host in ["i-b", "i-c"] {
+        fleet.region().instances.remove(host).expect("a host");
+    }
+    let held = holds(&fleet, "deploy");
+    assert!(
+        matches!(&held[..], [Hold::Narrowing(narrowing)] if narrowing.percent == 67),
+        "{held:?}"
+    );
+    // To state where the hosts were is to answer for it.
+    let fleet = fleet.settings(|settings| {
+        let rule = &mut settings.chained[0];
+        rule.prefixes.insert(id("198.51.100.96/28"));
+        rule.vpcs.extend([id("vpc-b"), id("vpc-c")]);
+    });
+    assert_eq!(holds(&fleet, "deploy"), []);
+}

@@ -40,10 +40,12 @@ fn test() -> impl Strategy<Value = Test> {
         }),
         texts().prop_map(Test::StringEquals),
         texts().prop_map(Test::StringNotEquals),
+        texts().prop_map(Test::StringNotEqualsIfExists),
         texts().prop_map(Test::StringLike),
         texts().prop_map(Test::ArnEquals),
         nets().prop_map(Test::IpAddress),
         nets().prop_map(Test::NotIpAddress),
+        nets().prop_map(Test::NotIpAddressIfExists),
     ]
 }
 
