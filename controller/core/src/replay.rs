@@ -35,6 +35,7 @@ use crate::{
 };
 
 mod groups;
+mod makers;
 #[cfg(test)]
 mod tests;
 mod triage;

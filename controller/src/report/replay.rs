@@ -144,9 +144,11 @@ pub fn triage(sorted: &[Denied], read: &Reading, paint: Paint) -> String {
             Cause::OtherHost(host) | Cause::Assumed(host) => format!(", where {host} is"),
             _ => String::new(),
         };
+        let by = denied.by.as_deref();
+        let by = by.map_or_else(String::new, |by| format!(", made by {},", plain(by)));
         let _ = writeln!(
             out,
-            "    {} of {} from {}{whose}: {} to {}",
+            "    {} of {}{by} from {}{whose}: {} to {}",
             plain(&denied.instance),
             plain(&denied.role),
             plain(&denied.place.to_string()),
@@ -188,9 +190,13 @@ fn words(cause: &Cause) -> (&'static str, &'static str) {
             "Another host",
             "from where another host of ours is, so that one has the token: look at both",
         ),
+        Cause::UnknownCaller => (
+            "Unknown caller",
+            "by a session of a role that was assumed, from an address that is none of ours: if its maker may call from there, say so in the role's [[chained]] (callers, prefixes); if not, somebody has the session",
+        ),
         Cause::Stale => (
             "Stale pin",
-            "from where its own host is, so the pin is out of date: `credpin run` now",
+            "from where its own host is, or the host that made the session, so the pin is out of date: `credpin run` now",
         ),
         Cause::Assumed(_) => (
             "Assumed role",

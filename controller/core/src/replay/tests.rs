@@ -304,7 +304,8 @@ fn denials_of_sessions_of_an_assumed_role_are_no_stale_pin_and_no_host_that_is_g
     assert_eq!(
         causes(&pins().homes),
         [
-            (Cause::Theft, "203.0.113.66".into()),
+            // Who made it is not in the trail.
+            (Cause::UnknownCaller, "203.0.113.66".into()),
             (
                 Cause::Assumed("i-0a".parse().unwrap()),
                 "198.51.100.10".into()
@@ -316,4 +317,70 @@ fn denials_of_sessions_of_an_assumed_role_are_no_stale_pin_and_no_host_that_is_g
     // With no host to compare with, nothing is called a theft.
     let unknown = |(cause, _): &(Cause, String)| *cause == Cause::Unknown;
     assert!(causes(&Homes::default()).iter().all(unknown));
+}
+
+/// A call of `by`, in the words of CloudTrail, that made the session with `key`.
+fn assumes(by: &str, key: &str) -> String {
+    format!(
+        r#"{{"eventVersion":"1.11","eventTime":"2026-05-01T09:00:00Z","eventSource":"sts.amazonaws.com","eventName":"AssumeRole","awsRegion":"eu-west-1","sourceIPAddress":"198.51.100.10","userAgent":"cli","userIdentity":{by},"requestParameters":{{"roleArn":"arn:aws:iam::111122223333:role/web"}},"responseElements":{{"credentials":{{"accessKeyId":"{key}"}}}}}}"#
+    )
+}
+
+#[test]
+fn a_session_of_an_assumed_role_is_a_theft_only_where_a_host_of_ours_made_it() {
+    let pin = ",\"errorCode\":\"AccessDenied\",\"errorMessage\":\"explicit deny: arn:aws:iam::111122223333:policy/credpin/credpin-web\"";
+    let denied = |session: &str, key: &str, from: &str| {
+        event(session, from, pin)
+            .replace("\"ec2RoleDelivery\":\"2.0\",", "")
+            .replace("ASIAEXAMPLE222222222", key)
+    };
+    let host = r#"{"type":"AssumedRole","principalId":"AROAAPP:i-0a","arn":"arn:aws:sts::111122223333:assumed-role/app/i-0a","accessKeyId":"ASIAHOST","sessionContext":{"ec2RoleDelivery":"2.0","sessionIssuer":{"type":"Role"}}}"#;
+    let host = &host.replace("ASIAHOST", "ASIAHOSTHOSTHOST0000");
+    let chained = r#"{"type":"AssumedRole","principalId":"AROADEPLOY:x","arn":"arn:aws:sts::111122223333:assumed-role/deploy/x","accessKeyId":"ASIAFIRSTFIRSTFIRST0","sessionContext":{"sessionIssuer":{"type":"Role"}}}"#;
+    let alice = r#"{"type":"IAMUser","arn":"arn:aws:iam::999988887777:user/alice","accessKeyId":"AKIAALICEALICEALICE0"}"#;
+    let account = r#"{"type":"AWSAccount","principalId":"AROAELSE:x","accountId":"999988887777"}"#;
+    let service = r#"{"type":"AWSService","invokedBy":"lambda.amazonaws.com"}"#;
+    let events = [
+        assumes(host, "ASIAFIRSTFIRSTFIRST0"),
+        // By way of another role.
+        assumes(chained, "ASIASECONDSECONDSEC0"),
+        assumes(alice, "ASIAALICEALICEALICE0"),
+        assumes(alice, "ASIAALICEALICEALICE1"),
+        assumes(account, "ASIAELSEELSEELSEELS0"),
+        assumes(service, "ASIALAMBDALAMBDALAM0"),
+        denied("first", "ASIAFIRSTFIRSTFIRST0", "203.0.113.66"),
+        denied("first", "ASIAFIRSTFIRSTFIRST0", "198.51.100.10"),
+        denied("second", "ASIASECONDSECONDSEC0", "203.0.113.66"),
+        denied("hers", "ASIAALICEALICEALICE0", "203.0.113.66"),
+        denied("hers", "ASIAALICEALICEALICE1", "203.0.113.66"),
+        denied("else", "ASIAELSEELSEELSEELS0", "203.0.113.66"),
+        denied("fn", "ASIALAMBDALAMBDALAM0", "203.0.113.66"),
+        denied("nobody", "ASIANOBODYNOBODYNOB0", "203.0.113.66"),
+        // Called like a host of ours.
+        denied("i-0a", "ASIAALICEALICEALICE0", "203.0.113.67"),
+        denied("i-0a", "ASIANOBODYNOBODYNOB0", "203.0.113.67"),
+    ];
+    let told = |events: &[String]| -> Vec<String> {
+        let denied = triage(&fold(Denials::default(), events), &pins().homes);
+        let told = denied.into_iter().map(|it| {
+            let by = it.by.map_or_else(|| "-".to_owned(), |by| by.to_string());
+            format!("{:?}: {} by {by} x{}", it.cause, it.instance, it.uses.calls)
+        });
+        told.collect()
+    };
+    let wanted = [
+        "Theft: first by i-0a x1",
+        "Theft: i-0a by - x1",
+        "Theft: second by i-0a x1",
+        "UnknownCaller: else by AROAELSE:x x1",
+        "UnknownCaller: fn by lambda.amazonaws.com x1",
+        "UnknownCaller: hers by arn:aws:iam::999988887777:user/alice x2",
+        "UnknownCaller: i-0a by arn:aws:iam::999988887777:user/alice x1",
+        "UnknownCaller: nobody by - x1",
+        "Stale: first by i-0a x1",
+    ];
+    assert_eq!(told(&events), wanted);
+    // In whatever order they come.
+    let backwards: Vec<String> = events.into_iter().rev().collect();
+    assert_eq!(told(&backwards), wanted);
 }
