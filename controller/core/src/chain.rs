@@ -21,7 +21,7 @@ use crate::{
 mod callers;
 
 pub use callers::{Callers, Stated, Stranger, StrangerKind};
-pub(crate) use callers::{Chains, HostsOf};
+pub(crate) use callers::{Chains, HostsOf, is_ec2};
 
 /// A role that sessions of others may become.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -141,7 +141,7 @@ impl<'a> Chains<'a> {
                         let hosts = hosts.or_insert_with(|| footprint.hosts.as_slice().into());
                         callers.add(&next.name, footprint, Arc::clone(hosts));
                     }
-                    None if by_ec2(&next.trusted_services) => {
+                    None if next.trusted_services.iter().any(|it| is_ec2(it)) => {
                         callers.absent.insert(next.name.clone());
                     }
                     None => {}
@@ -176,8 +176,9 @@ impl<'a> Chains<'a> {
     }
 }
 
-fn by_ec2(services: &BTreeSet<String>) -> bool {
-    EC2.iter().any(|ec2| services.contains(*ec2))
+/// Whether that is EC2, which delivers a role's credentials to its instances.
+pub(crate) fn is_ec2(service: &str) -> bool {
+    EC2.contains(&service)
 }
 
 impl Callers {
@@ -231,7 +232,7 @@ impl Callers {
                 by_way_of: (of.name != role.name).then(|| of.arn.to_string()),
             });
         };
-        for service in by.services.iter().filter(|it| !EC2.contains(&it.as_str())) {
+        for service in by.services.iter().filter(|it| !is_ec2(it)) {
             add(service, StrangerKind::Service);
         }
         let (partition, account) = (of.arn.partition(), of.arn.account());

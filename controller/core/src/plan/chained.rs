@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{Hold, Live, Pin, narrowing, role::RolePlanner, scope::Scope, wants_replay};
 use crate::{
-    chain::Callers,
+    chain::{self, Callers},
     estate::Role,
     footprint::Footprint,
     pin,
@@ -89,6 +89,9 @@ impl Part {
         held
     }
 }
+
+/// How many of whoever may assume a role are named.
+const SHOWN: usize = 3;
 
 /// What a statement may take, which lies in one policy.
 const MOST: usize = MANAGED_POLICY_QUOTA - SEAL_LENGTH;
@@ -242,6 +245,29 @@ impl RolePlanner<'_> {
                 )
             })
             .collect()
+    }
+
+    /// Whom `pin-derived` denies that may assume the role, and of whom no rule speaks: a session that is named like an
+    /// instance shows no key by which it could be told from what was made of an instance's token.
+    pub(super) fn denied_by_name(&self, scope: &Scope) -> Option<String> {
+        let role = self.role;
+        let is_asked = self.settings.pin_derived && scope.instances;
+        // Where a rule speaks of them, or it may assume itself, that holds.
+        if !is_asked || self.callers.is_some() || role.may_assume_itself() {
+            return None;
+        }
+        let services = role.trusted_services.iter();
+        let services = services.filter(|service| !chain::is_ec2(service));
+        let who = role.trusted.iter().chain(&role.trusted_providers);
+        let who: Vec<&str> = who.chain(services).map(String::as_str).collect();
+        let (some, more) = who.split_at(who.len().min(SHOWN));
+        let some = some.join(", ");
+        let more = if more.is_empty() { "" } else { ", …" };
+        (!who.is_empty()).then(|| {
+            format!(
+                "pin-derived denies sessions that are named like an instance (i-…) wherever they are, and who                  may assume the role names his session as he likes ({some}{more}): have no session named so, leave                  pin-derived out, or give instances a role of their own"
+            )
+        })
     }
 
     /// Statements of the pin in force that are about such sessions, or those that are not. What somebody else wrote

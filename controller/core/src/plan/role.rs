@@ -96,6 +96,7 @@ impl RolePlanner<'_> {
                 self.role.name
             ));
         }
+        warnings.extend(self.denied_by_name(&scope));
         if !steps.is_empty() {
             warnings.extend(dropped.iter().map(|sid| {
                 format!(

@@ -151,6 +151,42 @@ fn a_session_that_is_named_like_an_instance_is_one_of_them() {
     assert_eq!(holds(&fleet, "deploy"), []);
 }
 
+/// No key tells such a session from what was made of an instance's token, so that it is said is all.
+#[test]
+fn whom_a_pin_of_derived_sessions_denies_for_his_sessions_name_is_told() {
+    let warned = |fleet: &Fleet| -> Vec<String> {
+        let plan = fleet.plan();
+        let warnings = of(&plan, "deploy").warnings.iter();
+        let told = warnings.filter(|it| it.starts_with("pin-derived denies sessions"));
+        told.cloned().collect()
+    };
+    let derived = |fleet: Fleet| fleet.settings(|settings| settings.pin_derived = true);
+    let fleet = derived(deploy_with_hosts());
+    assert_eq!(of(&fleet.plan(), "deploy").outcome, Outcome::Change);
+    assert!(warned(&fleet)[0].contains("arn:aws:iam::111122223333:role/web"));
+    // What is told is so.
+    let pinned = fleet.clone().applied(usize::MAX);
+    let named = Session::of(&pinned.estate.roles["deploy"], "i-made-by-web");
+    let call = named.used_from(&"198.51.100.1".parse().unwrap(), "s3:GetObject");
+    let denied = denies(&in_force(&pinned, "deploy"), &call);
+    assert_eq!(denied.as_deref(), Some("Derived"));
+    assert_eq!(warned(&pinned).len(), 1);
+    let by = |service: &str| {
+        let fleet = deploy_with_hosts().edit_role("deploy", |role| {
+            role.trusted.clear();
+            role.trusted_services.insert(service.into());
+        });
+        warned(&derived(fleet)).len()
+    };
+    assert_eq!(
+        (by("ec2.amazonaws.com"), by("lambda.amazonaws.com")),
+        (0, 1)
+    );
+    assert_eq!(warned(&deploy_with_hosts()), [""; 0]);
+    // A rule makes a hold of it.
+    assert_eq!(warned(&fleet.chained("deploy", |_| {})), [""; 0]);
+}
+
 #[test]
 fn hosts_of_a_role_that_is_pinned_for_others_only_have_nothing_to_wait_for() {
     let published = |mode| {
