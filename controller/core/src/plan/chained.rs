@@ -1,6 +1,7 @@
 //! What is to be done about sessions of a role that others made by assuming it: a part of its pin, which is
 //! opted in and held by itself.
 
+use ipnet::IpNet;
 use serde::Serialize;
 
 use super::{Hold, Live, Pin, narrowing, role::RolePlanner, scope::Scope, wants_replay};
@@ -8,7 +9,7 @@ use crate::{
     chain::{self, Callers},
     estate::Role,
     footprint::Footprint,
-    pin,
+    pin::{self, Cover},
     policy::{Document, MANAGED_POLICY_QUOTA, SEAL_LENGTH, Statement},
     settings::Mode,
     verify,
@@ -42,6 +43,8 @@ pub(super) struct Part {
     pub(super) holds: Vec<Hold>,
     /// What the pin is to have of it. Where it is held, this admits what is admitted now too.
     pub(super) statements: Vec<Statement>,
+    /// The callers with a list that takes in addresses of others, and how many, where the exact one does not fit.
+    pub(super) covered: Option<(Callers, u64)>,
 }
 
 impl Part {
@@ -61,13 +64,31 @@ impl Part {
         is_wanted && !self.holds.is_empty() && !self.is_idle()
     }
 
-    /// What it would be, if `pin` is without it.
-    pub(super) fn pending(self, pin: Option<&Pin>) -> Option<Document> {
+    /// The same for who reads the plan. Where `pin` is without it, what it would be is told beside that.
+    pub(super) fn told(self, callers: &Callers, pin: Option<&Pin>) -> ChainedPlan {
         let documents = pin.map(Pin::documents).unwrap_or_default();
         let mut statements = documents.iter().flat_map(|it| &it.statements);
         let is_there = statements.any(pin::is_chained);
-        (!is_there && !self.is_idle() && !self.statements.is_empty())
-            .then(|| document(self.statements))
+        let pends = !is_there && !self.is_idle() && !self.statements.is_empty();
+        ChainedPlan {
+            stage: self.stage,
+            mode: self.mode,
+            in_force: self.is_in_force,
+            callers: match self.covered {
+                Some((covered, _)) => covered,
+                None => callers.clone(),
+            },
+            pending: pends.then(|| document(self.statements)),
+        }
+    }
+
+    /// That its list takes in addresses of others.
+    pub(super) fn taken_in(&self) -> Option<String> {
+        let (_, strangers) = self.covered.as_ref()?;
+        Some(format!(
+            "where sessions that others make come from does not fit a policy, so by allow-lossy its list takes in \
+             {strangers} addresses (of IPv6, /64s) that are nobody's place"
+        ))
     }
 
     /// Whether there is nobody whom it could admit.
@@ -95,6 +116,9 @@ const SHOWN: usize = 3;
 
 /// What a statement may take, which lies in one policy.
 const MOST: usize = MANAGED_POLICY_QUOTA - SEAL_LENGTH;
+
+/// Fewer characters than a prefix in a list takes fit so often.
+const LONGEST: usize = MOST / 10;
 
 /// What the largest of them would take as a policy of its own.
 fn largest_of(statements: &[Statement]) -> usize {
@@ -128,7 +152,12 @@ impl RolePlanner<'_> {
         let is_said = self.settings.chained_rule(self.role).is_some();
         let stage = self.settings.chained_stage_of(self.role);
         let mode = self.settings.comes_of(stage, self.role, is_in_force);
-        let then = pin::chained(&self.role.arn, callers, self.settings);
+        let exact = pin::chained(&self.role.arn, callers, self.settings);
+        let covered = self.covered(callers, &exact);
+        let (callers, then) = match &covered {
+            Some((covered, then, _)) => (covered, then.clone()),
+            None => (callers, exact),
+        };
         let mut holds = self.holds_of_callers(callers, has_hosts);
         if !is_said {
             holds.push(Hold::Unsaid);
@@ -174,7 +203,39 @@ impl RolePlanner<'_> {
             is_in_force,
             holds,
             statements,
+            covered: covered.map(|(covered, _, strangers)| (covered, strangers)),
         }
+    }
+
+    /// Where `exact` is too large, and lists may take in addresses of others: callers with the fewest of these that fit,
+    /// the statements, and how many addresses.
+    fn covered(
+        &self,
+        callers: &Callers,
+        exact: &[Statement],
+    ) -> Option<(Callers, Vec<Statement>, u64)> {
+        if !self.settings.allow_lossy || largest_of(exact) <= MOST {
+            return None;
+        }
+        let stated = &callers.stated.prefixes;
+        let found: Vec<IpNet> = callers.public.difference(stated).copied().collect();
+        let cover = Cover::new(&found, LONGEST);
+        let with = |most: usize| {
+            let public = cover.list(most)?.into_iter().chain(stated.iter().copied());
+            let mut callers = callers.clone();
+            callers.public = public.collect();
+            let then = pin::chained(&self.role.arn, &callers, self.settings);
+            (largest_of(&then) <= MOST).then_some((callers, then, cover.strangers(most)?))
+        };
+        let (mut low, mut high, mut best) = (0, LONGEST, None);
+        while low < high {
+            let middle = usize::midpoint(low, high + 1);
+            match with(middle) {
+                Some(fits) => (low, best) = (middle, Some(fits)),
+                None => high = middle - 1,
+            }
+        }
+        best
     }
 
     /// The pin of both parts; where they do not fit together, that of the role's instances goes first.

@@ -88,8 +88,8 @@ impl Hold {
             Hold::TooLarge(size) => write!(
                 f,
                 "the list of where sessions that others make come from has {size} characters, and has to fit \
-                 one policy of {MANAGED_POLICY_QUOTA}; let fewer roles assume it, or let them leave by NAT \
-                 gateways"
+                 one policy of {MANAGED_POLICY_QUOTA}; let fewer roles assume it, let them leave by NAT \
+                 gateways, or accept that it takes in addresses of others: allow-lossy = true"
             ),
             Hold::Unsaid => f.write_str(
                 "its sessions that others make are pinned, and no [[chained]] of the config names it: mode = \

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::{
-    ATTACHED_POLICIES_QUOTA, Absence, ChainedPlan, Coverage, Edit, Hold, Live, Outcome, Pin,
-    PinPolicy, RolePlan, Step,
+    ATTACHED_POLICIES_QUOTA, Absence, Coverage, Edit, Hold, Live, Outcome, Pin, PinPolicy,
+    RolePlan, Step,
     chained::Part,
     course::Course,
     narrowing, policy_arn, policy_names,
@@ -97,6 +97,7 @@ impl RolePlanner<'_> {
             ));
         }
         warnings.extend(self.denied_by_name(&scope));
+        warnings.extend(part.as_ref().and_then(Part::taken_in));
         if !steps.is_empty() {
             warnings.extend(dropped.iter().map(|sid| {
                 format!(
@@ -118,13 +119,8 @@ impl RolePlanner<'_> {
             let of_part = part.holds.iter().cloned().map(Box::new);
             holds.extend(of_part.map(Hold::Chained));
         }
-        let chained = self.callers.zip(part).map(|(callers, part)| ChainedPlan {
-            stage: part.stage,
-            mode: part.mode,
-            in_force: part.is_in_force,
-            callers: callers.clone(),
-            pending: part.pending(pin.as_ref()),
-        });
+        let chained = self.callers.zip(part);
+        let chained = chained.map(|(callers, part)| part.told(callers, pin.as_ref()));
         RolePlan {
             role: self.role.name.clone(),
             stage,

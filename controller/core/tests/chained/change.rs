@@ -282,3 +282,40 @@ fn a_wide_prefix_that_is_stated_makes_no_light_of_what_is_found() {
     });
     assert_eq!(holds(&fleet, "deploy"), []);
 }
+
+#[test]
+fn a_list_that_fits_no_policy_takes_in_others_only_where_that_is_allowed_and_then_it_is_said() {
+    let scattered = |lossy| {
+        deploy_of_many(2).settings(|settings| {
+            settings.mode = Mode::Observe;
+            settings.allow_lossy = lossy;
+        })
+    };
+    assert!(matches!(
+        holds(&scattered(false), "deploy")[..],
+        [Hold::TooLarge(_)]
+    ));
+    let fleet = scattered(true);
+    let told = |fleet: &Fleet| {
+        let plan = fleet.plan();
+        let mut warnings = of(&plan, "deploy").warnings.clone().into_iter();
+        warnings
+            .find(|it| it.contains("allow-lossy"))
+            .unwrap_or_default()
+    };
+    assert_eq!(holds(&fleet, "deploy"), []);
+    // 400 prefixes do not fit, and one that joins two of them takes in two addresses of others (a /30).
+    assert!(told(&fleet).contains(" addresses"), "{}", told(&fleet));
+    let fleet = fleet.applied(usize::MAX);
+    for number in [0, 2, 400, 798] {
+        let home = std::net::Ipv4Addr::from(u32::from_be_bytes([198, 51, 0, 0]) + number);
+        assert_eq!(denied(&fleet, "deploy", &home.to_string()), None);
+    }
+    for place in ["203.0.113.66", "198.51.4.1", "198.50.255.255"] {
+        assert!(denied(&fleet, "deploy", place).is_some(), "{place}");
+    }
+    assert_eq!(fleet.plan().steps().count(), 0);
+    // What fits as it is takes in nobody.
+    let exact = deploy_of_many(1).settings(|settings| settings.allow_lossy = true);
+    assert_eq!(told(&exact), "");
+}
