@@ -78,6 +78,8 @@ pub struct Config {
     pub accounts: Vec<Account>,
     /// `[organization]`: more accounts, but for those that `accounts` has.
     pub organization: Option<Organization>,
+    /// `follow-accounts`: callers of `[[chained]]` roles are looked for in all accounts of the job.
+    pub follow_accounts: bool,
     /// `concurrency`
     pub concurrency: Concurrency,
     /// `publish-pins`
@@ -218,6 +220,7 @@ fn config(mut table: Table<'_, '_>) -> Config {
     config.accounts = table.tables("account", account);
     only_once(&config.accounts, &mut table);
     config.organization = table.table("organization", organization);
+    config.follow_accounts = table.boolean("follow-accounts").unwrap_or_default();
     config.concurrency = table
         .number("concurrency", 1..=MOST_AT_A_TIME)
         .map(Concurrency)

@@ -19,9 +19,11 @@ use crate::{
 };
 
 mod callers;
+mod elsewhere;
 
 pub use callers::{Callers, Stated, Stranger, StrangerKind};
 pub(crate) use callers::{Chains, HostsOf, is_ec2};
+pub use elsewhere::Elsewhere;
 
 /// A role that sessions of others may become.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -1,11 +1,12 @@
 //! What the operator decided, as far as it bears on a plan. Read from the config by the binary.
 
-use std::{collections::BTreeSet, convert::Infallible, fmt, str::FromStr};
+use std::{collections::BTreeSet, convert::Infallible, fmt, str::FromStr, sync::Arc};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    chain::Elsewhere,
     estate::Role,
     id::{AccountId, Arn, SubnetId, VpcId},
     replayed::Replays,
@@ -56,6 +57,8 @@ pub struct Settings {
     /// Rules for roles that others assume; the first that matches decides. A role that none names is left
     /// alone.
     pub chained: Vec<ChainedRule>,
+    /// Where sessions of roles of other accounts come from that may assume these, as far as that was gathered.
+    pub elsewhere: Arc<Elsewhere>,
     /// Whether these are decisions for several accounts: then it is no slip of the pen that they name what is
     /// not in this one.
     pub shared: bool,

@@ -14,7 +14,7 @@ use super::{
     out::{Gathered, Out},
     print,
     several::Told,
-    way::Way,
+    way::{self, Way},
 };
 use crate::{
     account::{Account, SelectError, select},
@@ -100,6 +100,15 @@ impl Command {
         matches!(self, Command::Run { .. } | Command::Apply { .. })
     }
 
+    fn plans(&self) -> bool {
+        let writes = self.writes_pins();
+        writes
+            || matches!(
+                self,
+                Command::Plan { .. } | Command::Replay { .. } | Command::Status { .. }
+            )
+    }
+
     /// Whether a person is asked about each account.
     fn asks(&self) -> bool {
         matches!(
@@ -180,7 +189,7 @@ impl Many {
     }
 
     async fn side_by_side(
-        self,
+        mut self,
         command: Command,
         accounts: Vec<Account>,
     ) -> Result<Exit, CommandError> {
@@ -195,6 +204,13 @@ impl Many {
             && let Some(exit) = self.status(store, &accounts, *json).await?
         {
             return Ok(exit);
+        }
+        if command.plans() && self.config.follow_accounts {
+            let (elsewhere, calls) = way::elsewhere(&self.config, &self.way, &accounts).await;
+            self.config.settings.elsewhere = Arc::new(elsewhere);
+            for (call, number) in calls {
+                *self.calls.entry(call).or_default() += number;
+            }
         }
         let records = match command {
             Command::Observe { .. } | Command::Release { .. } | Command::Revoke(_) => None,

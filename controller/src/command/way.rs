@@ -1,12 +1,15 @@
 //! The way to each account of a cloud.
 
-use credpin_core::id::{AccessKeyId, AccountId};
+use credpin_core::{
+    chain::Elsewhere,
+    id::{AccessKeyId, AccountId},
+};
 use futures::{StreamExt, stream};
 
 use super::{CommandError, chain, many::Chosen};
 use crate::{
     account::{Account, SelectError, select},
-    cloud::{Calls, Observation, Observe, dir::Dir},
+    cloud::{Calls, Observation, Observe, dir::Dir, estate::estate},
     config::{CloudName, Config},
     organization::{Listing, Organization, OrganizationError, ParentId, in_file},
 };
@@ -160,6 +163,47 @@ pub(super) async fn observed(config: &Config) -> Option<Vec<Observation>> {
     Some(seen.inspect_err(told).ok()?.accounts)
 }
 
+/// Where sessions of roles of all these `accounts` come from, and what it took to know. Of one account at a time no more
+/// than that is kept. One that cannot be looked at is told about: whom its roles may assume is held.
+pub(super) async fn elsewhere(
+    config: &Config,
+    way: &Way,
+    accounts: &[Account],
+) -> (Elsewhere, Calls) {
+    let looks = accounts.iter().map(|account| async move {
+        let look = way.look(account).await;
+        let told = |error: &CommandError| {
+            let id = &account.id;
+            tracing::warn!("callers in account {id} are not known: {}", chain(error));
+        };
+        let (seen, calls) = look.inspect_err(told).ok()?;
+        let settings = config.settings.clone();
+        let gather = move || {
+            let estate = estate(&seen);
+            (Elsewhere::of(&estate, &settings), estate.gaps)
+        };
+        // What comes of a bug is that nothing is known of that account.
+        let (of_one, gaps) = tokio::task::spawn_blocking(gather).await.ok()?;
+        for gap in gaps {
+            tracing::warn!("callers in account {} are not known: {gap}", account.id);
+        }
+        Some((of_one, calls))
+    });
+    let looks = stream::iter(looks).buffered(config.concurrency.0);
+    let gathered = (Elsewhere::default(), Calls::new());
+    looks
+        .fold(gathered, async |(mut elsewhere, mut all), look| {
+            if let Some((of_one, calls)) = look {
+                elsewhere.merge(of_one);
+                for (call, number) in calls {
+                    *all.entry(call).or_default() += number;
+                }
+            }
+            (elsewhere, all)
+        })
+        .await
+}
+
 impl Way {
     /// Begins.
     #[cfg_attr(
@@ -209,10 +253,21 @@ impl Way {
     }
 
     pub(super) async fn observe_one(&self, account: &Account) -> Result<Observation, CommandError> {
+        Ok(self.look(account).await?.0)
+    }
+
+    /// The same, with what it took.
+    async fn look(&self, account: &Account) -> Result<(Observation, Calls), CommandError> {
         Ok(match self {
-            Self::Dir(dir) => dir.in_account(&account.id)?.observe().await,
+            Self::Dir(dir) => {
+                let seen = dir.in_account(&account.id)?.observe().await;
+                (seen, Calls::new())
+            }
             #[cfg(feature = "aws")]
-            Self::Aws(aws) => aws.in_account(account).await?.observe().await,
+            Self::Aws(aws) => {
+                let aws = aws.in_account(account).await?;
+                (aws.observe().await, aws.calls())
+            }
         })
     }
 }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use credpin_core::{detect::RuleId, replayed::Replays};
 
 use super::*;
@@ -91,6 +93,7 @@ fn every_key_is_read() {
                 allow_lossy: true,
                 max_policies: Some(5),
                 policy_quota: Some(3000),
+                elsewhere: Arc::default(),
                 shared: false,
                 take_over: false,
                 own_role: None,
@@ -110,6 +113,7 @@ fn every_key_of_accounts_is_read() {
     let config = parse(
         "credpin.toml",
         r#"
+        follow-accounts = true
         concurrency = 3
         [[account]]
         id = "111122223333"
@@ -144,6 +148,7 @@ fn every_key_of_accounts_is_read() {
                 external_id: Some("of-credpin".into()),
                 except: ["555566667777".parse().unwrap()].into(),
             }),
+            follow_accounts: true,
             concurrency: Concurrency(3),
             ..Config::default()
         }
@@ -236,7 +241,7 @@ mode = 7
         [
             "credpin.toml:1:9: mode: `strict` is no mode: write observe, canary or enforce",
             "credpin.toml:2:1: hub-vpc: unknown key; known here: mode, hub-vpcs, allow-launch-gap, \
-             max-policies, policy-quota, ipv6-lists, private-ipv4-lists, allow-lossy, pin-derived, self-defence, exclude, canary-share, replay-max-age, idle-after, without-replay, propagation, max-narrowing, role, chained, egress, controller-roles, accept, cloud, records, state, publish-pins, regions, account, organization, concurrency",
+             max-policies, policy-quota, ipv6-lists, private-ipv4-lists, allow-lossy, pin-derived, self-defence, exclude, canary-share, replay-max-age, idle-after, without-replay, propagation, max-narrowing, role, chained, egress, controller-roles, accept, cloud, records, state, publish-pins, regions, account, organization, follow-accounts, concurrency",
             "credpin.toml:3:16: pin-derived: wants true or false, not string",
             "credpin.toml:4:15: ipv6-lists: lists have no `/64`: write addresses or subnets",
             "credpin.toml:6:8: egress.vpc: `0abc` is not a VPC id (vpc-…)",

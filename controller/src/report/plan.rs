@@ -263,10 +263,17 @@ fn is_held_in_part(role: &RolePlan) -> bool {
 
 /// Who makes a role's sessions by assuming it.
 fn assumed_by(chained: &ChainedPlan) -> String {
-    if chained.callers.roles.is_empty() {
+    let callers = &chained.callers;
+    let lists = [listed(&callers.roles), listed(&callers.elsewhere)];
+    let lists: Vec<&str> = lists
+        .iter()
+        .map(String::as_str)
+        .filter(|it| !it.is_empty())
+        .collect();
+    if lists.is_empty() {
         return "assumed by no instance".to_owned();
     }
-    format!("assumed by {}", listed(&chained.callers.roles))
+    format!("assumed by {}", lists.join(", "))
 }
 
 /// Where a new pin lets the role's tokens be used from, and sessions that others make.

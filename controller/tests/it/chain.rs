@@ -8,7 +8,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::rig::Account;
+use crate::{
+    accounts::{BROKEN, FIRST, Organisation, SECOND},
+    rig::Account,
+};
 
 /// What `credpin ARGS` prints of the `nat` scenario with further roles, each with who may assume it.
 fn says(args: &[&str], roles: &[(&str, Value)]) -> String {
@@ -102,4 +105,65 @@ fn machines_are_told_the_same() {
     ] {
         assert!(dot.contains(line), "{line}: {dot}");
     }
+}
+
+/// Two accounts with `web`, of which the second has a role that the `web` of the first may assume.
+fn across_accounts(config: &str) -> Organisation {
+    let all = Organisation::of("nat", &[FIRST, SECOND, BROKEN]);
+    let file = all.path().join("cloud").join(SECOND);
+    let file = file.join("iam/get-account-authorization-details.json");
+    let mut details: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    details["RoleDetailList"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({
+            "Path": "/", "RoleName": "deploy", "RoleId": "AROADEPLOY",
+            "Arn": format!("arn:aws:iam::{SECOND}:role/deploy"),
+            "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [{
+                "Effect": "Allow", "Principal": {"AWS": format!("arn:aws:iam::{FIRST}:role/web")},
+                "Action": "sts:AssumeRole",
+            }]},
+        }));
+    fs::write(&file, details.to_string()).unwrap();
+    let file = all.path().join("credpin.toml");
+    let before = fs::read_to_string(&file).unwrap();
+    let rule = "[[chained]]\nname = \"deploy\"\nmode = \"enforce\"\n";
+    fs::write(&file, format!("{config}\n{before}\n{rule}")).unwrap();
+    all
+}
+
+/// The role `deploy` of the second account, as a plan of all has it.
+fn deploy_of(plan: &Value) -> Value {
+    let accounts = plan["accounts"].as_array().unwrap();
+    let of = accounts.iter().find(|of| of["account"] == SECOND).unwrap();
+    let roles = of["result"]["roles"].as_array().unwrap();
+    roles
+        .iter()
+        .find(|role| role["role"] == "deploy")
+        .unwrap()
+        .clone()
+}
+
+#[test]
+fn callers_in_other_accounts_of_the_job_are_followed_where_that_is_asked_for() {
+    let all = across_accounts("");
+    let deploy = deploy_of(&all.json(3, &["plan", "--json", "--without-replay"]));
+    assert_eq!(deploy["outcome"], "held");
+
+    let all = across_accounts("follow-accounts = true");
+    let deploy = deploy_of(&all.json(2, &["plan", "--json", "--without-replay"]));
+    assert_eq!(deploy["outcome"], "change", "{deploy}");
+    let caller = format!("arn:aws:iam::{FIRST}:role/web");
+    assert_eq!(deploy["chained"]["callers"]["elsewhere"], json!([caller]));
+    let documents = deploy["pin"].to_string();
+    assert!(documents.contains("ChainedPublic"), "{documents}");
+    let told = all.says(2, &["plan", "--without-replay"]);
+    assert!(told.contains(&format!("assumed by {caller}")), "{told}");
+    all.says(0, &["run", "--without-replay"]);
+
+    // An account that cannot be looked at takes nothing away.
+    all.break_account(FIRST);
+    let deploy = deploy_of(&all.json(4, &["plan", "--json", "--without-replay"]));
+    assert_eq!(deploy["outcome"], "held");
+    assert_eq!(deploy["steps"], json!([]));
 }

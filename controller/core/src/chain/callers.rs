@@ -3,7 +3,8 @@
 //! A session of `AssumeRole` is used where whoever assumed the role is. So the trust policies are followed
 //! back: a role that may assume it brings the footprint of its own instances along, and then whoever may
 //! assume that role comes in question. That ends at instances, whose egress is known, or at somebody of
-//! whom nothing is known: a user, a service, another account. Those the operator has to answer for.
+//! whom nothing is known: a user, a service, another account. Those the operator has to answer for, but for roles of
+//! other accounts of the same job, where these are [looked at](super::Elsewhere) too.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,12 +15,12 @@ use std::{
 use ipnet::IpNet;
 use serde::Serialize;
 
-use super::{Assumers, assumers};
+use super::{Assumers, assumers, elsewhere::Places};
 use crate::{
     egress::Unknown,
     estate::{Estate, Role},
     footprint::{Footprint, Host, Launch, LaunchGap},
-    id::{RoleName, VpcId},
+    id::{Arn, RoleName, VpcId},
     settings::{ChainedRule, Glob, Settings},
 };
 
@@ -44,6 +45,12 @@ pub struct Callers {
     /// Of these, what the config adds.
     #[serde(skip)]
     pub stated: Stated,
+    /// Roles of other accounts of the job whose instances may.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub elsewhere: BTreeSet<Arn>,
+    /// Of all prefixes and VPCs, those of their sessions.
+    #[serde(skip)]
+    pub(crate) of_elsewhere: Stated,
     /// Those of whom it is not known where they call from.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub strangers: BTreeSet<Stranger>,
@@ -126,7 +133,17 @@ impl<'a> Chains<'a> {
         let mut rest = vec![role];
         while let Some(of) = rest.pop() {
             let said = self.settings.chained_rule(of);
-            let by = assumers(of, self.estate, &self.by_id);
+            let mut by = assumers(of, self.estate, &self.by_id);
+            let elsewhere = &self.settings.elsewhere;
+            let is_said = |it: &str| said.is_some_and(|rule| rule.callers.contains(it));
+            // Whom the config answers for it answers for.
+            by.others.retain(|other| match elsewhere.places(other) {
+                Some(places) if !is_said(other) => {
+                    callers.add_elsewhere(places);
+                    false
+                }
+                _ => true,
+            });
             callers.stranger(of, role, &by, said, self.are_there(said));
             if let Some(rule) = said {
                 callers.state(rule);
@@ -192,7 +209,7 @@ impl Callers {
         self.hosts.iter().flat_map(|of_role| of_role.iter())
     }
 
-    fn add(&mut self, role: &RoleName, footprint: &Footprint, hosts: Arc<[Host]>) {
+    pub(super) fn add(&mut self, role: &RoleName, footprint: &Footprint, hosts: Arc<[Host]>) {
         self.roles.insert(role.clone());
         self.hosts.push(hosts);
         self.launches.extend(footprint.launches.iter().cloned());
@@ -205,6 +222,16 @@ impl Callers {
         let gaps = footprint.launch_gaps.iter();
         let gaps = gaps.filter(|gap| !matches!(gap, LaunchGap::SeveralAddresses(_)));
         self.launch_gaps.extend(gaps.cloned());
+    }
+
+    fn add_elsewhere(&mut self, places: &Places) {
+        self.elsewhere.insert(places.arn.clone());
+        self.of_elsewhere.prefixes.extend(&places.public);
+        self.of_elsewhere.vpcs.extend(places.vpcs.iter().cloned());
+        self.public.extend(&places.public);
+        self.vpcs.extend(places.vpcs.iter().cloned());
+        self.unknown.extend(places.unknown.iter().cloned());
+        self.launch_gaps.extend(places.launch_gaps.iter().cloned());
     }
 
     fn state(&mut self, rule: &ChainedRule) {

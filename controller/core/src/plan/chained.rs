@@ -142,6 +142,7 @@ impl RolePlanner<'_> {
             .values()
             .flat_map(|region| region.subnets.values());
         subnets.into_iter().any(|subnet| subnet.vpc.as_str() == vpc)
+            || self.settings.elsewhere.has_vpc(vpc)
     }
 
     /// What is to be done about sessions that `callers` make.

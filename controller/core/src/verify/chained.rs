@@ -7,7 +7,7 @@ use super::{
     neighbours, newcomer, nobodys_vpc, strangers,
 };
 use crate::{
-    chain::Callers,
+    chain::{Callers, Stated},
     credential::Session,
     estate::Role,
     footprint::Host,
@@ -59,7 +59,16 @@ fn calls<'a>(
     let any = Session::of(role, ANY_NAME);
     calls_of_hosts(role, callers, settings)
         .chain(calls_of_launches(any.clone(), callers))
-        .chain(calls_of_stated(any.clone(), callers))
+        .chain(calls_from(
+            any.clone(),
+            &callers.stated,
+            Promise::StatedIsAdmitted,
+        ))
+        .chain(calls_from(
+            any.clone(),
+            &callers.of_elsewhere,
+            Promise::ChainedIsAdmitted,
+        ))
         .chain(calls_from_outside(any, callers))
 }
 
@@ -145,10 +154,14 @@ fn calls_of_launches(session: Session, callers: &Callers) -> impl Iterator<Item 
     })
 }
 
-/// Callers that are no hosts of ours, from where the operator says that they are.
-fn calls_of_stated(session: Session, callers: &Callers) -> impl Iterator<Item = Call> + use<'_> {
-    let public = callers.stated.prefixes.iter().flat_map(ends);
-    let inside = callers.stated.vpcs.iter();
+/// Callers that are no hosts of this account, from where the operator says that they are, or their own account.
+fn calls_from(
+    session: Session,
+    places: &Stated,
+    promise: Promise,
+) -> impl Iterator<Item = Call> + use<'_> {
+    let public = places.prefixes.iter().flat_map(ends);
+    let inside = places.vpcs.iter();
     let homes = public
         .map(Position::Internet)
         .chain(inside.map(|vpc| Position::Endpoint {
@@ -157,7 +170,7 @@ fn calls_of_stated(session: Session, callers: &Callers) -> impl Iterator<Item = 
         }));
     homes.map(move |home| {
         let request = session.used_from(&home, ANY_ACTION);
-        call(&newcomer(), &home, request, Promise::StatedIsAdmitted)
+        call(&newcomer(), &home, request, promise)
     })
 }
 
@@ -165,6 +178,7 @@ fn calls_of_stated(session: Session, callers: &Callers) -> impl Iterator<Item = 
 fn outsiders(callers: &Callers) -> Vec<Position> {
     let hosts = callers.hosts().flat_map(|host| &host.public);
     let public = hosts.chain(&callers.stated.prefixes);
+    let public = public.chain(&callers.of_elsewhere.prefixes);
     let admitted = |address: &IpAddr| callers.public.iter().any(|net| net.contains(address));
     let mut outside: Vec<_> = public
         .flat_map(neighbours)

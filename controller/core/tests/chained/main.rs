@@ -4,6 +4,7 @@
 
 mod callers;
 mod change;
+mod elsewhere;
 #[path = "../fleet/mod.rs"]
 mod fleet;
 mod parts;
