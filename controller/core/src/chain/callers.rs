@@ -181,13 +181,18 @@ impl<'a> Chains<'a> {
 
     /// The roles of the account that may assume a role, but for those that the config answers for.
     fn next(&self, by: &Assumers, rule: Option<&ChainedRule>) -> Vec<&'a Role> {
-        let is_said = |role: &Role| {
-            let mut said = rule.into_iter().flat_map(|rule| &rule.assumed_by);
-            (by.account || by.anybody) && said.any(|glob| glob.matches(role.name.as_str()))
-        };
-        let roles = self.estate.roles.values();
-        roles
-            .filter(|role| by.roles.contains(&role.name) || is_said(role))
+        let named = by
+            .roles
+            .iter()
+            .filter_map(|name| self.estate.roles.get(name));
+        // All roles are looked through only where one of them may be said.
+        let globs = rule.map_or(&[][..], |rule| &rule.assumed_by);
+        let is_asked = (by.account || by.anybody) && !globs.is_empty();
+        let all = is_asked.then(|| self.estate.roles.values());
+        let is_said = |role: &&Role| globs.iter().any(|glob| glob.matches(role.name.as_str()));
+        let said = all.into_iter().flatten().filter(is_said);
+        named
+            .chain(said)
             .filter(|role| !rule.is_some_and(|rule| rule.callers.contains(role.arn.as_str())))
             .collect()
     }

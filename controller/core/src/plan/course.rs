@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     footprint::Footprint,
-    pin::{self, Room},
+    pin,
     policy::{Document, MANAGED_POLICY_QUOTA},
 };
 
@@ -85,14 +85,7 @@ impl RolePlanner<'_> {
         if part.is_written() {
             statements.extend(part.statements.iter().cloned());
         }
-        let room = Room {
-            documents: self
-                .room()
-                .documents
-                .max(in_force.map_or(0, |pin| pin.policies.len())),
-            ..self.room()
-        };
-        let documents = pin::pack(statements, room, &self.documents_before())?;
+        let documents = pin::pack(statements, self.room(), &self.documents_before())?;
         let pin = self.named(documents);
         if in_force.map_or(pin.policies.is_empty(), |now| *now == pin) {
             return None;

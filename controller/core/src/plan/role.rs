@@ -88,7 +88,12 @@ impl RolePlanner<'_> {
             self.stale(&pin.documents(), &footprint, &scope)
         });
         warnings.extend(self.denied_strangers(part.as_ref()));
-        let stays = steps.is_empty() || meanwhile.is_some();
+        let is_stale = |pin: &Pin| {
+            !self
+                .locked_out(&pin.documents(), &footprint, &scope)
+                .is_empty()
+        };
+        let stays = steps.is_empty() || meanwhile.as_ref().is_some_and(is_stale);
         if outcome == Outcome::Held && stays && !warnings.is_empty() {
             warnings.push(format!(
                 "that stays so while the role is held: see to what holds it, or take the pin off \
