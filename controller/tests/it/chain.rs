@@ -167,3 +167,29 @@ fn callers_in_other_accounts_of_the_job_are_followed_where_that_is_asked_for() {
     assert_eq!(deploy["outcome"], "held");
     assert_eq!(deploy["steps"], json!([]));
 }
+
+#[test]
+fn a_run_that_goes_on_with_one_part_of_a_pin_leaves_what_it_says() {
+    let all = Organisation::of("held-in-part", &[FIRST]);
+    all.says(3, &["run", "--account", FIRST]);
+    let deploy = |status: &Value| {
+        let roles = status["roles"].as_array().unwrap().iter();
+        roles
+            .clone()
+            .find(|role| role["role"] == "deploy")
+            .unwrap()
+            .clone()
+    };
+    // As the run left it, and as it is found.
+    for more in [&[][..], &["--fresh"]] {
+        let args = [&["status", "--json", "--account", FIRST][..], more].concat();
+        let deploy = deploy(&all.json(3, &args));
+        assert_eq!(deploy["pin"], "held");
+        assert_eq!(deploy["chained"]["in_force"], true);
+        assert_eq!(deploy["exposure"], "everything");
+    }
+    let plan = all.json(3, &["plan", "--json", "--account", FIRST]);
+    let deploy = deploy(&plan);
+    assert_eq!(deploy["steps"], json!([]));
+    assert_eq!(deploy["in_force"]["policies"].as_array().unwrap().len(), 1);
+}
