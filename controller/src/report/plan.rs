@@ -441,7 +441,7 @@ mod tests {
                 v4: Measure::default(),
                 v6: Measure::default(),
                 endpoints: Measure::default(),
-                instances,
+                instances: instances.into(),
             }
         };
         let said = worst_off(&of([0, 3, 1]));
