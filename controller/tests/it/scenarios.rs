@@ -10,11 +10,12 @@ use std::{
 
 use credpin::{
     Planned,
-    cloud::{Observe, dir::Dir},
+    apply::Applied,
+    cloud::{Calls, Observe, dir::Dir},
     config,
     report::{self, Paint},
 };
-use credpin_core::settings::Settings;
+use credpin_core::{exposure::Exposure, plan::Outcome, settings::Settings};
 use jiff::Timestamp;
 
 /// Every scenario, relative to the crate: paths are part of what gaps say.
@@ -78,6 +79,24 @@ async fn the_same_view_gives_the_same_plan_byte_for_byte() {
         let second = report::plan_json(&plan(&scenario).await.0.plan).unwrap();
         assert_eq!(first, second, "{}", scenario.display());
     }
+}
+
+/// As a look right after the run finds it, and not as it would be if nothing were held.
+#[tokio::test]
+async fn what_a_run_leaves_of_a_pin_that_is_held_in_part_is_that_part() {
+    let (Planned { plan, .. }, _) = plan(Path::new("tests/scenarios/held-in-part")).await;
+    let run = credpin::Run {
+        plan,
+        applied: Applied::default(),
+        unconfirmed: Vec::new(),
+        calls: Calls::new(),
+    };
+    let after = run.after();
+    let deploy = after.role(&"deploy".parse().unwrap()).unwrap();
+    assert_eq!(deploy.outcome, Outcome::Held);
+    assert!(deploy.in_force.is_some() && deploy.in_force == deploy.meanwhile);
+    assert_ne!(deploy.in_force, deploy.pin);
+    assert_eq!(deploy.exposure_now, Exposure::Everything);
 }
 
 /// What `observe --out` writes is the cloud it was seen in, holes included.
