@@ -5,6 +5,8 @@ DEMO_FLAGS ?=
 BENCH_FLAGS ?=
 # Tests that make cgroups are ignored but where they can.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),-- --include-ignored)
+# Where tests note the policies that they make, for the judge.
+WITNESS := $(CURDIR)/target/witness
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test tools bench fuzz lint fmt doc
@@ -20,7 +22,9 @@ demo: ## see a stolen token die: no AWS account, no root, nothing to set up (DEM
 # with the features that the tests need, so that no dependency is built twice.
 test: tools ## run every test, with the real parts of `make tools`
 	$(CARGO) build --workspace --all-targets --locked
-	$(CARGO) test --workspace --locked --no-fail-fast $(AS_ROOT)
+	@rm -rf $(WITNESS) && mkdir -p $(WITNESS)
+	CREDPIN_WITNESS=$(WITNESS) $(CARGO) test --workspace --locked --no-fail-fast $(AS_ROOT)
+	CREDPIN_WITNESS=$(WITNESS) $(CARGO) test --workspace --locked --test judged
 
 tools: ## install moto, clients of AWS and the policy judge under target/tools
 	@tests/e2e/tools/setup
@@ -40,6 +44,7 @@ fuzz: ## build the fuzz targets and run each for ten seconds (FUZZ_SECONDS)
 lint: ## check formatting, and clippy with warnings denied
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --workspace --test judged --locked -- -D warnings
 	$(CARGO) clippy -p credpin-e2e --no-default-features --locked -- -D warnings
 
 fmt: ## format the sources

@@ -11,6 +11,7 @@ use credpin_core::{
     policy::Document,
     request::{Key, Request},
 };
+use credpin_witness::{Call, note_call};
 
 const PIN: &str = r#"{
   "Version": "2012-10-17",
@@ -109,7 +110,13 @@ fn network(request: Request, from: Origin) -> Request {
 /// The statement of the pin that denies `request`.
 fn denied(request: &Request) -> Option<String> {
     let pin = Document::parse(PIN).expect("it is as we write them");
-    denied_by([&pin], request).map(|statement| statement.sid.clone())
+    let by = denied_by([&pin], request).map(|statement| statement.sid.clone());
+    // The judge is asked about the same calls (tests/e2e/tests/judged.rs).
+    let context = request.context().map(|(key, value)| (key.name(), value));
+    let resource = request.resource.as_deref();
+    let call = Call::new(&request.action, resource, context, by.is_some());
+    note_call(pin.to_json(), call);
+    by
 }
 
 #[track_caller]

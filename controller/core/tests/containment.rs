@@ -151,6 +151,7 @@ fn carry_out(facts: &mut Facts, round: &Round, now: Timestamp) {
     let is_spent = |stands: &Stands| round.spent.contains(&stands.id);
     facts.standing.retain(|stands| !is_spent(stands));
     for cut in &round.cuts {
+        credpin_witness::note(cut.document().to_json());
         let key = match &cut.reach {
             Reach::Key { key } => Some(key.clone()),
             _ => None,

@@ -71,6 +71,7 @@ fn every_cut_is_proven_and_fits() {
             assert_eq!(prove(&cut, &document), [], "{stolen:?}");
             assert!(document.size() < MANAGED_POLICY_QUOTA / 4, "{stolen:?}");
             assert_eq!(Document::parse(&document.to_json()).unwrap(), document);
+            credpin_witness::note(document.to_json());
         }
     }
 }
@@ -100,6 +101,7 @@ fn the_proof_finds_every_statement_that_is_missing() {
                 let mut document = cut.document();
                 document.statements.remove(place);
                 assert_ne!(prove(&cut, &document), [], "{stolen:?}");
+                credpin_witness::note(document.to_json());
             }
         }
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    rig::copy,
+    rig::{copy, note},
     tokens::{record, ship},
 };
 
@@ -59,14 +59,18 @@ impl Organisation {
     }
 
     pub(crate) fn credpin(&self, args: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_credpin"))
+        let output = Command::new(env!("CARGO_BIN_EXE_credpin"))
             .args(args)
             .current_dir(self.path())
             .env_clear()
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .stdin(Stdio::null())
             .output()
-            .unwrap()
+            .unwrap();
+        for account in fs::read_dir(self.path().join("cloud")).unwrap() {
+            note(&account.unwrap().path());
+        }
+        output
     }
 
     /// What it prints, where it ends with `code`.

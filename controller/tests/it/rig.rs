@@ -8,6 +8,7 @@ use credpin::{
 };
 use credpin_core::{
     id::{Arn, RoleName, VersionId},
+    policy::Document,
     settings::Settings,
 };
 use tempfile::TempDir;
@@ -16,6 +17,30 @@ use tempfile::TempDir;
 pub(crate) struct Account {
     folder: TempDir,
     pub(crate) settings: Settings,
+}
+
+/// Has the independent judge asked about the pins and cuts in a directory cloud.
+pub(crate) fn note(cloud: &Path) {
+    credpin_witness::note_directory(cloud, is_ours);
+}
+
+/// Tests write texts that credpin never would, too.
+fn is_ours(document: &str) -> bool {
+    Document::parse(document).is_ok()
+}
+
+fn note_written(document: &str) {
+    if is_ours(document) {
+        credpin_witness::note(document);
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            note(self.path());
+        }
+    }
 }
 
 impl Account {
@@ -159,11 +184,13 @@ impl WriteIam for Watched {
     }
 
     async fn create_policy(&self, new: &NewPolicy<'_>) -> Result<(), CallError> {
+        note_written(new.document);
         self.write("create_policy", new.arn, self.dir.create_policy(new))
             .await
     }
 
     async fn create_version(&self, policy: &Arn, document: &str) -> Result<(), CallError> {
+        note_written(document);
         self.write(
             "create_version",
             policy,

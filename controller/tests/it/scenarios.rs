@@ -35,6 +35,16 @@ async fn plan(scenario: &Path) -> (credpin::Planned, Settings) {
     let planned = credpin::plan(&cloud, &config.settings, &[], Timestamp::UNIX_EPOCH)
         .await
         .unwrap();
+    for pin in planned
+        .plan
+        .roles
+        .iter()
+        .filter_map(|role| role.pin.as_ref())
+    {
+        for document in pin.documents() {
+            credpin_witness::note(document.to_json());
+        }
+    }
     (planned, config.settings)
 }
 

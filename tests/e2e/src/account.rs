@@ -107,6 +107,9 @@ impl Account {
                     json!({"PolicyArn": arn, "VersionId": version}),
                 )
                 .await?;
+            if arn.contains(":policy/credpin/credpin") {
+                credpin_witness::note(got["PolicyVersion"]["Document"].to_string());
+            }
             policies.push(Policy {
                 name: arn.to_owned(),
                 document: got["PolicyVersion"]["Document"].clone(),

@@ -3,6 +3,8 @@
 use std::{fs, path::Path};
 
 use anyhow::Result;
+use credpin_core::policy::Document;
+use credpin_witness::note_directory;
 use tempfile::TempDir;
 
 use crate::{
@@ -67,11 +69,10 @@ impl Controller {
     /// Runs it on a directory.
     pub async fn on_dir(&self, directory: &Path, arguments: &[&str]) -> Result<Finished> {
         let cloud = format!("dir:{}", directory.display());
-        self.launch()?
-            .args(["--cloud", &cloud])
-            .args(arguments)
-            .finish()
-            .await
+        let launch = self.launch()?.args(["--cloud", &cloud]);
+        let finished = launch.args(arguments).finish().await?;
+        note_directory(directory, |text| Document::parse(text).is_ok());
+        Ok(finished)
     }
 
     fn launch(&self) -> Result<Launch> {

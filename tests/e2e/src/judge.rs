@@ -8,6 +8,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
+use credpin_core::policy::{Piece, Statement, Test};
+use credpin_core::request::Request;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -158,6 +160,20 @@ pub fn allow_everything() -> Policy {
             "Statement": [{"Sid": "All", "Effect": "Allow", "Action": "*", "Resource": "*"}],
         }),
     }
+}
+
+/// The one rule that the judge is known to get wrong and that what we write meets: a negated operator
+/// matches a variable without a value (IAM User Guide, "IAM policy elements: Variables and tags",
+/// section "Policy variables with no value"). The judge lets it fail.
+pub fn lets_fail(statement: &Statement, request: &Request) -> bool {
+    let absent =
+        |piece: &Piece| matches!(piece, Piece::Variable(key) if request.value(*key).is_none());
+    statement.conditions().any(|(key, test)| match test {
+        Test::StringNotEquals(texts) => {
+            request.value(key).is_some() && texts.iter().any(|text| text.0.iter().any(absent))
+        }
+        _ => false,
+    })
 }
 
 fn verdict(question: &Question, answer: Answer) -> Result<Verdict> {

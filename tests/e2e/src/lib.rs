@@ -9,7 +9,8 @@
 //!
 //! Start at [`tools`] (what `make tools` installed), [`moto`] and [`estate`] (the account and what stands
 //! in it), [`gate`] (the AWS endpoint that denies the thief), [`client`] (honest or thief) and [`judge`]
-//! (the second opinion on policies, asked about random ones of [`arbitrary`]). Every process starts in
+//! (the second opinion on policies, asked about random ones of [`arbitrary`] and, by calls that are [`bearing`] on
+//! each, about all that tests make). Every process starts in
 //! [`process`], where the environment is scrubbed and addresses must be loopback; the metadata service's
 //! own address is asked in a [`namespace`] only, where something else has it. [`trail`] writes what CloudTrail
 //! would have written, [`fleet`] accounts of any size.
@@ -18,6 +19,7 @@
 
 pub mod account;
 pub mod arbitrary;
+pub mod bearing;
 pub mod client;
 pub mod controller;
 pub mod credentials;

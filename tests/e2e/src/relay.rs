@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Result;
+use credpin_witness::note;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Request, Response, body::Incoming};
 use serde_json::{Value, json};
@@ -143,6 +144,9 @@ impl Inner {
                 .unwrap_or_default(),
             next_page: next_page || json["NextToken"].is_string(),
         };
+        if let "CreatePolicy" | "CreatePolicyVersion" = call.action.as_str() {
+            value("PolicyDocument").into_iter().for_each(note);
+        }
         let fate = lock(&self.rule)(&call);
         lock(&self.calls).push(call);
         match fate {

@@ -130,6 +130,7 @@ async fn the_independent_judge_decides_every_row_the_same() {
     let place = folder.path().join("demo");
     let now = "2026-11-23T12:00:00Z".parse().unwrap();
     let shown = demo::run(&place, now).await.unwrap();
+    credpin_witness::note_directory(&place.join("cloud"), |_| true);
     let pin = std::fs::read_to_string(place.join("cloud/pins/web/credpin-web.json")).unwrap();
     let judge = Judge::start(&Tools::find().unwrap()).unwrap();
     for row in &shown.rows {

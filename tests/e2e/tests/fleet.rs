@@ -34,7 +34,13 @@ fn planned_within(policy_quota: Option<usize>, estate: &Estate) -> Plan {
         ..Settings::default()
     };
     let now = "2026-11-27T12:00:00Z".parse().unwrap();
-    plan::plan(estate, &[], &settings, now)
+    let plan = plan::plan(estate, &[], &settings, now);
+    for step in plan.steps() {
+        if let Step::CreatePolicy { document, .. } | Step::CreateVersion { document, .. } = step {
+            credpin_witness::note(document.to_json());
+        }
+    }
+    plan
 }
 
 fn outcomes(plan: &Plan) -> BTreeSet<&str> {

@@ -136,7 +136,12 @@ fn the_host_agent_has_no_aws_sdk() {
 
 #[test]
 fn what_is_shipped_depends_on_no_test_crate_and_not_on_each_other() {
-    let tests = ["credpin_mock_imds", "credpin_e2e", "proptest"];
+    let tests = [
+        "credpin_mock_imds",
+        "credpin_witness",
+        "credpin_e2e",
+        "proptest",
+    ];
     let proxy = tree("credpin-proxy", &["--all-features", "--target", "all"]);
     assert_eq!(starting(&proxy, &tests), Vec::<&str>::new());
     assert!(!proxy.contains("credpin"));
@@ -236,7 +241,7 @@ fn every_crate_forbids_unsafe_code_and_shares_the_workspaces_facts() {
             members(&metadata)[0]["rust_version"]
         );
     }
-    assert_eq!(members(&metadata).len(), 8);
+    assert_eq!(members(&metadata).len(), 9);
 }
 
 #[test]

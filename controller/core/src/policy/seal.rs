@@ -86,6 +86,7 @@ mod tests {
                 statement.sid = format!("S{number}");
             }
             let sealed = document.sealed();
+            credpin_witness::note(sealed.to_json());
             prop_assert_eq!(document.sealed_size(), sealed.size());
             prop_assert_eq!(Document::parse(&sealed.to_json()).unwrap().unsealed(), Some(document));
         }

@@ -18,6 +18,7 @@ fn host(instance: &str, private: &str) -> Host {
 }
 
 fn pins() -> Arc<Pins> {
+    credpin_witness::note(PIN);
     let hosts = vec![host("i-0a", "10.0.1.5"), host("i-0b", "10.0.1.6")];
     let endpoints = [
         ("vpce-0a".to_owned(), "vpc-0a".parse().unwrap()),
@@ -122,6 +123,7 @@ fn a_session_that_was_made_by_assuming_a_role_is_decided_as_its_pin_would() {
     let mut pins = (*pins()).clone();
     let role = pins.roles.get_mut("web").unwrap();
     role.documents.push(Document::parse(CHAINED).unwrap());
+    credpin_witness::note(CHAINED);
     let pins = Arc::new(pins);
     let fate = |event: String| {
         let replay = fold(Replay::new(Arc::clone(&pins)), &[event]);

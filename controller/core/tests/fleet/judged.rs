@@ -1,27 +1,22 @@
 //! Every document that a test plans, with calls and what our evaluator says of them, for the independent
-//! judge. Nothing is written unless the environment names a folder, as `tests/e2e/tests/judged.rs` does.
-
-use std::{fs, path::Path};
+//! judge.
 
 use credpin_core::{
     estate::Estate,
     evaluate::denied_by,
     plan::{Pin, Plan, RolePlan, Step},
-    policy::{Digest, Document},
+    policy::Document,
     request::Request,
     settings::Settings,
     verify::{chained_promised, promised},
 };
-use serde_json::{Value, json};
+use credpin_witness::{Call, note_together};
 
 /// Calls that are asked about for each, spread over all that its proof looks at.
-const CALLS: usize = 8;
+const CALLS: usize = 4;
 
 /// Notes what `plan` calls for, where somebody wants to know.
 pub(super) fn note(estate: &Estate, settings: &Settings, plan: &Plan) {
-    let Some(folder) = std::env::var_os("CREDPIN_JUDGED") else {
-        return;
-    };
     for role in &plan.roles {
         let pin = role.pin.iter().map(|pin| pin.documents());
         let written = role.steps.iter().filter_map(|step| match step {
@@ -31,17 +26,18 @@ pub(super) fn note(estate: &Estate, settings: &Settings, plan: &Plan) {
             _ => None,
         });
         for documents in pin.chain(written) {
-            let text: Vec<String> = documents.iter().map(|it| it.to_json()).collect();
-            let file = Path::new(&folder).join(Digest::of_text(&text.join("\n")).to_string());
-            if !file.exists() {
-                let asked = asked(estate, settings, role, &documents);
-                fs::write(file, asked.to_string()).expect("a folder that can be written to");
-            }
+            let texts = documents.iter().map(|it| it.to_json());
+            note_together(texts, || calls(estate, settings, role, &documents));
         }
     }
 }
 
-fn asked(estate: &Estate, settings: &Settings, role: &RolePlan, documents: &[&Document]) -> Value {
+fn calls(
+    estate: &Estate,
+    settings: &Settings,
+    role: &RolePlan,
+    documents: &[&Document],
+) -> Vec<Call> {
     let of = &estate.roles[&role.role];
     // Calls to exempt data planes are patterns, which are no calls that the judge knows.
     let is_call =
@@ -57,22 +53,11 @@ fn asked(estate: &Estate, settings: &Settings, role: &RolePlan, documents: &[&Do
         .filter(is_call)
         .collect();
     let step = calls.len().div_ceil(CALLS).max(1);
-    let calls = calls.iter().step_by(step).map(|call| {
-        let context = call.context();
-        let context =
-            context.map(|(key, value)| (key.name().to_owned(), Value::from(value.to_string())));
-        json!({
-            "action": &*call.action,
-            "resource": &call.resource,
-            "context": context.collect::<serde_json::Map<_, _>>(),
-            "denied": denied_by(documents.iter().copied(), call).is_some(),
-        })
+    let calls = calls.iter().step_by(step);
+    let noted = calls.map(|call| {
+        let context = call.context().map(|(key, value)| (key.name(), value));
+        let denied = denied_by(documents.iter().copied(), call).is_some();
+        Call::new(&call.action, call.resource.as_deref(), context, denied)
     });
-    let documents = documents
-        .iter()
-        .map(|it| serde_json::from_str(&it.to_json()).unwrap());
-    json!({
-        "documents": documents.collect::<Vec<Value>>(),
-        "calls": calls.collect::<Vec<Value>>(),
-    })
+    noted.collect()
 }

@@ -1,15 +1,15 @@
 //! Random calls of a pin.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use credpin_core::policy::Document;
 use credpin_core::request::{Key, Request};
-use ipnet::IpNet;
 use proptest::option::weighted;
 use proptest::prelude::{Just, Strategy, prop_oneof};
 use proptest::sample::select;
 
 use super::{nets_of, value};
+use crate::bearing::edges;
 
 /// Actions with a resource of the kind that each is for: data planes that pins leave alone, others
 /// of the same services, and some of everyday.
@@ -137,23 +137,5 @@ fn value_of(key: Key, addresses: &[IpAddr]) -> impl Strategy<Value = String> + u
         some.boxed()
     } else {
         prop_oneof![1 => some, 4 => select(edges)].boxed()
-    }
-}
-
-/// The first and the last address of a prefix, and those right before and after it.
-fn edges(net: &IpNet) -> Vec<IpAddr> {
-    match net {
-        IpNet::V4(net) => {
-            let (first, last) = (u32::from(net.network()), u32::from(net.broadcast()));
-            [first.wrapping_sub(1), first, last, last.wrapping_add(1)]
-                .map(|bits| IpAddr::V4(Ipv4Addr::from(bits)))
-                .into()
-        }
-        IpNet::V6(net) => {
-            let (first, last) = (u128::from(net.network()), u128::from(net.broadcast()));
-            [first.wrapping_sub(1), first, last, last.wrapping_add(1)]
-                .map(|bits| IpAddr::V6(Ipv6Addr::from(bits)))
-                .into()
-        }
     }
 }

@@ -511,6 +511,7 @@ impl Contain for Cloud {
         let arn: Arn = format!("arn:aws:iam::{ACCOUNT}:policy{CUT_PATH}{}", cut.name)
             .parse()
             .unwrap();
+        credpin_witness::note(cut.document);
         let document = Document::parse(cut.document).unwrap();
         assert!(document.size() <= 6144, "{}", document.size());
         let now = inner.now;

@@ -91,6 +91,9 @@ fn carry_out(step: &Step, policies: &mut [Policy]) {
         return;
     };
     let policy = policies.iter_mut().find(|it| it.arn == *arn).unwrap();
+    if let Step::CreatePolicy { document, .. } | Step::CreateVersion { document, .. } = step {
+        credpin_witness::note(document.to_json());
+    }
     match step {
         Step::CreatePolicy { document, .. } => {
             let made = Policy::new(0, 1, false, Some(document)).live.unwrap();
