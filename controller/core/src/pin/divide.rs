@@ -294,16 +294,20 @@ impl<'a> Bins<'a> {
         taken.last().map_or(1, |(number, _)| number + 1)
     }
 
-    fn filled(self) -> Filled {
+    fn filled(mut self) -> Filled {
+        let rest = &self.rest;
         let draft = |bin: Bin<'_>| {
             let mut draft = bin.draft;
+            draft.seen_with_rest = rest.seen_with(&bin.has);
             draft.settle();
             draft
         };
+        let numbered = self.numbered.into_iter().map(draft).collect();
+        self.rest.draft.settle();
         Filled {
             rule: self.rule,
-            numbered: self.numbered.into_iter().map(draft).collect(),
-            rest: draft(self.rest),
+            numbered,
+            rest: self.rest.draft,
             rest_is_home: self.rest_is_home,
         }
     }
@@ -360,6 +364,13 @@ impl<'a> Bin<'a> {
         self.draft.seen + more.map(|crowd| self.crowds[*crowd]).sum::<usize>() <= most
     }
 
+    /// How many hosts leave from its addresses and from those of a group of which these crowds do.
+    fn seen_with(&self, has: &[bool]) -> usize {
+        let both = self.crowds.iter().zip(self.has.iter().zip(has));
+        let more = both.filter(|(_, (has, other_has))| !**has && **other_has);
+        self.draft.seen + more.map(|(size, _)| size).sum::<usize>()
+    }
+
     fn put(&mut self, part: &Part) {
         self.draft.put(part.hosts, &part.private, &part.public);
         match self.rule {
@@ -385,6 +396,8 @@ pub(super) struct Draft {
     pub(super) hosts: usize,
     /// How many hosts of the account leave from its addresses, where the rule asks for that.
     pub(super) seen: usize,
+    /// How many from its addresses and those of the group of all others together.
+    pub(super) seen_with_rest: usize,
 }
 
 impl Draft {
@@ -458,7 +471,9 @@ impl Filled {
     fn may_be_rest(&self, draft: &Draft) -> bool {
         match self.rule {
             Rule::Finest => self.rest.opens_nothing(draft.hosts, &draft.public),
-            Rule::AtMost(most) => self.rest.hosts + draft.hosts == 0 || self.rest.seen <= most,
+            Rule::AtMost(most) => {
+                self.rest.hosts + draft.hosts == 0 || draft.seen_with_rest <= most
+            }
         }
     }
 

@@ -18,6 +18,8 @@ type Drawn = (usize, Option<u8>);
 #[derive(Clone, Debug)]
 struct Case {
     cells: Vec<Drawn>,
+    /// The same of what no address selects, if there is anything.
+    rest: Option<Drawn>,
     others: Vec<usize>,
     room: Room,
 }
@@ -28,10 +30,13 @@ fn case() -> impl Strategy<Value = Case> {
         1 => (0..4_usize, (0..4_u8).prop_map(Some)),
     ];
     let cells = prop::collection::vec(cell, 1..6);
+    let rest = (0..3_usize, (0..4_u8).prop_map(Some));
+    let rest = prop::option::weighted(0.5, rest);
     let others = prop::collection::vec(0..6_usize, 4);
-    (cells, others, 1..3_usize, 2600..4600_usize).prop_map(
-        |(cells, others, documents, characters)| Case {
+    (cells, rest, others, 1..3_usize, 2600..4600_usize).prop_map(
+        |(cells, rest, others, documents, characters)| Case {
             cells,
+            rest,
             others,
             room: Room {
                 documents,
@@ -69,11 +74,20 @@ impl Case {
 
     fn footprint(&self) -> Footprint {
         let mut footprint = Footprint::default();
+        let rest = self.rest.map(|drawn| Self::public(0, drawn));
+        let rest = rest.unwrap_or_default();
+        let hosts = self.rest.map_or(0, |(hosts, _)| hosts);
         let mut cells = vec![Cell {
             private: None,
-            public: [].into(),
-            hosts: 0,
+            public: rest.clone(),
+            hosts,
         }];
+        for host in 0..hosts {
+            let primary = [10, 8, 0, u8::try_from(host + 5).unwrap()];
+            let host = Self::host(&format!("r{host}"), primary, rest.clone());
+            footprint.hosts.push(host);
+        }
+        footprint.egress.insert(vpc(), rest);
         for (number, drawn) in self.cells.iter().enumerate() {
             let public = Self::public(number, *drawn);
             let third = u8::try_from(number).unwrap();
@@ -169,6 +183,10 @@ fn value_of(
         hosts[*place] += drawn.0;
     }
     groups[0].private = BTreeSet::new();
+    if let Some(drawn) = case.rest {
+        groups[0].public.extend(Case::public(0, drawn));
+        hosts[0] += drawn.0;
+    }
     groups.rotate_left(1);
     hosts.rotate_left(1);
     let open: Vec<(usize, BTreeSet<IpNet>)> = hosts
@@ -239,10 +257,49 @@ fn it_finds_what_exhaustive_search_finds() {
     );
 }
 
+/// The promise of [`Rule::AtMost`], whichever group becomes the one of all others.
+#[test]
+fn no_group_is_open_to_more_than_the_rule_allows() {
+    let mut runner = TestRunner::deterministic();
+    let (mut joined, mut alone) = (0, 0);
+    for _ in 0..300 {
+        let case = case().new_tree(&mut runner).unwrap().current();
+        let (footprint, all) = (case.footprint(), case.hosts());
+        let fleet = Hosts::new(&Estate::default(), &all);
+        let cells = &footprint.cells[&vpc()];
+        let mut parts = Parts::new(&footprint.egress[&vpc()], cells, &fleet);
+        parts.count();
+        for most in parts.finest()..=parts.coarsest() {
+            for way in Way::all(Rule::AtMost(most)) {
+                let filled = parts.fill(way.rule, way.order, &Homes::new(), usize::MAX);
+                let filled = filled.unwrap();
+                let to_rest = filled.to_rest(way.passed_over);
+                *if to_rest.is_some() {
+                    &mut joined
+                } else {
+                    &mut alone
+                } += 1;
+                let rest = filled.rest_with(to_rest);
+                let numbered = filled.numbered().iter().enumerate();
+                let numbered = numbered.filter(|(place, _)| Some(*place) != to_rest);
+                let groups: Vec<(usize, BTreeSet<IpNet>)> = numbered
+                    .map(|(_, draft)| draft)
+                    .chain([&rest])
+                    .map(|draft| (draft.hosts, draft.public.iter().copied().collect()))
+                    .collect();
+                let worst = worst(&groups, &fleet);
+                assert!(worst <= most, "{worst} and not {most}: {way:?} of {case:?}");
+            }
+        }
+    }
+    assert!(joined >= 1000 && alone >= 100, "{joined}, {alone}");
+}
+
 /// A VPC with so many hosts, each with an address that joins with no other.
 fn crowd(hosts: u8) -> Case {
     Case {
         cells: (0..hosts).map(|_| (1, None)).collect(),
+        rest: None,
         others: vec![],
         room: Room {
             documents: 1,
