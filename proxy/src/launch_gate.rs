@@ -63,6 +63,17 @@ pub(crate) struct Role {
     lines: Throttle,
 }
 
+/// What becomes of a credential at the gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passage {
+    /// It goes out.
+    AtOnce,
+    /// One may go out, and by now there may be a newer one.
+    Later,
+    /// None may go out for now.
+    Refused,
+}
+
 /// Why a host is not known to be admitted.
 #[derive(Debug, thiserror::Error)]
 enum NotYet {
@@ -99,8 +110,11 @@ impl LaunchGate {
     }
 
     /// Returns once a credential of `role` may go out, or may not for now.
-    pub(crate) async fn lets_pass(&self, role: &str) -> bool {
+    pub(crate) async fn pass(&self, role: &str) -> Passage {
         let role = self.role(role);
+        if role.is_open() {
+            return Passage::AtOnce;
+        }
         let deadline = role.asked + self.0.wait;
         while !role.is_open() {
             if role.is_due() {
@@ -113,11 +127,15 @@ impl LaunchGate {
             }
             let now = Instant::now();
             if now >= deadline {
-                return self.0.wait_is_over(&role);
+                return if self.0.wait_is_over(&role) {
+                    Passage::Later
+                } else {
+                    Passage::Refused
+                };
             }
             sleep_until(deadline.min(now + jittered(PAUSE))).await;
         }
-        true
+        Passage::Later
     }
 
     fn role(&self, name: &str) -> Arc<Role> {

@@ -16,7 +16,7 @@ use crate::gate::Gate;
 use crate::guard::Admitted;
 use crate::headers::{TOKEN, TOKEN_TTL};
 use crate::latency;
-use crate::launch_gate::LaunchGate;
+use crate::launch_gate::{LaunchGate, Passage};
 use crate::metrics::Metrics;
 use crate::path::CanonicalPath;
 use crate::recorder::{Asked, Recorder};
@@ -146,7 +146,7 @@ impl Service {
                     match Said::of(role, answered) {
                         // Mostly it is cached, so this is seldom needed: in a box it takes no room.
                         Said::Credential(held) => {
-                            Box::pin(self.release(&held, version, &connection)).await
+                            Box::pin(self.release(&held, None, version, &connection)).await
                         }
                         Said::Content(answer) | Said::Excuse(answer) | Said::No(answer) => {
                             self.end("passed", answer)
@@ -155,7 +155,10 @@ impl Service {
                     }
                 }
                 Next::Recall(path, class, version) => match self.cache.get(&path, class).await {
-                    Found::Credential(held) => self.release(&held, version, &connection).await,
+                    Found::Credential(held) => {
+                        let kept = Some((&path, class));
+                        self.release(&held, kept, version, &connection).await
+                    }
                     Found::Answer(outcome, answer) => self.end(outcome, answer),
                 },
             };
@@ -196,20 +199,54 @@ impl Service {
     }
 
     /// A credential goes out once it is on record for who asked, and else it does not. A role's first
-    /// one waits at the launch gate, if there is one.
+    /// one waits at the launch gate, if there is one; `kept` is where it is cached, so that one which was
+    /// rotated meanwhile is not what goes out.
     async fn release(
+        &self,
+        held: &Held,
+        kept: Option<(&CanonicalPath, Class)>,
+        imds_version: ImdsVersion,
+        connection: &Connection,
+    ) -> Answer {
+        if let Some(gate) = &self.launch_gate {
+            // Only the first waits, so it takes no room in what answers every request.
+            match Box::pin(gate.pass(&held.role)).await {
+                Passage::AtOnce => {}
+                Passage::Later => {
+                    if let Some((path, class)) = kept {
+                        let newest = self.newest(path, class, imds_version, connection);
+                        return Box::pin(newest).await;
+                    }
+                }
+                Passage::Refused => {
+                    let answer = answer::error(StatusCode::SERVICE_UNAVAILABLE);
+                    return self.end("not-admitted", answer);
+                }
+            }
+        }
+        self.hand_out(held, imds_version, connection).await
+    }
+
+    /// What is at `path` now that its credential may go out.
+    async fn newest(
+        &self,
+        path: &CanonicalPath,
+        class: Class,
+        imds_version: ImdsVersion,
+        connection: &Connection,
+    ) -> Answer {
+        match self.cache.get(path, class).await {
+            Found::Credential(held) => self.hand_out(&held, imds_version, connection).await,
+            Found::Answer(outcome, answer) => self.end(outcome, answer),
+        }
+    }
+
+    async fn hand_out(
         &self,
         held: &Held,
         imds_version: ImdsVersion,
         connection: &Connection,
     ) -> Answer {
-        if let Some(gate) = &self.launch_gate
-            // Only the first waits, so it takes no room in what answers every request.
-            && !Box::pin(gate.lets_pass(&held.role)).await
-        {
-            let answer = answer::error(StatusCode::SERVICE_UNAVAILABLE);
-            return self.end("not-admitted", answer);
-        }
         let asked = Asked {
             role: &held.role,
             consumer: connection.consumer(),

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use credpin_ledger::{Access, Admission, AdmittedInstance, AdmittedSubnet, RecordStore, StoreUrl};
-use credpin_proxy::{AfterWait, Clock};
+use credpin_proxy::{AfterWait, Clock, Config};
 use jiff::SignedDuration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::rig::{self, Reply, Rig};
+use crate::rig::{self, ROLE as CREDENTIAL, Reply, Rig};
 
 /// The mock's, and the role that it has.
 const ACCOUNT: &str = "123456789012";
@@ -65,6 +65,11 @@ struct Gated {
 
 impl Gated {
     async fn new(wait: Duration, then: AfterWait) -> Self {
+        Self::rechecking(Config::default().cache_recheck, wait, then).await
+    }
+
+    /// With a cache that looks so often whether there is another credential.
+    async fn rechecking(recheck: Duration, wait: Duration, then: AfterWait) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let url = StoreUrl::Directory(dir.path().to_owned());
         let store = RecordStore::create(&url, &Access::default()).unwrap();
@@ -73,6 +78,7 @@ impl Gated {
             config.ship_interval = LONG;
             config.launch_gate_wait = Some(wait);
             config.launch_gate_then = then;
+            config.cache_recheck = recheck;
         })
         .await;
         Self { rig, store, dir }
@@ -142,6 +148,31 @@ async fn the_first_credential_waits_until_the_pin_admits_the_host() {
     // Once open it stays so: what is published then is of no more interest.
     std::fs::remove_dir_all(gated.dir.path().join("pins")).unwrap();
     assert_eq!(gated.rig.credential().await.status, 200);
+}
+
+#[tokio::test]
+async fn what_was_rotated_while_it_waited_is_not_what_goes_out() {
+    let often = Duration::from_millis(20);
+    let gated = Gated::rechecking(often, LONG, AfterWait::Refuse).await;
+    let admission = of_the_subnet(&gated.rig).await;
+    let rotated = async {
+        let imds = gated.rig.imds();
+        let before = imds.issued().len();
+        imds.rotate_credentials();
+        // Nobody waits for it: the proxy looks again by itself, and a second look says that the first is kept.
+        let asked = gated.rig.asked(CREDENTIAL);
+        while imds.issued().len() == before || gated.rig.asked(CREDENTIAL) < asked + 3 {
+            tokio::task::yield_now().await;
+        }
+        gated.publish(&admission).await;
+    };
+    let reply = gated.held(rotated).await;
+    let issued = gated.rig.imds().issued();
+    let newest = issued.get(issued.len() - 1).unwrap();
+    assert!(reply.has(&newest.access_key_id), "{reply:?}");
+    let records = gated.rig.records();
+    assert_eq!(records.len(), 1, "the old one went to nobody");
+    assert_eq!(records[0].access_key_id, newest.access_key_id);
 }
 
 #[tokio::test]
