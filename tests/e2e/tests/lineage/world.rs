@@ -1,49 +1,35 @@
 //! An account in which a thief is at work: its IAM, which takes a while to carry out what is written
 //! and to show it; its CloudTrail, which is late; and a clock that moves only where something waits.
 
+mod front;
+mod iam;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use credpin::{
-    cloud::{
-        CallError,
-        contain::{Contain, NewCut, PutError, Standing},
-    },
-    cloudtrail::{self, Reading, Source, Trail as Files, TrailError},
-    revoke::{Made, Planned, lineage::Outside},
-};
 use credpin_core::{
-    containment::Round,
-    cut::{CUT_PATH, On, Role, User},
+    cut::On,
     evaluate::denied_by,
-    id::{AccessKeyId, AccountId, Arn, PolicyName, RoleName, UserName},
-    lineage::{Lineage, Target, Trace, trace},
-    policy::Document,
+    id::Arn,
     request::{Key, Request},
 };
 use credpin_e2e::{
     judge::Policy,
     trail::{
-        ACCOUNT, Call, Caller, Dice, Trail,
-        incident::{A, B, C, DEF, THIEF, begin},
+        Call, Caller, Dice,
+        incident::{A, B, C, COLLEAGUE, DEF, THIEF, begin},
     },
 };
-use credpin_ledger::Access;
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 
 pub(crate) use credpin_e2e::trail::incident::BYSTANDER;
-use credpin_e2e::trail::incident::COLLEAGUE;
+pub(crate) use front::Front;
+pub(crate) use iam::Cloud;
+use iam::{Attached, Stored};
 
-/// How long IAM takes at the most, less than who revokes waits.
-const SLOWEST: usize = 50;
-/// How long before what was written is shown.
-const STALE: SignedDuration = SignedDuration::from_secs(8);
-/// Managed policies on a role or user (IAM quotas).
-const PLACES: usize = 10;
 const HOME: &str = "198.51.100.10";
 
 /// A key in somebody's hands.
@@ -66,23 +52,6 @@ pub(crate) enum Kind {
         role: String,
         name: String,
     },
-}
-
-/// A policy on somebody, as IAM carries it out.
-struct Attached {
-    on: On,
-    arn: Arn,
-    wrote: Timestamp,
-    from: Timestamp,
-    /// When that was written, and from when on it holds.
-    off: Option<(Timestamp, Timestamp)>,
-}
-
-struct Stored {
-    document: Document,
-    tags: BTreeMap<String, String>,
-    wrote: Timestamp,
-    gone: Option<Timestamp>,
 }
 
 struct Inner {
@@ -110,17 +79,6 @@ struct Inner {
 /// All of it.
 #[derive(Clone)]
 pub(crate) struct World(Arc<Mutex<Inner>>);
-
-/// Its IAM, as who revokes sees it.
-pub(crate) struct Cloud(World);
-
-/// Its trail and its clock.
-pub(crate) struct Front {
-    world: World,
-    key: String,
-    pauses: Option<usize>,
-    agrees: bool,
-}
 
 fn seconds(seconds: i64) -> SignedDuration {
     SignedDuration::from_secs(seconds)
@@ -179,16 +137,6 @@ impl Inner {
         held.ends <= self.now
             || inactive.is_some_and(|(_, from)| *from <= self.now)
             || denied_by(documents, &held.request(action)).is_some()
-    }
-
-    fn in_force(&self, on: &On) -> Vec<&Document> {
-        let now = self.now;
-        let attached = self.attached.iter().filter(|it| {
-            it.on == *on && it.from <= now && it.off.is_none_or(|(_, from)| from > now)
-        });
-        attached
-            .map(|it| &self.policies[&it.arn].document)
-            .collect()
     }
 
     /// Everything that it has, it uses; what works makes more.
@@ -277,38 +225,6 @@ impl Inner {
                 self.denied.push(format!("{} at {}", held.key, self.now));
             }
         }
-    }
-
-    /// A call of IAM: takes a second, and may fail if it writes.
-    fn call(&mut self, call: &'static str, on: &dyn std::fmt::Display) -> Result<(), CallError> {
-        self.pass(self.now + seconds(1));
-        let is_write = !["Get", "List"].iter().any(|read| call.starts_with(read));
-        if is_write {
-            if self.fail_after.is_some_and(|most| self.writes >= most) {
-                return Err(CallError {
-                    call,
-                    on: on.to_string(),
-                    why: "killed".into(),
-                    not_found: false,
-                });
-            }
-            self.writes += 1;
-        }
-        Ok(())
-    }
-
-    /// From when on what is written now holds.
-    fn holds_from(&mut self) -> Timestamp {
-        self.now + seconds(2 + i64::try_from(self.dice.of(SLOWEST)).unwrap())
-    }
-
-    fn not_found<T>(call: &'static str, on: &dyn std::fmt::Display) -> Result<T, CallError> {
-        Err(CallError {
-            call,
-            on: on.to_string(),
-            why: "NoSuchEntity".into(),
-            not_found: true,
-        })
     }
 }
 
@@ -423,281 +339,5 @@ impl World {
 
     pub(crate) fn heal(&self) {
         self.inner().fail_after = None;
-    }
-}
-
-impl Cloud {
-    pub(crate) fn new(world: &World) -> Self {
-        Self(world.clone())
-    }
-}
-
-impl Contain for Cloud {
-    async fn account(&self) -> Result<AccountId, CallError> {
-        Ok(ACCOUNT.parse().unwrap())
-    }
-
-    async fn keys(&self, user: &UserName) -> Result<Vec<(AccessKeyId, bool)>, CallError> {
-        let mut inner = self.0.inner();
-        inner.call("ListAccessKeys", user)?;
-        let seen = inner.now - STALE;
-        let works = |key: &str| {
-            let inactive = inner.inactive.get(key);
-            inactive.is_none_or(|(wrote, _)| *wrote > seen)
-        };
-        let keys = [A, BYSTANDER].map(|key| (key.parse().unwrap(), works(key)));
-        Ok(keys.to_vec())
-    }
-
-    async fn document(&self, cut: &Arn) -> Result<String, CallError> {
-        let mut inner = self.0.inner();
-        inner.call("GetPolicyVersion", cut)?;
-        Ok(inner.policies[cut].document.to_json())
-    }
-
-    async fn role(&self, name: &RoleName) -> Result<Role, CallError> {
-        self.0.inner().call("GetRole", name)?;
-        Ok(Role {
-            name: name.clone(),
-            id: format!("AROA{}EXAMPLE", name.as_str().to_uppercase())
-                .parse()
-                .unwrap(),
-            arn: format!("arn:aws:iam::{ACCOUNT}:role/{name}")
-                .parse()
-                .unwrap(),
-        })
-    }
-
-    async fn user(&self, name: &UserName) -> Result<User, CallError> {
-        self.0.inner().call("GetUser", name)?;
-        Ok(User {
-            name: name.clone(),
-            arn: format!("arn:aws:iam::{ACCOUNT}:user/{name}")
-                .parse()
-                .unwrap(),
-        })
-    }
-
-    async fn owner(&self, key: &AccessKeyId) -> Result<UserName, CallError> {
-        Inner::not_found("GetAccessKeyLastUsed", key)
-    }
-
-    async fn standing(&self) -> Result<Vec<Standing>, CallError> {
-        let mut inner = self.0.inner();
-        inner.call("ListPolicies", &CUT_PATH)?;
-        let seen = inner.now - STALE;
-        let is_shown =
-            |stored: &Stored| stored.wrote <= seen && stored.gone.is_none_or(|gone| gone > seen);
-        let shown = inner.policies.iter().filter(|(_, stored)| is_shown(stored));
-        let attached = |arn: &Arn| {
-            let mut attached = inner.attached.iter();
-            attached.any(|it| {
-                it.arn == *arn && it.wrote <= seen && it.off.is_none_or(|(wrote, _)| wrote > seen)
-            })
-        };
-        Ok(shown
-            .map(|(arn, stored)| Standing {
-                name: name_of(arn),
-                arn: arn.clone(),
-                tags: stored.tags.clone(),
-                attached: attached(arn),
-            })
-            .collect())
-    }
-
-    async fn create_cut(&self, cut: &NewCut<'_>) -> Result<Arn, CallError> {
-        let mut inner = self.0.inner();
-        inner.call("CreatePolicy", cut.name)?;
-        let arn: Arn = format!("arn:aws:iam::{ACCOUNT}:policy{CUT_PATH}{}", cut.name)
-            .parse()
-            .unwrap();
-        credpin_witness::note(cut.document);
-        let document = Document::parse(cut.document).unwrap();
-        assert!(document.size() <= 6144, "{}", document.size());
-        let now = inner.now;
-        let tags = cut.tags.iter();
-        let tags = tags.map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-        let stored = Stored {
-            document,
-            tags: tags.collect(),
-            wrote: now,
-            gone: None,
-        };
-        let there = inner.policies.entry(arn.clone());
-        let there = there.or_insert_with(|| Stored {
-            gone: Some(now),
-            ..clone_of(&stored)
-        });
-        if there.gone.is_some() {
-            *there = stored;
-        }
-        Ok(arn)
-    }
-
-    async fn delete_cut(&self, cut: &Arn) -> Result<(), CallError> {
-        let mut inner = self.0.inner();
-        inner.call("DeletePolicy", cut)?;
-        let now = inner.now;
-        match inner.policies.get_mut(cut) {
-            Some(stored) if stored.gone.is_none() => {
-                stored.gone = Some(now);
-                Ok(())
-            }
-            _ => Inner::not_found("DeletePolicy", cut),
-        }
-    }
-
-    async fn put_on(&self, on: &On, cut: &Arn) -> Result<(), PutError> {
-        let mut inner = self.0.inner();
-        inner.call("AttachPolicy", on)?;
-        let is_on = |it: &&Attached| it.on == *on && it.off.is_none();
-        if inner.attached.iter().filter(is_on).any(|it| it.arn == *cut) {
-            return Ok(());
-        }
-        if inner.attached.iter().filter(is_on).count() >= PLACES {
-            return Err(PutError::NoPlace {
-                on: on.clone(),
-                refused: CallError {
-                    call: "AttachPolicy",
-                    on: on.to_string(),
-                    why: "LimitExceeded".into(),
-                    not_found: false,
-                },
-            });
-        }
-        let (wrote, from) = (inner.now, inner.holds_from());
-        inner.attached.push(Attached {
-            on: on.clone(),
-            arn: cut.clone(),
-            wrote,
-            from,
-            off: None,
-        });
-        Ok(())
-    }
-
-    async fn take_off(&self, on: &On, cut: &Arn) -> Result<(), CallError> {
-        let mut inner = self.0.inner();
-        inner.call("DetachPolicy", cut)?;
-        let times = (inner.now, inner.holds_from());
-        let mut attached = inner.attached.iter_mut();
-        match attached.find(|it| it.on == *on && it.arn == *cut && it.off.is_none()) {
-            Some(it) => {
-                it.off = Some(times);
-                Ok(())
-            }
-            None => Inner::not_found("DetachPolicy", cut),
-        }
-    }
-
-    async fn set_key(
-        &self,
-        _user: &UserName,
-        key: &AccessKeyId,
-        active: bool,
-    ) -> Result<(), CallError> {
-        let mut inner = self.0.inner();
-        inner.call("UpdateAccessKey", key)?;
-        assert!(!active, "nobody undoes anything here");
-        let times = (inner.now, inner.holds_from());
-        inner.inactive.entry(key.to_string()).or_insert(times);
-        Ok(())
-    }
-}
-
-fn name_of(arn: &Arn) -> PolicyName {
-    arn.resource().rsplit('/').next().unwrap().parse().unwrap()
-}
-
-fn clone_of(stored: &Stored) -> Stored {
-    Stored {
-        document: stored.document.clone(),
-        tags: stored.tags.clone(),
-        wrote: stored.wrote,
-        gone: stored.gone,
-    }
-}
-
-impl Front {
-    pub(crate) fn new(world: &World) -> Self {
-        Self {
-            world: world.clone(),
-            key: C.to_owned(),
-            pauses: None,
-            agrees: true,
-        }
-    }
-
-    pub(crate) fn of(mut self, key: &str) -> Self {
-        key.clone_into(&mut self.key);
-        self
-    }
-
-    /// Somebody stops it after so many pauses.
-    pub(crate) fn stop_after_pauses(&mut self, pauses: usize) {
-        self.pauses = Some(pauses);
-    }
-
-    pub(crate) fn refuse(&mut self) {
-        self.agrees = false;
-    }
-}
-
-impl Outside for Front {
-    fn now(&self) -> Timestamp {
-        self.world.inner().now
-    }
-
-    async fn look(&self, now: Timestamp) -> Result<(Option<Trace>, Reading), TrailError> {
-        let source: Source = {
-            let mut inner = self.world.inner();
-            inner.looks += 1;
-            // Ids of events come of the seed.
-            let mut trail = Trail::new(1000 + inner.looks);
-            let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut inner.under_way)
-                .into_iter()
-                .partition(|(delivered, ..)| *delivered <= now);
-            inner.under_way = later;
-            for (_, at, call) in due {
-                trail.add(at, call);
-            }
-            trail.write(inner.folder.path()).unwrap();
-            // Reading it takes a while too.
-            let then = inner.now + seconds(10);
-            inner.pass(then);
-            inner.folder.path().to_str().unwrap().parse().unwrap()
-        };
-        let files = Files::open(&source, &Access::Variables(Vec::new()))?;
-        let (lineage, reading) = cloudtrail::read(files, Lineage::default).await?;
-        let target = Target::Key(self.key.clone());
-        Ok((trace(lineage, &target, None, now), reading))
-    }
-
-    async fn until(&self, then: Timestamp) -> bool {
-        if self.pauses.is_some_and(|pauses| pauses <= 1) {
-            return false;
-        }
-        self.world.inner().pass(then);
-        true
-    }
-
-    fn found(
-        &mut self,
-        _trace: &Trace,
-        _reading: &Reading,
-        round: &Round,
-        cuts: &[Planned],
-    ) -> io::Result<bool> {
-        assert_eq!(round.cuts.len(), cuts.len());
-        Ok(self.agrees)
-    }
-
-    fn done(&mut self, made: &Made) -> io::Result<()> {
-        let mut inner = self.world.inner();
-        let now = inner.now;
-        inner.cuts.push((now, made.done.len()));
-        let ids: BTreeSet<_> = made.done.iter().map(|planned| &planned.id).collect();
-        assert_eq!(ids.len(), made.done.len(), "each cut is there once");
-        Ok(())
     }
 }
