@@ -168,7 +168,7 @@ async fn what_was_rotated_while_it_waited_is_not_what_goes_out() {
     };
     let reply = gated.held(rotated).await;
     let issued = gated.rig.imds().issued();
-    let newest = issued.get(issued.len() - 1).unwrap();
+    let newest = issued.last().unwrap();
     assert!(reply.has(&newest.access_key_id), "{reply:?}");
     let records = gated.rig.records();
     assert_eq!(records.len(), 1, "the old one went to nobody");
