@@ -24,7 +24,7 @@ use proptest::test_runner::TestRunner;
 
 /// The test programs that make documents, and how many of them at least: who makes none any more has lost
 /// its way here.
-const PROGRAMS: [(&str, usize); 19] = [
+const PROGRAMS: [(&str, usize); 20] = [
     ("admission", 200),
     ("aws", 5),
     ("bypasses", 25),
@@ -43,6 +43,7 @@ const PROGRAMS: [(&str, usize); 19] = [
     ("lineage", 20),
     ("pin", 10),
     ("plan", 20),
+    ("proof", 100),
     ("safety", 500),
 ];
 

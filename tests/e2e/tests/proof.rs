@@ -48,7 +48,7 @@ async fn the_judge_decides_every_golden_plan_as_its_proof_does() -> Result<()> {
             .pins(&judge, &estate, &plan, &settings, usize::MAX)
             .await?;
     }
-    ensure!(judged.chained == 3, "chained: {}", judged.chained);
+    ensure!(judged.chained == 4, "chained: {}", judged.chained);
     judged.has_seen(200)
 }
 
