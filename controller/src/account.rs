@@ -18,6 +18,8 @@ pub struct Account {
     pub id: AccountId,
     /// The role that is assumed for it; none where the credentials that there are are its own.
     pub role: Option<RoleToAssume>,
+    /// The one that is assumed in its place by who responds to an incident; none where there is no other.
+    pub responder_role: Option<RoleToAssume>,
     /// What its trust policy may ask for (`sts:ExternalId`).
     pub external_id: Option<String>,
     /// Which of its regions are looked at; none where it is those of the config.
@@ -100,8 +102,17 @@ impl Account {
         Self {
             id,
             role: None,
+            responder_role: None,
             external_id: None,
             regions: None,
+        }
+    }
+
+    /// The same account, come by as a responder does.
+    pub fn for_responder(self) -> Self {
+        Self {
+            role: self.responder_role.clone().or(self.role),
+            ..self
         }
     }
 }

@@ -85,6 +85,10 @@ pub struct Common {
     /// Only the accounts of job I of N (I from 0): each account is one job's, whatever others there are
     #[arg(long, global = true, env = "CREDPIN_SHARD", value_name = "I/N")]
     pub shard: Option<Shard>,
+    /// Assume `responder-role` of the config in each account, where it names one, not `role`; `revoke` does
+    /// so unasked
+    #[arg(long, global = true, env = "CREDPIN_AS_RESPONDER")]
+    pub as_responder: bool,
     /// Tell on stderr what is being done
     #[arg(short, long, global = true)]
     pub verbose: bool,

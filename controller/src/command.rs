@@ -76,7 +76,8 @@ pub async fn execute(cli: Cli, now: Timestamp) -> Result<Exit, CommandError> {
         print(&String::from_utf8_lossy(&script))?;
         return Ok(Exit::Done);
     }
-    let mut config = settle::settle(&cli.common)?;
+    let is_response = matches!(cli.command, Command::Revoke(_));
+    let mut config = settle::settle(&cli.common, is_response)?;
     if let Some(once) = cli.command.once() {
         once.over(&mut config.settings);
     }
@@ -137,9 +138,9 @@ async fn on_cloud(
     file: Option<Arc<PlanFile>>,
     now: Timestamp,
 ) -> Result<Exit, CommandError> {
-    // A release must work when all else does not.
+    // What is urgent must work when all else does not.
     let store = match &command {
-        Command::Release { .. } | Command::Observe { .. } => None,
+        Command::Release { .. } | Command::Revoke(_) | Command::Observe { .. } => None,
         _ => kept::store(&config)?,
     };
     let cloud = config.cloud.clone().unwrap_or(CloudName::Aws);

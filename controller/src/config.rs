@@ -147,6 +147,27 @@ pub struct Mistake {
     pub what: String,
 }
 
+impl Config {
+    /// The same, where accounts are come by as a responder does. None where it names no other role for that.
+    #[must_use]
+    pub fn for_responder(mut self) -> Option<Self> {
+        let of_accounts = self.accounts.iter().map(|account| &account.responder_role);
+        let of_organization = self.organization.iter();
+        let of_organization = of_organization.map(|organization| &organization.responder_role);
+        if of_accounts.chain(of_organization).all(Option::is_none) {
+            return None;
+        }
+        let accounts = self.accounts.into_iter();
+        self.accounts = accounts.map(Account::for_responder).collect();
+        if let Some(organization) = &mut self.organization
+            && let Some(role) = organization.responder_role.take()
+        {
+            organization.role = role;
+        }
+        Some(self)
+    }
+}
+
 /// Reads the text of the config file called `file`.
 pub fn parse(file: &str, text: &str) -> Result<Config, Mistakes> {
     let mut mistakes = table::Mistakes::default();
@@ -248,22 +269,26 @@ fn regions(table: &mut Table<'_, '_>) -> Option<Regions> {
 fn account(table: &mut Table<'_, '_>) -> Option<Account> {
     let id: Option<AccountId> = table.required("id", |text| text.parse().map_err(said));
     let role: Option<RoleToAssume> = table.parsed("role", |text| text.parse().map_err(said));
+    let responder_role = table.parsed("responder-role", |text| text.parse().map_err(said));
     let external_id = table.parsed("external-id", external_id);
     let regions = regions(table);
-    let elsewhere = role.as_ref().and_then(RoleToAssume::account);
-    if let (Some(id), Some(elsewhere)) = (&id, elsewhere)
-        && *id != elsewhere
-    {
-        table.mistake(format!(
-            "role is one of account {elsewhere}, and id is {id}"
-        ));
+    for (key, role) in [("role", &role), ("responder-role", &responder_role)] {
+        let elsewhere = role.as_ref().and_then(RoleToAssume::account);
+        if let (Some(id), Some(elsewhere)) = (&id, elsewhere)
+            && *id != elsewhere
+        {
+            table.mistake(format!(
+                "{key} is one of account {elsewhere}, and id is {id}"
+            ));
+        }
     }
-    if external_id.is_some() && !table.named("role") {
+    if external_id.is_some() && !table.named("role") && !table.named("responder-role") {
         table.mistake("external-id is for a role that is assumed: role is missing");
     }
     Some(Account {
         id: id?,
         role,
+        responder_role,
         external_id,
         regions,
     })
@@ -291,15 +316,8 @@ fn organization(table: &mut Table<'_, '_>) -> Option<Organization> {
             "accounts is empty: name a file, or leave accounts out to ask AWS Organizations",
         );
     }
-    let role = table.required("role", |text| {
-        let role: RoleToAssume = text.parse().map_err(said)?;
-        match role.account() {
-            None => Ok(role),
-            Some(_) => {
-                Err("is one account's role: write the name that it has in all of them".into())
-            }
-        }
-    });
+    let role = table.required("role", role_of_all);
+    let responder_role = table.parsed("responder-role", role_of_all);
     let external_id = table.parsed("external-id", external_id);
     let except = table.list("except", |text| text.parse().map_err(said));
     let listed = if table.named("accounts") {
@@ -310,9 +328,19 @@ fn organization(table: &mut Table<'_, '_>) -> Option<Organization> {
     Some(Organization {
         listed,
         role: role?,
+        responder_role,
         external_id,
         except: except.unwrap_or_default().into_iter().collect(),
     })
+}
+
+/// A role that is in every account.
+fn role_of_all(text: &str) -> Result<RoleToAssume, String> {
+    let role: RoleToAssume = text.parse().map_err(said)?;
+    match role.account() {
+        None => Ok(role),
+        Some(_) => Err("is one account's role: write the name that it has in all of them".into()),
+    }
 }
 
 /// An account that is named twice would be worked on by one job twice at once.

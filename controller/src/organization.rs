@@ -23,6 +23,8 @@ pub struct Organization {
     pub listed: Listing,
     /// The role that is assumed in each.
     pub role: RoleToAssume,
+    /// The one that is assumed in its place by who responds to an incident; none where there is no other.
+    pub responder_role: Option<RoleToAssume>,
     /// What its trust policy may ask for.
     pub external_id: Option<String>,
     /// Accounts that are left out.
@@ -150,6 +152,7 @@ impl Organization {
         let ids = listed.into_iter().filter(|id| !self.except.contains(id));
         ids.map(|id| Account {
             role: Some(self.role.clone()),
+            responder_role: self.responder_role.clone(),
             external_id: self.external_id.clone(),
             ..Account::of(id)
         })
@@ -216,6 +219,7 @@ mod tests {
         let organization = Organization {
             listed: Listing::Files(vec![file.clone()]),
             role: "credpin-controller".parse().unwrap(),
+            responder_role: None,
             external_id: None,
             except: ["333333333333".parse().unwrap()].into(),
         };

@@ -41,6 +41,12 @@ pub enum CommandError {
          leave the other regions out of the directory"
     )]
     RegionsOfDir,
+    /// There is no role of a responder.
+    #[error(
+        "--as-responder (CREDPIN_AS_RESPONDER): the config names no responder-role, in [organization] or in an \
+         [[account]]: name it there, or leave the flag out"
+    )]
+    NoResponder,
     /// The accounts asked for are not there, or too many.
     #[error(transparent)]
     Select(#[from] SelectError),
@@ -187,6 +193,7 @@ impl CommandError {
         match self {
             Self::NobodyToAsk
             | Self::RegionsOfDir
+            | Self::NoResponder
             | Self::NoState
             | Self::NoSource
             | Self::Select(_) => Exit::Usage,

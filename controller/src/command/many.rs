@@ -295,8 +295,8 @@ impl Many {
     ) -> Ended {
         let began = self.now();
         let store = match command {
-            // A release must work when all else does not.
-            Command::Release { .. } | Command::Observe { .. } => None,
+            // What is urgent must work when all else does not.
+            Command::Release { .. } | Command::Revoke(_) | Command::Observe { .. } => None,
             _ => self.store_of(&account.id),
         };
         let mut config = self.config.clone();

@@ -8,8 +8,9 @@ use crate::{
     config::{self, CloudName, Config, Regions},
 };
 
-/// The config file, with what the command line and the environment have to say over it.
-pub(super) fn settle(common: &Common) -> Result<Config, CommandError> {
+/// The config file, with what the command line and the environment have to say over it. Who responds to an
+/// incident goes to accounts by a role of his own, where there is one.
+pub(super) fn settle(common: &Common, is_response: bool) -> Result<Config, CommandError> {
     let path = common
         .config
         .clone()
@@ -45,6 +46,12 @@ pub(super) fn settle(common: &Common) -> Result<Config, CommandError> {
                 path.display()
             );
         }
+    }
+    if common.as_responder {
+        return config.for_responder().ok_or(CommandError::NoResponder);
+    }
+    if is_response && let Some(config) = config.clone().for_responder() {
+        return Ok(config);
     }
     Ok(config)
 }

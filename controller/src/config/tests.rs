@@ -118,6 +118,7 @@ fn every_key_of_accounts_is_read() {
         [[account]]
         id = "111122223333"
         role = "credpin-controller"
+        responder-role = "path/responder"
         external-id = "of-credpin"
         regions = ["eu-west-1"]
         [[account]]
@@ -125,6 +126,7 @@ fn every_key_of_accounts_is_read() {
         [organization]
         accounts = "accounts.json"
         role = "credpin-controller"
+        responder-role = "credpin-responder"
         external-id = "of-credpin"
         except = ["555566667777"]
         "#,
@@ -136,6 +138,7 @@ fn every_key_of_accounts_is_read() {
             accounts: vec![
                 Account {
                     role: Some("credpin-controller".parse().unwrap()),
+                    responder_role: Some("path/responder".parse().unwrap()),
                     external_id: Some("of-credpin".into()),
                     regions: Some(Regions::Only(vec!["eu-west-1".parse().unwrap()])),
                     ..Account::of("111122223333".parse().unwrap())
@@ -145,6 +148,7 @@ fn every_key_of_accounts_is_read() {
             organization: Some(Organization {
                 listed: Listing::Files(vec!["accounts.json".into()]),
                 role: "credpin-controller".parse().unwrap(),
+                responder_role: Some("credpin-responder".parse().unwrap()),
                 external_id: Some("of-credpin".into()),
                 except: ["555566667777".parse().unwrap()].into(),
             }),
@@ -152,6 +156,31 @@ fn every_key_of_accounts_is_read() {
             concurrency: Concurrency(3),
             ..Config::default()
         }
+    );
+}
+
+#[test]
+fn a_responder_goes_by_roles_of_its_own_where_there_are_some() {
+    let roles = |text: &str| {
+        let config = parse("credpin.toml", text).unwrap().for_responder()?;
+        let role = |role: &RoleToAssume| role.to_string();
+        let accounts = config.accounts.iter();
+        let accounts = accounts.map(|account| account.role.as_ref().map(role));
+        let of_all = config
+            .organization
+            .map(|organization| role(&organization.role));
+        Some((accounts.collect::<Vec<_>>(), of_all))
+    };
+    let accounts = "[[account]]\nid = \"111122223333\"\n\
+         [[account]]\nid = \"444455556666\"\nrole = \"job\"\n";
+    assert_eq!(roles(""), None);
+    assert_eq!(roles(accounts), None);
+    let third = "[[account]]\nid = \"555566667777\"\nrole = \"job\"\nresponder-role = \"own\"\n";
+    let organization = "[organization]\nrole = \"job\"\nresponder-role = \"responder\"\n";
+    let by_account = vec![None, Some("job".to_owned()), Some("own".to_owned())];
+    assert_eq!(
+        roles(&format!("{accounts}{third}{organization}")),
+        Some((by_account, Some("responder".to_owned())))
     );
 }
 
@@ -191,6 +220,7 @@ fn an_account_is_named_once_and_its_role_is_its_own() {
 [[account]]
 id = "111122223333"
 role = "arn:aws:iam::444455556666:role/credpin"
+responder-role = "arn:aws:iam::444455556666:role/responder"
 [[account]]
 id = "1"
 external-id = "a b"
@@ -209,15 +239,16 @@ role = "arn:aws:iam::444455556666:role/credpin"
         [
             "credpin.toml:1:1: account 555566667777 is named twice",
             "credpin.toml:1:15: concurrency: wants a number from 1 to 64, not 0",
+            "credpin.toml:2:1: account: responder-role is one of account 444455556666, and id is 111122223333",
             "credpin.toml:2:1: account: role is one of account 444455556666, and id is 111122223333",
-            "credpin.toml:6:7: account.id: `1` is not an account id (twelve digits)",
-            "credpin.toml:7:16: account.external-id: is no external id: 2 to 1224 letters, digits and \
+            "credpin.toml:7:7: account.id: `1` is not an account id (twelve digits)",
+            "credpin.toml:8:16: account.external-id: is no external id: 2 to 1224 letters, digits and \
              _+=,.@:/-",
-            "credpin.toml:12:1: organization: name one of the two: accounts (files), or parents (AWS \
+            "credpin.toml:13:1: organization: name one of the two: accounts (files), or parents (AWS \
              Organizations is asked)",
-            "credpin.toml:14:13: organization.parents: `o-ab` is neither a unit of an organisation \
+            "credpin.toml:15:13: organization.parents: `o-ab` is neither a unit of an organisation \
              (ou-examplerootid-exampleouid) nor its root (r-examplerootid)",
-            "credpin.toml:15:9: organization.role: is one account's role: write the name that it has in all \
+            "credpin.toml:16:9: organization.role: is one account's role: write the name that it has in all \
              of them",
         ]
     );

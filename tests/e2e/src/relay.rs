@@ -9,7 +9,7 @@ use std::{
 use anyhow::Result;
 use credpin_witness::note;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Request, Response, body::Incoming};
+use hyper::{HeaderMap, Request, Response, body::Incoming};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 
@@ -52,6 +52,18 @@ pub struct Call {
     pub action: String,
     /// Whether it asks for a further page.
     pub next_page: bool,
+    /// The key that it is signed with, and the service that it is signed for.
+    pub signed: (String, String),
+    /// Its parameters, where they come as a form.
+    pub form: Vec<(String, String)>,
+}
+
+impl Call {
+    /// A parameter.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let found = self.form.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str())
+    }
 }
 
 type Rule = Box<dyn FnMut(&Call) -> Fate + Send>;
@@ -143,6 +155,8 @@ impl Inner {
                 .or_else(|| value("Action"))
                 .unwrap_or_default(),
             next_page: next_page || json["NextToken"].is_string(),
+            signed: signed_with(&head.headers),
+            form: form.clone(),
         };
         if let "CreatePolicy" | "CreatePolicyVersion" = call.action.as_str() {
             value("PolicyDocument").into_iter().for_each(note);
@@ -194,6 +208,18 @@ impl Inner {
             .extend_pairs(form)
             .finish()
     }
+}
+
+/// The access key id of a signature and its service ("Create a signed AWS API request", IAM User Guide).
+fn signed_with(headers: &HeaderMap) -> (String, String) {
+    let authorization = headers.get("authorization").map(|value| value.to_str());
+    let authorization = authorization.and_then(Result::ok).unwrap_or_default();
+    let scope = authorization.split_once("Credential=");
+    let scope = scope.map(|(_, scope)| scope).unwrap_or_default();
+    // KEY/DATE/REGION/SERVICE/aws4_request
+    let mut parts = scope.split('/').map(str::to_owned);
+    let key = parts.next().unwrap_or_default();
+    (key, parts.nth(2).unwrap_or_default())
 }
 
 fn refusal_in_json(status: u16, code: &str) -> Answer {

@@ -19,18 +19,18 @@ use tokio::task::JoinSet;
 use crate::world::World;
 
 /// moto's own, that the job's credentials are of.
-const FIRST: &str = "123456789012";
-const SECOND: &str = "222222222222";
+pub(crate) const FIRST: &str = "123456789012";
+pub(crate) const SECOND: &str = "222222222222";
 const BUCKET: &str = "credpin-state";
 
 /// Two accounts of moto's, each with the estate in it, and an empty bucket in the first.
-struct Organisation {
-    world: World,
-    second: Account,
+pub(crate) struct Organisation {
+    pub(crate) world: World,
+    pub(crate) second: Account,
 }
 
 impl Organisation {
-    async fn build() -> Result<Self> {
+    pub(crate) async fn build() -> Result<Self> {
         let world = World::build(Extras::default()).await?;
         let credentials = world.account.credentials_in(SECOND).await?;
         let (tools, moto) = (&world.tools, &world.moto);

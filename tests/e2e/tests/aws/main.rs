@@ -8,6 +8,7 @@ mod chained;
 mod crash;
 mod lineage;
 mod release;
+mod responder;
 mod revoke;
 mod run;
 mod trail;

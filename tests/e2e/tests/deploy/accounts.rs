@@ -72,6 +72,60 @@ async fn the_role_in_each_account_may_what_the_controllers_policy_says() -> Resu
     Ok(())
 }
 
+fn policy_of(name: &str) -> Value {
+    serde_json::from_str(&text(&format!("deploy/iam/{name}"))).unwrap()
+}
+
+#[tokio::test]
+async fn who_responds_in_each_account_may_what_the_responders_and_the_observers_policies_say()
+-> Result<()> {
+    let member = template("member.yaml").await?;
+    let resource = &member["Resources"]["ResponderRole"];
+    let role = &resource["Properties"];
+    let policies = &role["Policies"];
+    for (at, name) in ["responder-policy.json", "observer-policy.json"]
+        .iter()
+        .enumerate()
+    {
+        assert_eq!(policies[at]["PolicyDocument"], policy_of(name), "{name}");
+    }
+    assert_eq!(policies.as_array().unwrap().len(), 2);
+    // Who names nobody gets no role that anybody could become.
+    assert_eq!(resource["Condition"], "HasResponder");
+    assert_eq!(member["Parameters"]["Responder"]["Default"], "");
+    // The name that the hub may assume, and that the SCP lets through.
+    let name = format!(":role/{}", role["RoleName"].as_str().unwrap());
+    assert!(text("deploy/iam/scp-guard.json").contains(&format!("{name}\"")));
+    let may = &policy_of("responder-hub-policy.json")["Statement"][0]["Resource"];
+    assert!(may.as_str().unwrap().ends_with(&name), "{may}");
+    let trust = &role["AssumeRolePolicyDocument"]["Statement"];
+    assert_eq!(trust[0]["Principal"]["AWS"], json!({"Ref": "Responder"}));
+    let asks_for = json!({"StringEquals": {"sts:ExternalId": {"Ref": "ExternalId"}}});
+    assert_eq!(trust[0]["Condition"], asks_for);
+    assert_eq!(trust.as_array().unwrap().len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_responds_from_the_hub_may_what_its_policy_says_and_read_the_state() -> Result<()> {
+    let hub = template("hub.yaml").await?;
+    let resource = &hub["Resources"]["ResponderRole"];
+    assert_eq!(resource["Condition"], "HasResponders");
+    let policies = &resource["Properties"]["Policies"];
+    let shipped = policy_of("responder-hub-policy.json");
+    assert_eq!(policies[0]["PolicyDocument"], shipped);
+    let reads = policies[1]["PolicyDocument"]["Statement"]
+        .as_array()
+        .unwrap();
+    let reads: Vec<&Value> = reads.iter().map(|statement| &statement["Action"]).collect();
+    assert_eq!(reads, ["s3:ListBucket", "s3:GetObject"]);
+    assert_eq!(policies.as_array().unwrap().len(), 2);
+    let trust = &resource["Properties"]["AssumeRolePolicyDocument"]["Statement"];
+    assert_eq!(trust[0]["Principal"], json!({"AWS": {"Ref": "Responders"}}));
+    assert_eq!(trust.as_array().unwrap().len(), 1);
+    Ok(())
+}
+
 /// An event as a call that CloudTrail recorded makes it ("AWS service events delivered via AWS CloudTrail",
 /// Amazon `EventBridge` User Guide).
 fn call(source: &str, name: &str) -> Value {

@@ -202,6 +202,15 @@ fn the_hub_may_make_exactly_the_calls_that_list_an_organisations_accounts() {
     assert_eq!(allowed, listed);
 }
 
+/// By whoever goes to accounts as their responder, with the credentials that he has in the job's account.
+#[test]
+fn a_responders_hub_may_find_out_whose_a_key_is_and_go_there() {
+    let mut all = calls(&[LISTS]);
+    assert!(calls(&[CONTAINS]).contains("sts:GetAccessKeyInfo"));
+    all.extend(["sts:AssumeRole", "sts:GetAccessKeyInfo"].map(str::to_owned));
+    assert_eq!(actions(&policy("responder-hub-policy.json")), all);
+}
+
 #[test]
 fn the_responder_may_make_exactly_the_calls_that_contain() {
     let mut all = calls(&[CONTAINS]);
@@ -240,6 +249,7 @@ fn the_policies_fit_their_quotas() {
         ("observer-policy.json", POLICY_QUOTA),
         ("controller-policy.json", POLICY_QUOTA),
         ("responder-policy.json", POLICY_QUOTA),
+        ("responder-hub-policy.json", POLICY_QUOTA),
         ("scp-guard.json", SCP_QUOTA),
     ] {
         let size = policy(name).to_string().len();
@@ -392,6 +402,24 @@ async fn the_responder_can_make_cuts_and_nothing_else() -> Result<()> {
         let controller = vec![named("controller-policy.json")];
         let decision = decide(&judge, controller, CONTROLLER, call).await?;
         assert_eq!(decision, wanted, "the controller: {call:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_responders_hub_becomes_the_responder_and_nobody_else() -> Result<()> {
+    let judge = Judge::start(&Tools::find()?)?;
+    let hub = "arn:aws:iam::444455556666:role/credpin-responder-hub";
+    let cases: [(Call, Decision); 4] = [
+        (("sts:AssumeRole", RESPONDER, None), Decision::Allowed),
+        (("sts:AssumeRole", CONTROLLER, None), Decision::Implicit),
+        (("sts:AssumeRole", BREAK_GLASS, None), Decision::Implicit),
+        (("iam:CreatePolicy", CUT, None), Decision::Implicit),
+    ];
+    for (call, wanted) in cases {
+        let policies = vec![named("responder-hub-policy.json")];
+        let decision = decide(&judge, policies, hub, call).await?;
+        assert_eq!(decision, wanted, "{call:?}");
     }
     Ok(())
 }
