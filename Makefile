@@ -6,7 +6,7 @@ BENCH_FLAGS ?=
 # Tests that make cgroups are ignored but where they can.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),-- --include-ignored)
 # Where tests note the policies that they make, for the judge.
-WITNESS := $(CURDIR)/target/witness
+WITNESS := target/witness
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test tools bench fuzz lint fmt doc
@@ -23,8 +23,8 @@ demo: ## see a stolen token die: no AWS account, no root, nothing to set up (DEM
 test: tools ## run every test, with the real parts of `make tools`
 	$(CARGO) build --workspace --all-targets --locked
 	@rm -rf $(WITNESS) && mkdir -p $(WITNESS)
-	CREDPIN_WITNESS=$(WITNESS) $(CARGO) test --workspace --locked --no-fail-fast $(AS_ROOT)
-	CREDPIN_WITNESS=$(WITNESS) $(CARGO) test --workspace --locked --test judged
+	CREDPIN_WITNESS="$(CURDIR)/$(WITNESS)" $(CARGO) test --workspace --locked --no-fail-fast $(AS_ROOT)
+	CREDPIN_WITNESS="$(CURDIR)/$(WITNESS)" $(CARGO) test --workspace --locked --test judged
 
 tools: ## install moto, clients of AWS and the policy judge under target/tools
 	@tests/e2e/tools/setup

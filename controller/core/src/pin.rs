@@ -49,6 +49,7 @@ pub use admitted::{Admitted, Public};
 pub(crate) use chained::{Listed, chained_vpcs, is_named_chained, widened};
 pub use chained::{chained, is_chained};
 pub use cover::Cover;
+pub(crate) use cover::is_too_wide;
 pub use fit::{Fitted, fit};
 pub use pack::{Room, pack};
 

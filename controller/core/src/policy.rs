@@ -197,6 +197,25 @@ impl Statement {
     }
 }
 
+/// The same statements, each once and under a name of its own, so that they can be put into one document. What says
+/// something else under a name that is taken gets a number behind it.
+pub(crate) fn distinct(statements: impl IntoIterator<Item = Statement>) -> Vec<Statement> {
+    let mut all: Vec<Statement> = Vec::new();
+    for mut statement in statements {
+        if all.contains(&statement) {
+            continue;
+        }
+        let name = statement.sid.clone();
+        let mut number = 1;
+        while all.iter().any(|it| it.sid == statement.sid) {
+            number += 1;
+            statement.sid = format!("{name}{number}");
+        }
+        all.push(statement);
+    }
+    all
+}
+
 impl Test {
     fn operator(&self) -> Operator {
         match self {

@@ -68,6 +68,8 @@ pub enum Promise {
     ChainedLaunchIsAdmitted,
     /// The same of other callers, where the config says that they are.
     StatedIsAdmitted,
+    /// The same of callers in other accounts of the job, where these were looked at.
+    ElsewhereIsAdmitted,
     /// A call by such a session from anywhere else is denied.
     ChainedOutsiderIsDenied,
 }
@@ -145,6 +147,13 @@ impl Call {
     /// For others to decide: whether it has to be denied.
     fn promised(self) -> (Request, bool) {
         (self.request, self.promise.is_to_deny())
+    }
+}
+
+impl Counterexample {
+    /// Whether that is about the same call, be it denied by the same statement or not.
+    pub(crate) fn is_of_same_call(&self, other: &Self) -> bool {
+        (&self.instance, &self.from, self.promise) == (&other.instance, &other.from, other.promise)
     }
 }
 
@@ -484,6 +493,9 @@ impl fmt::Display for Counterexample {
             Promise::ChainedLaunchIsAdmitted => "by such a session, launched now",
             Promise::StatedIsAdmitted => {
                 "by a session of the role, from where callers are said to be"
+            }
+            Promise::ElsewhereIsAdmitted => {
+                "by a session of the role, from where callers of another account are"
             }
             Promise::ChainedOutsiderIsDenied => "by a session of the role, from outside",
         };

@@ -293,7 +293,19 @@ pub(super) async fn triage(
     } else {
         report::triage(&sorted, &reading, paint)
     })?;
-    let is_theft = |cause: &Cause| matches!(cause, Cause::Theft | Cause::OtherHost(_));
+    // What is not kept cannot be told from a theft.
+    let is_full = denials.has_more();
+    if is_full {
+        tracing::warn!(
+            "the trail has more denied calls, or more sessions, than are kept: what is not told, and calls of unknown \
+             callers, may be thefts; read fewer days at a time"
+        );
+    }
+    let is_theft = |cause: &Cause| match cause {
+        Cause::Theft | Cause::OtherHost(_) => true,
+        Cause::UnknownCaller => is_full,
+        _ => false,
+    };
     Ok(if sorted.iter().any(|denied| is_theft(&denied.cause)) {
         Exit::Held
     } else if seen.failed > 0 {

@@ -158,6 +158,7 @@ fn test_of(key: Key) -> impl Strategy<Value = Test> {
         any::<bool>().prop_map(Test::BoolIfExists),
         texts().prop_map(Test::StringEquals),
         texts().prop_map(Test::StringNotEquals),
+        texts().prop_map(Test::StringNotEqualsIfExists),
         vec(value::pattern(key), 1..4).prop_map(Test::StringLike),
     ];
     let nets = || vec(value::net(), 1..4);
@@ -165,6 +166,7 @@ fn test_of(key: Key) -> impl Strategy<Value = Test> {
         value::Kind::Address => prop_oneof![
             nets().prop_map(Test::IpAddress),
             nets().prop_map(Test::NotIpAddress),
+            nets().prop_map(Test::NotIpAddressIfExists),
         ]
         .boxed(),
         value::Kind::Arn => vec(value::arn_pattern(key), 1..4)
@@ -231,7 +233,9 @@ fn nets_of(document: &Document) -> BTreeSet<ipnet::IpNet> {
         .iter()
         .flat_map(Statement::conditions)
         .flat_map(|(_, test)| match test {
-            Test::IpAddress(nets) | Test::NotIpAddress(nets) => nets.as_slice(),
+            Test::IpAddress(nets) | Test::NotIpAddress(nets) | Test::NotIpAddressIfExists(nets) => {
+                nets.as_slice()
+            }
             _ => &[],
         })
         .copied()

@@ -234,9 +234,15 @@ fn texts(statement: &Statement, key: Key) -> impl Iterator<Item = &Text> {
     conditions.flat_map(|(_, test)| match test {
         Test::StringEquals(texts)
         | Test::StringNotEquals(texts)
+        | Test::StringNotEqualsIfExists(texts)
         | Test::StringLike(texts)
         | Test::ArnEquals(texts) => texts.as_slice(),
-        _ => &[],
+        Test::Null(_)
+        | Test::BoolIfExists(_)
+        | Test::DateLessThan(_)
+        | Test::IpAddress(_)
+        | Test::NotIpAddress(_)
+        | Test::NotIpAddressIfExists(_) => &[],
     })
 }
 
@@ -268,7 +274,7 @@ fn with(request: &Request, key: Key, value: Option<&str>) -> Request {
 fn values(statement: &Statement, key: Key, request: &Request) -> Vec<Option<String>> {
     let conditions = statement.conditions().filter(|(other, _)| *other == key);
     let told = conditions.flat_map(|(_, test)| match test {
-        Test::IpAddress(nets) | Test::NotIpAddress(nets) => nets
+        Test::IpAddress(nets) | Test::NotIpAddress(nets) | Test::NotIpAddressIfExists(nets) => nets
             .iter()
             .flat_map(edges)
             .map(|it| it.to_string())
@@ -277,7 +283,13 @@ fn values(statement: &Statement, key: Key, request: &Request) -> Vec<Option<Stri
         Test::DateLessThan(limit) => [-1, 0, 1]
             .map(|seconds| (*limit + SignedDuration::from_secs(seconds)).to_string())
             .into(),
-        _ => Vec::new(),
+        // What it is to be is among the values of others, and what texts say comes behind.
+        Test::Null(_)
+        | Test::StringEquals(_)
+        | Test::StringNotEquals(_)
+        | Test::StringNotEqualsIfExists(_)
+        | Test::StringLike(_)
+        | Test::ArnEquals(_) => Vec::new(),
     });
     let texts = texts(statement, key).map(|text| {
         let pieces = text.0.iter().map(|piece| match piece {

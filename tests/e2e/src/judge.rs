@@ -169,7 +169,7 @@ pub fn lets_fail(statement: &Statement, request: &Request) -> bool {
     let absent =
         |piece: &Piece| matches!(piece, Piece::Variable(key) if request.value(*key).is_none());
     statement.conditions().any(|(key, test)| match test {
-        Test::StringNotEquals(texts) => {
+        Test::StringNotEquals(texts) | Test::StringNotEqualsIfExists(texts) => {
             request.value(key).is_some() && texts.iter().any(|text| text.0.iter().any(absent))
         }
         _ => false,

@@ -21,6 +21,15 @@ pub struct Cover {
     strangers: Vec<u64>,
 }
 
+/// Whether a prefix is so wide that a list which takes others in by it keeps nobody out: more than a 256th of all
+/// IPv4 addresses, or of IPv6 more than a provider has at the least (a /32).
+pub(crate) fn is_too_wide(net: &IpNet) -> bool {
+    match net {
+        IpNet::V4(net) => net.prefix_len() < 8,
+        IpNet::V6(net) => net.prefix_len() < 32,
+    }
+}
+
 /// More strangers than there can be: no such list.
 const IMPOSSIBLE: u64 = u64::MAX;
 

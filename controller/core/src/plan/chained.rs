@@ -6,11 +6,12 @@ use serde::Serialize;
 
 use super::{Hold, Live, Pin, narrowing, role::RolePlanner, scope::Scope, wants_replay};
 use crate::{
-    chain::{self, Callers},
+    chain::{self, Callers, Stranger},
     estate::Role,
     footprint::Footprint,
+    id::Arn,
     pin::{self, Cover},
-    policy::{Document, MANAGED_POLICY_QUOTA, SEAL_LENGTH, Statement},
+    policy::{self, Document, MANAGED_POLICY_QUOTA, SEAL_LENGTH, Statement},
     settings::Mode,
     verify,
 };
@@ -226,7 +227,8 @@ impl RolePlanner<'_> {
             let mut callers = callers.clone();
             callers.public = public.collect();
             let then = pin::chained(&self.role.arn, &callers, self.settings);
-            (largest_of(&then) <= MOST).then_some((callers, then, cover.strangers(most)?))
+            let fits = largest_of(&then) <= MOST;
+            fits.then_some((callers, then, cover.strangers(most)?))
         };
         let (mut low, mut high, mut best) = (0, LONGEST, None);
         while low < high {
@@ -236,7 +238,13 @@ impl RolePlanner<'_> {
                 None => high = middle - 1,
             }
         }
-        best
+        // One that takes in a part of the internet is no list, and there is nothing to prove of it.
+        let is_narrow = |net: &IpNet| found.contains(net) || !pin::is_too_wide(net);
+        best.filter(|_| {
+            cover
+                .list(low)
+                .is_some_and(|list| list.iter().all(is_narrow))
+        })
     }
 
     /// The pin of both parts; where they do not fit together, that of the role's instances goes first.
@@ -295,18 +303,44 @@ impl RolePlanner<'_> {
 
     /// Who has come to be trusted since: what is in force knows no place of theirs.
     pub(super) fn denied_strangers(&self, part: Option<&Part>) -> Vec<String> {
-        let in_force = part.is_some_and(|part| part.is_in_force);
-        let callers = self.callers.filter(|_| in_force);
-        let strangers = callers.into_iter().flat_map(|callers| &callers.strangers);
-        strangers
+        let here = self.strangers_to_what_is_in_force(part, false);
+        here.map(|stranger| {
+            format!(
+                "the pin in force denies sessions of {} wherever no other caller is; if it is to call, \
+                 take the pin off with `credpin release {}`",
+                stranger.principal, self.role.name
+            )
+        })
+        .collect()
+    }
+
+    /// The same of other accounts. An earlier run may have looked at these.
+    pub(super) fn strangers_elsewhere(&self, part: Option<&Part>) -> Vec<String> {
+        let elsewhere = self.strangers_to_what_is_in_force(part, true);
+        elsewhere
             .map(|stranger| {
                 format!(
-                    "the pin in force denies sessions of {} wherever no other caller is; if it is to call, \
-                     take the pin off with `credpin release {}`",
-                    stranger.principal, self.role.name
+                    "where {} calls from was not looked at: of its sessions the pin in force admits what it did, \
+                     and no place that is new",
+                    stranger.principal
                 )
             })
             .collect()
+    }
+
+    fn strangers_to_what_is_in_force(
+        &self,
+        part: Option<&Part>,
+        of_other_accounts: bool,
+    ) -> impl Iterator<Item = &Stranger> {
+        let in_force = part.is_some_and(|part| part.is_in_force);
+        let callers = self.callers.filter(|_| in_force);
+        let strangers = callers.into_iter().flat_map(|callers| &callers.strangers);
+        strangers.filter(move |stranger| {
+            let arn: Option<Arn> = stranger.principal.parse().ok();
+            let is_other = arn.is_some_and(|arn| arn.account() != self.role.arn.account());
+            is_other == of_other_accounts
+        })
     }
 
     /// Whom `pin-derived` denies that may assume the role, and of whom no rule speaks: a session that is named like an
@@ -327,18 +361,19 @@ impl RolePlanner<'_> {
         let more = if more.is_empty() { "" } else { ", …" };
         (!who.is_empty()).then(|| {
             format!(
-                "pin-derived denies sessions that are named like an instance (i-…) wherever they are, and who                  may assume the role names his session as he likes ({some}{more}): have no session named so, leave                  pin-derived out, or give instances a role of their own"
+                "pin-derived denies sessions that are named like an instance (i-…) wherever they are, and who \
+                 may assume the role names his session as he likes ({some}{more}): have no session named so, leave \
+                 pin-derived out, or give instances a role of their own"
             )
         })
     }
 
     /// Statements of the pin in force that are about such sessions, or those that are not. What somebody else wrote
-    /// counts as it stands.
+    /// counts as it stands. On the way from one pin to another two policies may have statements of one name.
     pub(super) fn statements_in_force(&self, chained: bool) -> Vec<Statement> {
-        attached(&self.live, self.role)
-            .filter(|statement| pin::is_chained(statement) == chained)
-            .cloned()
-            .collect()
+        let attached = attached(&self.live, self.role);
+        let about = attached.filter(|statement| pin::is_chained(statement) == chained);
+        policy::distinct(about.cloned())
     }
 }
 

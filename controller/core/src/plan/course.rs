@@ -55,8 +55,10 @@ impl RolePlanner<'_> {
         if holds.is_empty() {
             return transition.into();
         }
-        // To admit more than before is safe, whatever becomes of the rest.
-        if holds.iter().all(is_narrowing) && transition.widening > 0 {
+        // To admit more than before is safe, whatever becomes of the rest. But what has no room on the way would deny
+        // nobody until the end, which does not come: and a run after this one would not know any more what it admitted.
+        let opens_nothing = transition.dropped.is_empty();
+        if holds.iter().all(is_narrowing) && transition.widening > 0 && opens_nothing {
             transition.steps.truncate(transition.widening);
             return transition.into();
         }

@@ -52,18 +52,22 @@ impl RolePlanner<'_> {
         let in_force = self.in_force.as_ref().and_then(|read| read.as_ref().ok());
         // Nothing is written then, so there is nothing to prove.
         let is_in_force = pin.is_some() && pin.as_ref() == in_force;
+        let stays = self.denied_callers_of_held(part.as_ref(), &scope);
         let mut holds = self.holds(
             &scope,
             &footprint,
             part.as_ref(),
             pin.as_ref().filter(|_| !is_in_force),
+            &stays,
         );
         let transition = match &pin {
             Some(pin) if scope.is_written => self.transition(pin, &footprint, &scope),
             _ => Transition::default(),
         };
         let unions = transition.unions.iter();
-        let unsafe_unions = unions.flat_map(|union| self.locked_out(&[union], &footprint, &scope));
+        let unsafe_unions = unions
+            .flat_map(|union| self.locked_out(&[union], &footprint, &scope))
+            .filter(|found| !stays.iter().any(|it| it.is_of_same_call(found)));
         holds.extend(unsafe_unions.map(Hold::Unproven));
         let outcome = self.outcome(&scope, part.as_ref(), &footprint, &holds);
         let course = match outcome {
@@ -101,6 +105,7 @@ impl RolePlanner<'_> {
                 self.role.name
             ));
         }
+        warnings.extend(self.strangers_elsewhere(part.as_ref()));
         warnings.extend(self.denied_by_name(&scope));
         warnings.extend(part.as_ref().and_then(Part::taken_in));
         if !steps.is_empty() {
@@ -218,6 +223,7 @@ impl RolePlanner<'_> {
         footprint: &Footprint,
         part: Option<&Part>,
         pin: Option<&Pin>,
+        stays: &[Counterexample],
     ) -> Vec<Hold> {
         let mode = scope.mode;
         let mut holds: Vec<Hold> = self.estate.gaps.iter().cloned().map(Hold::Gap).collect();
@@ -283,7 +289,10 @@ impl RolePlanner<'_> {
             };
             holds.extend(found.into_iter().map(Hold::Unproven));
             let found = self.callers_locked_out(&documents, scope);
-            holds.extend(found.into_iter().map(Hold::Unproven));
+            let found = found
+                .into_iter()
+                .filter(|found| !stays.iter().any(|it| it.is_of_same_call(found)));
+            holds.extend(found.map(Hold::Unproven));
         }
         holds
     }
@@ -451,6 +460,16 @@ impl RolePlanner<'_> {
         let mut found = verify::locked_out(self.role, footprint, self.settings, documents);
         found.extend(self.callers_locked_out(documents, scope));
         found
+    }
+
+    /// Calls of sessions that callers made and that the pin in force denies, where what is about these is held and so
+    /// stays: no new pin of the role's instances is the worse for it. It is warned of.
+    fn denied_callers_of_held(&self, part: Option<&Part>, scope: &Scope) -> Vec<Counterexample> {
+        let is_held = part.is_some_and(|part| part.is_in_force && !part.holds.is_empty());
+        match &self.in_force {
+            Some(Ok(now)) if is_held => self.callers_locked_out(&now.documents(), scope),
+            _ => Vec::new(),
+        }
     }
 
     fn callers_locked_out(&self, documents: &[&Document], scope: &Scope) -> Vec<Counterexample> {

@@ -11,6 +11,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Makers {
     by_key: BTreeMap<Shared, Maker>,
+    more: bool,
 }
 
 /// Who made one call.
@@ -72,10 +73,17 @@ impl Makers {
         }
         if self.by_key.len() > MOST {
             self.by_key.pop_last();
+            self.more = true;
         }
     }
 
+    /// Whether there were more than are kept.
+    pub(super) fn has_more(&self) -> bool {
+        self.more
+    }
+
     pub(super) fn merge(&mut self, other: Self) {
+        self.more |= other.more;
         for (key, maker) in other.by_key {
             self.keep(key, maker);
         }
@@ -95,5 +103,31 @@ impl Makers {
             }
         }
         Some(Origin::Other(maker.who.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_not_all_are_kept_is_known_in_the_end() {
+        let maker = Maker {
+            who: "arn:aws:iam::111122223333:role/web".into(),
+            instance: None,
+            key: None,
+        };
+        let mut makers = Makers::default();
+        for number in 0..MOST {
+            makers.keep(format!("ASIA{number:012}").as_str().into(), maker.clone());
+        }
+        assert!(!makers.has_more());
+        let mut other = Makers::default();
+        other.keep("ASIB".into(), maker);
+        makers.merge(other);
+        assert!(makers.has_more() && makers.origin("ASIB").is_none());
+        let mut whole = Makers::default();
+        whole.merge(makers);
+        assert!(whole.has_more());
     }
 }

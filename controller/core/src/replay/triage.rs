@@ -101,9 +101,10 @@ impl Denials {
         self.all
     }
 
-    /// Whether there were more kinds than are kept.
+    /// Whether there was more than is kept: kinds of denied calls, or who made sessions. What is told of the others
+    /// may be a theft then.
     pub fn has_more(&self) -> bool {
-        self.more
+        self.more || self.makers.has_more()
     }
 
     fn keep(&mut self, key: Key, found: Found) {

@@ -67,7 +67,7 @@ fn calls<'a>(
         .chain(calls_from(
             any.clone(),
             &callers.of_elsewhere,
-            Promise::ChainedIsAdmitted,
+            Promise::ElsewhereIsAdmitted,
         ))
         .chain(calls_from_outside(any, callers))
 }

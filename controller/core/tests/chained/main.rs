@@ -7,6 +7,7 @@ mod change;
 mod elsewhere;
 #[path = "../fleet/mod.rs"]
 mod fleet;
+mod grown;
 mod parts;
 
 use credpin_core::{

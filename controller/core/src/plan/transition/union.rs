@@ -1,7 +1,7 @@
 //! What a policy says between its old document and its new one.
 
 use super::Way;
-use crate::policy::{Both, Document, Statement};
+use crate::policy::{self, Both, Document, Statement};
 
 /// The statements of a role, before and after.
 pub(super) struct Unions<'a> {
@@ -86,17 +86,8 @@ impl Union {
         let kept = &self.kept;
         self.made
             .retain(|made| !kept.iter().any(|other| made.is_within(other)));
-        let mut statements = self.kept;
-        for mut statement in self.made {
-            let name = statement.sid.clone();
-            let taken = |sid: &str| statements.iter().any(|it: &Statement| it.sid == sid);
-            let mut number = 1;
-            while taken(&statement.sid) {
-                number += 1;
-                statement.sid = format!("{name}{number}");
-            }
-            statements.push(statement);
+        Document {
+            statements: policy::distinct(self.kept.into_iter().chain(self.made)),
         }
-        Document { statements }
     }
 }
