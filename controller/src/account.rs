@@ -109,6 +109,7 @@ impl Account {
     }
 
     /// The same account, come by as a responder does.
+    #[must_use]
     pub fn for_responder(self) -> Self {
         Self {
             role: self.responder_role.clone().or(self.role),

@@ -78,44 +78,16 @@ impl RolePlanner<'_> {
             }
             _ => Course::default(),
         };
-        let Course {
-            steps,
-            dropped,
-            meanwhile,
-        } = course;
         let outcome = match outcome {
-            Outcome::Change if steps.is_empty() => Outcome::Unchanged,
+            Outcome::Change if course.steps.is_empty() => Outcome::Unchanged,
             other => other,
         };
         let before = in_force.filter(|_| !is_in_force);
-        let mut warnings = before.map_or_else(Vec::new, |pin| {
-            self.stale(&pin.documents(), &footprint, &scope)
-        });
-        warnings.extend(self.denied_strangers(part.as_ref()));
-        let is_stale = |pin: &Pin| {
-            !self
-                .locked_out(&pin.documents(), &footprint, &scope)
-                .is_empty()
-        };
-        let stays = steps.is_empty() || meanwhile.as_ref().is_some_and(is_stale);
-        if outcome == Outcome::Held && stays && !warnings.is_empty() {
-            warnings.push(format!(
-                "that stays so while the role is held: see to what holds it, or take the pin off \
-                 with `credpin release {}`",
-                self.role.name
-            ));
-        }
-        warnings.extend(self.strangers_elsewhere(part.as_ref()));
-        warnings.extend(self.denied_by_name(&scope));
-        warnings.extend(part.as_ref().and_then(Part::taken_in));
-        if !steps.is_empty() {
-            warnings.extend(dropped.iter().map(|sid| {
-                format!(
-                    "a policy has no room for what it denies now and will deny then: until the last \
-                     step nothing is denied by {sid}"
-                )
-            }));
-        }
+        let is_held = outcome == Outcome::Held;
+        let warnings = self.warnings(before, &footprint, &scope, part.as_ref(), is_held, &course);
+        let Course {
+            steps, meanwhile, ..
+        } = course;
         let exposure_now = self.exposure(in_force, &footprint);
         let exposure_pinned = match &pin {
             Some(_) if is_in_force => Some(exposure_now.clone()),
@@ -151,6 +123,47 @@ impl RolePlanner<'_> {
             coverage,
             warnings,
         }
+    }
+
+    /// What a person should know. `before` is the pin in force, where that is not to stay.
+    fn warnings(
+        &self,
+        before: Option<&Pin>,
+        footprint: &Footprint,
+        scope: &Scope,
+        part: Option<&Part>,
+        is_held: bool,
+        course: &Course,
+    ) -> Vec<String> {
+        let mut warnings = before.map_or_else(Vec::new, |pin| {
+            self.stale(&pin.documents(), footprint, scope)
+        });
+        warnings.extend(self.denied_strangers(part));
+        let is_stale = |pin: &Pin| {
+            !self
+                .locked_out(&pin.documents(), footprint, scope)
+                .is_empty()
+        };
+        let stays = course.steps.is_empty() || course.meanwhile.as_ref().is_some_and(is_stale);
+        if is_held && stays && !warnings.is_empty() {
+            warnings.push(format!(
+                "that stays so while the role is held: see to what holds it, or take the pin off \
+                 with `credpin release {}`",
+                self.role.name
+            ));
+        }
+        warnings.extend(self.strangers_elsewhere(part));
+        warnings.extend(self.denied_by_name(scope));
+        warnings.extend(part.and_then(Part::taken_in));
+        if !course.steps.is_empty() {
+            warnings.extend(course.dropped.iter().map(|sid| {
+                format!(
+                    "a policy has no room for what it denies now and will deny then: until the last \
+                     step nothing is denied by {sid}"
+                )
+            }));
+        }
+        warnings
     }
 
     /// What `pin` leaves open; none leaves everything.

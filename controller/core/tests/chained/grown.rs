@@ -81,7 +81,7 @@ fn a_part_that_goes_on_beside_a_held_one_is_written_as_policies_that_iam_takes()
             if run == 2 {
                 fleet = own(fleet, "203.0.113", "web", 11..=12);
             }
-            for step in of(&fleet.plan(), "deploy").steps.iter() {
+            for step in &of(&fleet.plan(), "deploy").steps {
                 if let Step::CreateVersion { document, .. } | Step::CreatePolicy { document, .. } =
                     step
                 {

@@ -92,16 +92,12 @@ async fn allowed(judge: &Judge, calls: &[Call]) -> Result<BTreeSet<String>> {
     let mut done = BTreeSet::new();
     for call in calls {
         let is_hub = call.signed.0 == "testing";
-        let (policies, who) = match is_hub {
-            true => (
-                &hub,
-                format!("arn:aws:sts::{FIRST}:assumed-role/credpin-responder-hub/me"),
-            ),
-            false => (
-                &member,
-                format!("arn:aws:sts::{SECOND}:assumed-role/credpin-responder/credpin"),
-            ),
+        let (policies, account, role) = if is_hub {
+            (&hub, FIRST, "credpin-responder-hub")
+        } else {
+            (&member, SECOND, "credpin-responder")
         };
+        let who = format!("arn:aws:sts::{account}:assumed-role/{role}/me");
         for (action, resource, policy) in asked(call) {
             let policy = policy.map(|arn| ("iam:PolicyARN".to_owned(), arn.as_str().into()));
             let question = Question {
