@@ -123,7 +123,10 @@ fn variable() -> impl Strategy<Value = Key> + Clone {
 }
 
 fn ending_in((text, variable): (String, Key)) -> Text {
-    Text(vec![Piece::Literal(text), Piece::Variable(variable)])
+    // Nothing is no piece of a text: it would read back without.
+    let text = Some(text).filter(|text| !text.is_empty());
+    let pieces = text.map(Piece::Literal).into_iter();
+    Text(pieces.chain([Piece::Variable(variable)]).collect())
 }
 
 /// `value` with some of its characters made wild or dropped, so that many patterns match it.
