@@ -9,7 +9,7 @@ use credpin_core::{
     evaluate,
     id::VpcId,
     pin,
-    plan::{self, Hold, Outcome, Pin, RolePlan, Step},
+    plan::{Hold, Outcome, Pin, RolePlan, Step},
     policy::{Document, Statement},
     position::Position,
     request::{Key, Request},
@@ -17,7 +17,7 @@ use credpin_core::{
     verify::{self, Counterexample, verify},
 };
 use fleet::{
-    Fleet, NOW, id,
+    Fleet, id,
     random::{Vpc, fleet_of, vpcs},
 };
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
@@ -82,7 +82,7 @@ proptest! {
                 let mut settings = fleet.settings.clone();
                 settings.max_policies = Some(most);
                 settings.policy_quota = Some(fleet.estate.customer_policies + spare);
-                plan::plan(&fleet.estate, &[], &settings, NOW.parse().unwrap())
+                fleet.plan_with(&[], &settings)
             };
             prop_assert_eq!(of(most), of(most + more));
         }

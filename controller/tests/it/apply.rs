@@ -16,7 +16,7 @@ use credpin_core::{
 };
 use jiff::Timestamp;
 
-use crate::rig::{Account, Fault, Watched};
+use crate::rig::{self, Account, Fault, Watched};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -222,7 +222,7 @@ async fn without_roles_nothing_is_planned_and_the_reason_is_told() {
             .join("iam/get-account-authorization-details.json"),
     )
     .unwrap();
-    let blind = credpin::plan(&account.cloud(), &account.settings, &[], NOW)
+    let blind = rig::plan(&account.cloud(), &account.settings, NOW)
         .await
         .unwrap_err();
     let said = blind.to_string();
@@ -240,9 +240,7 @@ async fn without_roles_nothing_is_planned_and_the_reason_is_told() {
 async fn what_is_released_between_plan_and_apply_is_left_as_it_is() {
     let account = Account::of("nat-replaced");
     let cloud = account.cloud();
-    let planned = credpin::plan(&cloud, &account.settings, &[], NOW)
-        .await
-        .unwrap();
+    let planned = rig::plan(&cloud, &account.settings, NOW).await.unwrap();
     account.tag_web("credpin:released", "by hand");
     let run = carry_out(planned.plan, &cloud).await;
     assert_eq!(cloud.writes(), Vec::<&str>::new());
@@ -350,9 +348,7 @@ async fn what_somebody_else_changes_meanwhile_is_left_as_it_is() {
     run(&account, &account.cloud()).await;
     replace_nat(&account);
     let cloud = account.cloud();
-    let planned = credpin::plan(&cloud, &account.settings, &[], NOW)
-        .await
-        .unwrap();
+    let planned = rig::plan(&cloud, &account.settings, NOW).await.unwrap();
     edit(account.path());
     let changed = carry_out(planned.plan, &cloud).await;
     assert_eq!(cloud.writes(), Vec::<&str>::new());
@@ -383,9 +379,7 @@ async fn what_is_released_meanwhile_is_still_detached() {
         mode: Mode::Observe,
     }];
     let cloud = account.cloud();
-    let planned = credpin::plan(&cloud, &account.settings, &[], NOW)
-        .await
-        .unwrap();
+    let planned = rig::plan(&cloud, &account.settings, NOW).await.unwrap();
     account.tag_web("credpin:released", "by hand");
     let run = carry_out(planned.plan, &cloud).await;
     assert!(cloud.writes().contains(&"detach"), "{run:?}");

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cli::{account, credpin, text},
-    rig::Account,
+    rig::{self, Account},
 };
 
 /// What `credpin ARGS` prints and complains of, where it ends with `code`.
@@ -280,7 +280,7 @@ fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
 /// The plan at `now`.
 async fn plan(account: &Account, now: Timestamp) -> Plan {
     let cloud = account.cloud();
-    let planned = credpin::plan(&cloud, &account.settings, &[], now).await;
+    let planned = rig::plan(&cloud, &account.settings, now).await;
     planned.unwrap().plan
 }
 

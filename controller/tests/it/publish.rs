@@ -8,7 +8,7 @@ use credpin_ledger::{Access, Admission, Host, Reach, RecordStore, StoreUrl};
 use jiff::{Timestamp, ToSpan};
 use tempfile::TempDir;
 
-use crate::rig::Account;
+use crate::rig::{self, Account};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 const ACCOUNT: &str = "123456789012";
@@ -32,7 +32,7 @@ impl Published {
 
     async fn planned(&self) -> Planned {
         let cloud = self.account.cloud();
-        credpin::plan(&cloud, &self.account.settings, &[], NOW)
+        rig::plan(&cloud, &self.account.settings, NOW)
             .await
             .unwrap()
     }

@@ -10,7 +10,7 @@ use credpin::{
 use credpin_core::plan::Plan;
 use jiff::Timestamp;
 
-use crate::rig::Account;
+use crate::rig::{self, Account};
 
 /// An IAM that shows the old state for so many looks.
 struct Late {
@@ -42,7 +42,7 @@ impl Observe for Late {
 async fn written(scenario: &str) -> (Plan, Applied, Late) {
     let account = Account::of(scenario);
     let cloud = account.cloud();
-    let plan = credpin::plan(&cloud, &account.settings, &[], Timestamp::UNIX_EPOCH)
+    let plan = rig::plan(&cloud, &account.settings, Timestamp::UNIX_EPOCH)
         .await
         .unwrap()
         .plan;

@@ -9,7 +9,7 @@ use credpin::{
 use credpin_core::plan::{Outcome, Plan};
 use jiff::Timestamp;
 
-use crate::rig::{Account, Fault};
+use crate::rig::{self, Account, Fault};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -30,7 +30,7 @@ async fn pinned() -> Account {
 }
 
 async fn plan(account: &Account) -> Plan {
-    credpin::plan(&account.cloud(), &account.settings, &[], NOW)
+    rig::plan(&account.cloud(), &account.settings, NOW)
         .await
         .unwrap()
         .plan

@@ -3,14 +3,17 @@
 use std::{collections::BTreeMap, fs, path::Path, sync::Mutex, time::Duration};
 
 use credpin::{
+    Blind, Planned,
     cloud::{CallError, Calls, NewPolicy, Observation, Observe, WriteIam, dir::Dir},
     config,
 };
 use credpin_core::{
     id::{Arn, RoleName, VersionId},
+    plan::Pin,
     policy::Document,
     settings::Settings,
 };
+use jiff::Timestamp;
 use tempfile::TempDir;
 
 /// A copy of a scenario's cloud in a folder of its own.
@@ -27,6 +30,24 @@ pub(crate) fn note(cloud: &Path) {
 /// Tests write texts that credpin never would, too.
 fn is_ours(document: &str) -> bool {
     Document::parse(document).is_ok()
+}
+
+/// The plan of a cloud, about whose pins the judge is asked.
+pub(crate) async fn plan(
+    cloud: &impl Observe,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Planned, Blind> {
+    let planned = credpin::plan(cloud, settings, &[], now).await?;
+    let pins = planned
+        .plan
+        .roles
+        .iter()
+        .filter_map(|role| role.pin.as_ref());
+    for document in pins.flat_map(Pin::documents) {
+        credpin_witness::note(document.to_json());
+    }
+    Ok(planned)
 }
 
 fn note_written(document: &str) {

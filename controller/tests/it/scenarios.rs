@@ -18,6 +18,8 @@ use credpin::{
 use credpin_core::{exposure::Exposure, plan::Outcome, settings::Settings};
 use jiff::Timestamp;
 
+use crate::rig;
+
 /// Every scenario, relative to the crate: paths are part of what gaps say.
 fn scenarios() -> Vec<PathBuf> {
     let mut all: Vec<PathBuf> = fs::read_dir("tests/scenarios")
@@ -32,19 +34,9 @@ async fn plan(scenario: &Path) -> (credpin::Planned, Settings) {
     let file = scenario.join("credpin.toml");
     let config = config::parse("credpin.toml", &fs::read_to_string(file).unwrap()).unwrap();
     let cloud = Dir::open(scenario.join("cloud")).unwrap();
-    let planned = credpin::plan(&cloud, &config.settings, &[], Timestamp::UNIX_EPOCH)
+    let planned = rig::plan(&cloud, &config.settings, Timestamp::UNIX_EPOCH)
         .await
         .unwrap();
-    for pin in planned
-        .plan
-        .roles
-        .iter()
-        .filter_map(|role| role.pin.as_ref())
-    {
-        for document in pin.documents() {
-            credpin_witness::note(document.to_json());
-        }
-    }
     (planned, config.settings)
 }
 

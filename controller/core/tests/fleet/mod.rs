@@ -22,6 +22,7 @@ use credpin_core::{
     position::Position,
     settings::{ChainedRule, Mode, Settings},
 };
+use credpin_ledger::Record;
 
 pub(crate) const NOW: &str = "2026-11-23T12:00:00Z";
 const REGION: &str = "eu-west-1";
@@ -299,9 +300,13 @@ impl Fleet {
     }
 
     pub(crate) fn plan(&self) -> Plan {
-        let now = NOW.parse().unwrap();
-        let plan = plan::plan(&self.estate, &[], &self.settings, now);
-        judged::note(&self.estate, &self.settings, &plan);
+        self.plan_with(&[], &self.settings)
+    }
+
+    /// The same with records, or by other settings.
+    pub(crate) fn plan_with(&self, records: &[Record], settings: &Settings) -> Plan {
+        let plan = plan::plan(&self.estate, records, settings, NOW.parse().unwrap());
+        judged::note(&self.estate, settings, &plan);
         plan
     }
 

@@ -125,12 +125,7 @@ fn a_profile_that_no_role_holds_and_a_role_that_was_swapped_are_said() {
     let mut fleet = web();
     let host = fleet.region().instances.get_mut("i-a1").unwrap();
     host.profile = Some(id("arn:aws:iam::111122223333:instance-profile/gone"));
-    let plan = credpin_core::plan::plan(
-        &fleet.estate,
-        &[record("i-a1", "web")],
-        &fleet.settings,
-        fleet::NOW.parse().unwrap(),
-    );
+    let plan = fleet.plan_with(&[record("i-a1", "web")], &fleet.settings);
     assert!(plan.warnings[0].contains("instance-profile/gone, which no role holds"));
     assert!(
         plan.warnings[1].contains("has live tokens of web on record, and has another role now")

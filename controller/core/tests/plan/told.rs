@@ -35,14 +35,7 @@ fn exposure_counts_the_hosts_behind_the_same_nat_gateway() {
 #[test]
 fn records_inform_and_never_change_a_step() {
     let fleet = web();
-    let plan_with = |records: &[Record]| {
-        credpin_core::plan::plan(
-            &fleet.estate,
-            records,
-            &fleet.settings,
-            fleet::NOW.parse().unwrap(),
-        )
-    };
+    let plan_with = |records: &[Record]| fleet.plan_with(records, &fleet.settings);
     let (without, with) = (
         fleet.plan(),
         plan_with(&[record("i-a1", "web"), record("i-forged", "web")]),
