@@ -31,6 +31,7 @@ use ipnet::IpNet;
 use super::{
     Admitted, Cover, common_statements,
     divide::{Filled, Homes, Order, Parts, Rule, Way},
+    is_too_wide,
     pack::{self, Room},
     public_vpc,
     size::Sizes,
@@ -337,7 +338,14 @@ impl<'a> Search<'a> {
                 None => high = middle - 1,
             }
         }
-        let groups = best?.into_iter().map(|group| vec![group]);
+        let groups = best?;
+        // A list that takes in a part of the internet is none, and there is nothing to prove of it.
+        let is_own = |vpc: &Vpc<'_>, net: &IpNet| vpc.egress.contains(net) || !is_too_wide(net);
+        let mut lists = covers.iter().zip(&groups);
+        if !lists.all(|((vpc, _), group)| group.public.iter().all(|net| is_own(vpc, net))) {
+            return None;
+        }
+        let groups = groups.into_iter().map(|group| vec![group]);
         let ids = covers.iter().map(|(vpc, _)| vpc.id.clone());
         Some(ids.zip(groups).collect())
     }

@@ -8,7 +8,21 @@ use crate::{
     footprint::{Cell, Host},
     id::RegionName,
     pin::public_groups,
+    prefix::joined,
 };
+
+/// As [`super::fit`] does; the independent judge is asked about what comes of it.
+fn fit(
+    footprint: &mut Footprint,
+    settings: &Settings,
+    fleet: &Hosts,
+    room: Room,
+) -> Result<Fitted, Document> {
+    let fitted = super::fit(footprint, settings, fleet, room, &[], vec![])?;
+    let documents = fitted.documents.iter().map(Document::to_json);
+    credpin_witness::note_together(documents, Vec::new);
+    Ok(fitted)
+}
 
 /// A cell: how many hosts of the role it has, and by which of a few gateways they leave or, with
 /// none, each by an address of its own.
@@ -209,15 +223,7 @@ fn value_of(
 /// What was found for a case: none where nothing fits.
 fn found(case: &Case, fleet: &Hosts) -> Option<usize> {
     let mut footprint = case.footprint();
-    fit(
-        &mut footprint,
-        &Settings::default(),
-        fleet,
-        case.room,
-        &[],
-        vec![],
-    )
-    .ok()?;
+    fit(&mut footprint, &Settings::default(), fleet, case.room).ok()?;
     let groups: Vec<(usize, BTreeSet<IpNet>)> = footprint
         .hosts
         .iter()
@@ -348,15 +354,7 @@ fn nothing_takes_in_strangers_unless_that_is_allowed() {
     let hosts = case.hosts();
     let fleet = Hosts::new(&Estate::default(), &hosts);
     let mut footprint = case.footprint();
-    let too_large = fit(
-        &mut footprint,
-        &Settings::default(),
-        &fleet,
-        case.room,
-        &[],
-        vec![],
-    )
-    .unwrap_err();
+    let too_large = fit(&mut footprint, &Settings::default(), &fleet, case.room).unwrap_err();
     assert!(too_large.size() > case.room.characters);
     assert_eq!(footprint.groups, [].into());
 
@@ -364,7 +362,7 @@ fn nothing_takes_in_strangers_unless_that_is_allowed() {
         allow_lossy: true,
         ..Settings::default()
     };
-    let fitted = fit(&mut footprint, &settings, &fleet, case.room, &[], vec![]).unwrap();
+    let fitted = fit(&mut footprint, &settings, &fleet, case.room).unwrap();
     let [document] = fitted.documents.as_slice() else {
         panic!("{fitted:?}")
     };
@@ -383,6 +381,51 @@ fn nothing_takes_in_strangers_unless_that_is_allowed() {
     }
 }
 
+/// There is room for one prefix, and what it has to hold is near or far apart.
+#[test]
+fn a_list_that_takes_in_a_part_of_the_internet_is_none() {
+    let settings = Settings {
+        allow_lossy: true,
+        ..Settings::default()
+    };
+    let leaving_by = |nets: &[IpNet]| {
+        let cell = Cell {
+            private: None,
+            public: nets.iter().copied().collect(),
+            hosts: 1,
+        };
+        Footprint {
+            egress: [(vpc(), cell.public.clone())].into(),
+            cells: [(vpc(), vec![cell])].into(),
+            ..Footprint::default()
+        }
+    };
+    let addresses = |first: u8| (0..30).map(move |last| Ipv4Addr::new(first, 51, 0, 2 * last));
+    let nets = |all: Vec<Ipv4Addr>| all.into_iter().map(|it| IpNet::V4(it.into()));
+    let near: Vec<IpNet> = nets(addresses(198).collect()).collect();
+    let far: Vec<IpNet> = nets(addresses(198).chain(addresses(3)).collect()).collect();
+    let fleet = Hosts::default();
+    let list = |nets: &[IpNet], characters: usize| {
+        let room = Room {
+            documents: 1,
+            characters,
+        };
+        let mut footprint = leaving_by(nets);
+        fit(&mut footprint, &settings, &fleet, room).ok()?;
+        let groups = footprint.groups.into_values().flatten();
+        Some(joined(groups.flat_map(|group| group.public)))
+    };
+    let least = (0..6000).find_map(|characters| Some((characters, list(&near, characters)?)));
+    let (characters, one) = least.unwrap();
+    assert_eq!(one, ["198.51.0.0/26".parse().unwrap()]);
+    assert_eq!(list(&far, characters), None);
+    let two = list(&far, characters + 20).unwrap();
+    assert_eq!(
+        two,
+        ["3.51.0.0/26", "198.51.0.0/26"].map(|net| net.parse().unwrap())
+    );
+}
+
 #[test]
 fn no_list_is_lossy_where_an_exact_one_fits() {
     let case = crowd(20);
@@ -393,15 +436,7 @@ fn no_list_is_lossy_where_an_exact_one_fits() {
             allow_lossy,
             ..Settings::default()
         };
-        fit(
-            &mut case.footprint(),
-            &settings,
-            &fleet,
-            case.room,
-            &[],
-            vec![],
-        )
-        .unwrap()
+        fit(&mut case.footprint(), &settings, &fleet, case.room).unwrap()
     };
     assert_eq!(of(true), of(false));
 }
@@ -419,7 +454,7 @@ fn it_is_never_worse_than_one_list_cut_until_it_fits() {
             allow_lossy: true,
             ..Settings::default()
         };
-        let ours = fit(&mut footprint, &settings, &fleet, case.room, &[], vec![]);
+        let ours = fit(&mut footprint, &settings, &fleet, case.room);
         let cut_to = |length: u8| {
             let cut = |net: &IpNet| IpNet::new(net.addr(), length).unwrap().trunc();
             let list: BTreeSet<IpNet> = footprint.egress[&vpc()].iter().map(cut).collect();
