@@ -390,11 +390,13 @@ impl Many {
         };
         let asked = |id: &AccountId| accounts.iter().any(|account| account.id == *id);
         overview.accounts.retain(|id, _| asked(id));
-        for account in accounts {
-            if !overview.accounts.contains_key(&account.id) {
-                tracing::warn!("no run has kept anything of account {} yet", account.id);
-            }
+        let kept = |account: &&Account| overview.accounts.contains_key(&account.id);
+        let unknown: Vec<_> = accounts.iter().filter(|it| !kept(it)).collect();
+        for account in &unknown {
+            tracing::warn!("no run has kept anything of account {} yet", account.id);
         }
+        // Of some there is nothing to tell, as of those that failed.
+        let is_partial = !unknown.is_empty();
         print(&if json {
             serde_json::to_string_pretty(&overview)? + "\n"
         } else {
@@ -403,7 +405,11 @@ impl Many {
                 report::accounts_status(&overview, self.paint)
             )
         })?;
-        Ok(Some(together(&overview.accounts)))
+        Ok(Some(match together(&overview.accounts) {
+            Exit::Failed => Exit::Failed,
+            _ if is_partial => Exit::Partly,
+            exit => exit,
+        }))
     }
 }
 

@@ -170,6 +170,24 @@ fn status_answers_from_what_the_runs_kept_of_all_accounts_and_of_one() {
 }
 
 #[test]
+fn an_account_that_no_run_has_looked_at_yet_is_not_told_as_well() {
+    let all = Organisation::of("nat", &[FIRST]);
+    all.says(0, &["run"]);
+    all.says(0, &["status"]);
+    let second = all.path().join("cloud").join(SECOND);
+    copy(&all.path().join("cloud").join(FIRST), &second);
+    replace(&second, FIRST, SECOND);
+    let status = all.credpin(&["status"]);
+    let said = String::from_utf8(status.stderr).unwrap();
+    assert_eq!(status.status.code(), Some(4), "{said}");
+    assert!(
+        said.contains("no run has kept anything of account 222222222222 yet"),
+        "{said}"
+    );
+    all.says(0, &["status", "--account", FIRST]);
+}
+
+#[test]
 fn a_rule_can_be_about_one_account_and_what_is_not_in_the_others_is_no_slip() {
     let all = Organisation::of("nat", &[FIRST, SECOND]);
     let file = all.path().join("credpin.toml");
