@@ -4,47 +4,33 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    net::Ipv4Addr,
 };
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::{
     egress::{self, Answer, Egress, Reason, Unknown, Ways},
-    estate::{Estate, Instance, InstanceState, Interface, Region, Role, Subnet},
+    estate::{Estate, Instance, InstanceState, Interface, Role},
     hashed::HashMap,
-    id::{Arn, InstanceId, NatId, RegionName, RoleName, SubnetId, VpcId},
+    id::{Arn, NatId, RegionName, RoleName, SubnetId, VpcId},
     settings::Settings,
 };
 
 mod cell;
 mod group;
+mod host;
+mod region;
 mod shared_set;
 
 pub use cell::Cell;
 pub use group::Group;
+pub use host::Host;
 pub use shared_set::SharedSet;
 
-/// A live instance, with every position that its calls can come from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Host {
-    /// The instance.
-    pub instance: InstanceId,
-    /// Its region.
-    pub region: RegionName,
-    /// `aws:Ec2InstanceSourceVpc` of its credentials.
-    pub vpc: VpcId,
-    /// `aws:Ec2InstanceSourcePrivateIPv4` of its credentials.
-    pub primary_ipv4: Option<Ipv4Addr>,
-    /// Public prefixes it leaves from (`aws:SourceIp`), of both families.
-    pub public: SharedSet<IpNet>,
-    /// Its private IPv4 positions at endpoints but for the primary address (`aws:VpcSourceIp`).
-    pub more_private_ipv4: SharedSet<Ipv4Net>,
-    /// Its IPv6 positions at endpoints (`aws:VpcSourceIp`).
-    pub private_ipv6: BTreeSet<Ipv6Net>,
-}
+use host::{ipv6_of, more_private_ipv4_of};
+use region::{EgressOf, OfRegion, OfSubnet};
 
 /// Where tokens of a role may be used from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -153,47 +139,6 @@ pub fn of_roles(
     (footprints, others)
 }
 
-/// A region, with its instances sorted.
-struct OfRegion<'a> {
-    name: &'a RegionName,
-    egress: EgressOf<'a>,
-    /// By the number of the role that they have.
-    by_role: Vec<Vec<&'a Instance>>,
-    /// Those that have none.
-    others: Vec<Host>,
-}
-
-impl<'a> OfRegion<'a> {
-    fn new(
-        name: &'a RegionName,
-        region: &'a Region,
-        settings: &Settings,
-        by_profile: &HashMap<&Arn, usize>,
-        roles: usize,
-    ) -> Self {
-        let egress = EgressOf::new(region, settings);
-        let role_of = |instance: &Instance| by_profile.get(instance.profile.as_ref()?).copied();
-        let instances = region.instances.par_iter();
-        let found: Vec<_> = instances.map(|(_, it)| (it, role_of(it))).collect();
-        let mut by_role = vec![Vec::new(); roles];
-        let mut others = Vec::new();
-        for (instance, role) in found {
-            match role {
-                Some(role) => by_role[role].push(instance),
-                None => others.push(instance),
-            }
-        }
-        let others = others.into_par_iter();
-        let others = others.map(|instance| Host::new(name, instance, &egress));
-        Self {
-            name,
-            by_role,
-            others: others.collect(),
-            egress,
-        }
-    }
-}
-
 /// A subnet, and what a host that is launched there leaves by.
 #[derive(Clone, Debug)]
 pub struct Place {
@@ -247,183 +192,6 @@ pub fn hosts(estate: &Estate, settings: &Settings) -> Vec<Host> {
                 .map(move |instance| Host::new(name, instance, &egress))
         })
         .collect()
-}
-
-/// The egress of every subnet of a region, each worked out once.
-struct EgressOf<'a> {
-    subnets: HashMap<&'a SubnetId, OfSubnet>,
-    by_vpc: HashMap<&'a VpcId, Vec<&'a Subnet>>,
-    /// Of a subnet that the region did not show.
-    nowhere: OfSubnet,
-}
-
-/// What hosts of a subnet have in common.
-struct OfSubnet {
-    egress: Egress,
-    /// What they leave by, for all of them.
-    shared: SharedSet<IpNet>,
-    /// Where else at endpoints they can be seen.
-    nat_private: SharedSet<Ipv4Net>,
-}
-
-impl<'a> EgressOf<'a> {
-    fn new(region: &'a Region, settings: &Settings) -> Self {
-        let ways = Ways::new(region);
-        let subnets = region.subnets.par_iter();
-        let subnets = subnets.map(|(id, _)| (id, OfSubnet::of(ways.of_subnet(id, settings))));
-        let subnets: Vec<(&SubnetId, OfSubnet)> = subnets.collect();
-        let mut by_vpc: HashMap<&VpcId, Vec<&Subnet>> = HashMap::default();
-        for subnet in region.subnets.values() {
-            by_vpc.entry(&subnet.vpc).or_default().push(subnet);
-        }
-        Self {
-            subnets: subnets.into_iter().collect(),
-            by_vpc,
-            nowhere: OfSubnet::of(Egress::default()),
-        }
-    }
-
-    /// The subnets of a VPC, in the order of their ids.
-    fn subnets_of(&self, vpc: &VpcId) -> impl Iterator<Item = &'a Subnet> {
-        self.by_vpc.get(vpc).into_iter().flatten().copied()
-    }
-
-    fn of(&self, subnet: &SubnetId) -> &Egress {
-        &self.of_subnet(subnet).egress
-    }
-
-    fn of_subnet(&self, subnet: &SubnetId) -> &OfSubnet {
-        self.subnets.get(subnet).unwrap_or(&self.nowhere)
-    }
-
-    /// What cannot be told about a subnet that hosts are in: one that an instance names and the region
-    /// did not show is unknown, and not empty.
-    fn unknown(&self, subnet: &SubnetId) -> BTreeSet<Unknown> {
-        match self.subnets.get(subnet) {
-            Some(known) => known.egress.unknown.clone(),
-            None => [Unknown::not_seen(subnet)].into(),
-        }
-    }
-
-    /// What lists have for the ways out of a host.
-    fn listed(&self, host: &Host, instance: &Instance) -> impl Iterator<Item = IpNet> {
-        let arms = instance.interfaces.iter().map(|arm| self.of(&arm.subnet));
-        host.public.iter().map(move |net| {
-            let mut listed = arms.clone().map(|arm| arm.listed(*net));
-            listed.find(|whole| whole != net).unwrap_or(*net)
-        })
-    }
-}
-
-impl OfSubnet {
-    fn of(egress: Egress) -> Self {
-        let translators = egress.nat_private.iter().copied();
-        Self {
-            shared: egress.shared.clone().into(),
-            nat_private: translators.map(Ipv4Net::from).collect(),
-            egress,
-        }
-    }
-
-    /// Whether all that tells `instance`, which is in the subnet, from other hosts of it is its primary
-    /// private address. Of a million hosts nearly all are so, and what follows is told once for all of them.
-    fn is_common(&self, instance: &Instance) -> bool {
-        let ([arm], Some(primary)) = (instance.interfaces.as_slice(), instance.primary_ipv4) else {
-            return false;
-        };
-        let [address] = arm.ipv4.as_slice() else {
-            return false;
-        };
-        address.private == primary
-            && arm.subnet == instance.subnet
-            && arm.vpc == instance.vpc
-            && arm.ipv4_prefixes.is_empty()
-            && ipv6_of(arm).next().is_none()
-            && !self.egress.own_v4
-    }
-}
-
-impl Host {
-    /// Its private positions at endpoints, of both families.
-    pub fn private(&self) -> impl Iterator<Item = IpNet> {
-        let primary = self.primary_ipv4.map(Ipv4Net::from);
-        let v4 = primary
-            .into_iter()
-            .chain(self.more_private_ipv4.iter().copied());
-        v4.map(IpNet::V4)
-            .chain(self.private_ipv6.iter().copied().map(IpNet::V6))
-    }
-
-    fn new(region: &RegionName, instance: &Instance, egress: &EgressOf<'_>) -> Self {
-        let home = egress.of_subnet(&instance.subnet);
-        if home.is_common(instance) {
-            Self::common(region, instance, home)
-        } else {
-            Self::special(region, instance, egress)
-        }
-    }
-
-    /// One that [`OfSubnet::is_common`].
-    fn common(region: &RegionName, instance: &Instance, home: &OfSubnet) -> Self {
-        Self {
-            instance: instance.id.clone(),
-            region: region.clone(),
-            vpc: instance.vpc.clone(),
-            primary_ipv4: instance.primary_ipv4,
-            public: home.shared.clone(),
-            more_private_ipv4: home.nat_private.clone(),
-            private_ipv6: BTreeSet::new(),
-        }
-    }
-
-    fn special(region: &RegionName, instance: &Instance, egress: &EgressOf<'_>) -> Self {
-        let mut public = BTreeSet::new();
-        let mut more_private_ipv4 = BTreeSet::new();
-        let mut private_ipv6 = BTreeSet::new();
-        for interface in &instance.interfaces {
-            let egress = egress.of(&interface.subnet);
-            public.extend(&egress.shared);
-            if egress.own_v4 {
-                let own = egress::public_ipv4(interface);
-                public.extend(own.map(|address| IpNet::V4(address.into())));
-            }
-            if egress.own_v6 {
-                public.extend(ipv6_of(interface).map(IpNet::V6));
-            }
-            let translators = egress.nat_private.iter().copied().map(Ipv4Net::from);
-            let own = more_private_ipv4_of(interface, instance);
-            more_private_ipv4.extend(own.chain(translators));
-            private_ipv6.extend(ipv6_of(interface));
-        }
-        Self {
-            instance: instance.id.clone(),
-            region: region.clone(),
-            vpc: instance.vpc.clone(),
-            primary_ipv4: instance.primary_ipv4,
-            public: public.into(),
-            more_private_ipv4: more_private_ipv4.into(),
-            private_ipv6,
-        }
-    }
-}
-
-/// IPv6 addresses of an interface, and prefixes delegated to it.
-fn ipv6_of(interface: &Interface) -> impl Iterator<Item = Ipv6Net> {
-    let addresses = interface.ipv6.iter().copied().map(Ipv6Net::from);
-    addresses.chain(interface.ipv6_prefixes.iter().copied())
-}
-
-/// Private IPv4 addresses of an interface and prefixes delegated to it, but for the address that the
-/// credentials of `instance` name.
-fn more_private_ipv4_of(
-    interface: &Interface,
-    instance: &Instance,
-) -> impl Iterator<Item = Ipv4Net> {
-    let addresses = interface.ipv4.iter().map(|pair| pair.private);
-    addresses
-        .filter(|address| Some(*address) != instance.primary_ipv4)
-        .map(Ipv4Net::from)
-        .chain(interface.ipv4_prefixes.iter().copied())
 }
 
 /// Hosts of a role in a subnet, by their place among the role's in the region.

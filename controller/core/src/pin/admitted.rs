@@ -182,7 +182,9 @@ mod tests {
             hub_vpcs: Some(["vpc-0hub".parse().unwrap()].into()),
             ..Settings::default()
         };
-        let admitted = Admitted::by(&[&pin::of(&footprint, &settings)]);
+        let pin = pin::of(&footprint, &settings);
+        credpin_witness::note(pin.to_json());
+        let admitted = Admitted::by(&[&pin]);
         let public = |sid: &str, vpc: Option<&VpcId>| Public {
             sid: sid.into(),
             vpc: vpc.cloned(),
